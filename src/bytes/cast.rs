@@ -1,0 +1,32 @@
+//! Slices of plain numbers seen as bytes and back, by bytemuck.
+//!
+//! The formats are little-endian; a big-endian build would need copies here and is refused.
+
+use bytemuck::{AnyBitPattern, NoUninit};
+
+use crate::error::{Result, ensure};
+
+#[cfg(target_endian = "big")]
+compile_error!("tailspan stores little-endian numbers and maps them in place");
+
+/// The bytes of a slice of plain numbers.
+pub fn as_bytes<T: NoUninit>(items: &[T]) -> &[u8] {
+    bytemuck::cast_slice(items)
+}
+
+/// The bytes seen as a slice of `T`, if their length and alignment allow.
+pub fn pod_slice<T: AnyBitPattern>(bytes: &[u8]) -> Option<&[T]> {
+    bytemuck::try_cast_slice(bytes).ok()
+}
+
+/// Copies the bytes into a vector of `T`, whatever their alignment.
+///
+/// # Errors
+/// Corrupt if the length is no multiple of `T`'s size.
+pub fn read_pods<T: AnyBitPattern + NoUninit>(bytes: &[u8], what: &str) -> Result<Vec<T>> {
+    let size = size_of::<T>();
+    ensure(bytes.len().is_multiple_of(size), || {
+        format!("{what}: {} bytes are no whole number of {size}-byte items", bytes.len())
+    })?;
+    Ok(bytemuck::pod_collect_to_vec(bytes))
+}

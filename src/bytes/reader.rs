@@ -1,0 +1,114 @@
+//! A cursor over hostile bytes: every read is checked and names what it wanted.
+
+use crate::error::{Error, Result, ensure};
+
+/// Reads numbers and byte strings from the front of a slice.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader at the start of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    /// Bytes not yet read.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
+    }
+
+    /// Bytes read so far.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// True if nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    /// The next `len` bytes.
+    ///
+    /// # Errors
+    /// Corrupt if fewer are left; so do all other reads.
+    pub fn bytes(&mut self, len: usize, what: &str) -> Result<&'a [u8]> {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let taken = rest.get(..len).ok_or_else(|| {
+            Error::corrupt(format!("{what} at byte {}: {len} bytes wanted, {} left", self.position, rest.len()))
+        })?;
+        self.position += len;
+        Ok(taken)
+    }
+
+    /// The next `N` bytes as an array.
+    pub fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N]> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.bytes(N, what)?);
+        Ok(out)
+    }
+
+    /// One byte.
+    pub fn u8(&mut self, what: &str) -> Result<u8> {
+        Ok(self.array::<1>(what)?[0])
+    }
+
+    /// A little-endian u16.
+    pub fn u16(&mut self, what: &str) -> Result<u16> {
+        Ok(u16::from_le_bytes(self.array(what)?))
+    }
+
+    /// A little-endian u32.
+    pub fn u32(&mut self, what: &str) -> Result<u32> {
+        Ok(u32::from_le_bytes(self.array(what)?))
+    }
+
+    /// A little-endian u64.
+    pub fn u64(&mut self, what: &str) -> Result<u64> {
+        Ok(u64::from_le_bytes(self.array(what)?))
+    }
+
+    /// A LEB128 number.
+    pub fn varint(&mut self, what: &str) -> Result<u64> {
+        let mut value = 0u64;
+        for shift in (0..70).step_by(7) {
+            let byte = self.u8(what)?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                break;
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Error::corrupt(format!("{what} at byte {}: the number has more than 64 bits", self.position)))
+    }
+
+    /// A LEB128 count of items that take at least `item_bytes_min` bytes each in what is left, so that
+    /// it is safe to reserve room for them.
+    pub fn count(&mut self, item_bytes_min: usize, what: &str) -> Result<usize> {
+        let count = self.varint(what)?;
+        let most = self.remaining() / item_bytes_min.max(1);
+        ensure(count <= most as u64, || format!("{what}: {count} items claimed, room for {most} at most"))?;
+        Ok(count as usize)
+    }
+
+    /// A LEB128 length and that many bytes.
+    pub fn block(&mut self, what: &str) -> Result<&'a [u8]> {
+        let len = self.count(1, what)?;
+        self.bytes(len, what)
+    }
+
+    /// A LEB128 length and that much UTF-8.
+    pub fn text(&mut self, what: &str) -> Result<&'a str> {
+        std::str::from_utf8(self.block(what)?).map_err(|_| Error::corrupt(format!("{what}: not UTF-8")))
+    }
+
+    /// Fails unless everything was read.
+    pub fn finish(&self, what: &str) -> Result<()> {
+        ensure(self.is_empty(), || format!("{what}: {} bytes too many", self.remaining()))
+    }
+}

@@ -1,0 +1,27 @@
+//! tailspan: an embedded columnar storage engine for distributed-tracing spans.
+
+mod bytes;
+mod catalog;
+mod column;
+mod encoding;
+mod error;
+mod head;
+mod index;
+mod ingest;
+mod interchange;
+mod limits;
+mod log;
+mod model;
+mod options;
+mod os;
+mod query;
+mod segment;
+
+pub use error::{Error, ErrorKind, Result};
+pub use limits::Limits;
+pub use model::{
+    Endpoint, EntityRef, Event, IdError, KeyValue, Link, Origin, RejectReason, Resource, Scope, Span, SpanId, SpanKind,
+    Status, StatusCode, TimeRange, TraceId, UnixNanos, Value,
+};
+pub use options::{Durability, Options, WhenFull};
+pub use os::{Clock, Directory, DirectoryEntry, FileBytes, LockGuard, Storage, WritableFile};

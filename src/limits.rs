@@ -1,0 +1,48 @@
+//! Every limit of the engine, in one place.
+
+/// Rows of a page: the unit of encoding, checksum and decoding.
+pub const PAGE_ROWS: usize = 1024;
+/// Rows of a block by default: the unit of zone summary and of damage.
+pub const BLOCK_ROWS: usize = 65_536;
+/// Spans after which the head begins a new chapter of dictionaries.
+pub const CHAPTER_SPANS: usize = 16_384;
+/// Attribute columns a segment holds apart; rarer keys share the overflow column.
+pub const COLUMNS_MAX: usize = 256;
+/// Entries of a segment's dictionary of one column.
+pub const DICTIONARY_ENTRIES_MAX: usize = 65_536;
+/// Bytes of a segment's dictionary of one column.
+pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
+
+/// Byte and count limits that protect a process from its input. All are inclusive.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of one message or JSON text given to an append. Default 256 MiB.
+    pub message_bytes_max: usize,
+    /// Bytes of one span as it arrives; a larger one is rejected alone. Default 16 MiB.
+    pub span_bytes_max: usize,
+    /// Attributes, events and links of one span, together. Default 1,000,000.
+    pub span_parts_max: usize,
+    /// Nesting of arrays and lists in a value. Default 32.
+    pub value_depth_max: usize,
+    /// Bytes of one trace held in memory by a query. Default 1 GiB.
+    pub trace_bytes_max: usize,
+    /// Matching span ids listed per found trace. Default 100.
+    pub matched_span_ids_max: usize,
+    /// Traces a query result may hold at once. Default 1,000,000.
+    pub result_traces_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 256 << 20,
+            span_bytes_max: 16 << 20,
+            span_parts_max: 1_000_000,
+            value_depth_max: 32,
+            trace_bytes_max: 1 << 30,
+            matched_span_ids_max: 100,
+            result_traces_max: 1_000_000,
+        }
+    }
+}
