@@ -3,9 +3,7 @@
 //! ```text
 //! record := from mark (11 varints), gained (11 varints), sections in this order
 //! strings    lengths (varints), bytes             wide    u64 each
-//! fields     table u8, internal u8, type u8, key varint
-//! shapes     length varint, fields (varints)
-//! classes    nine varints (see put_class)         rows    64 bytes each, as in memory
+//! fields, shapes, classes: see column/schema_bytes  rows    64 bytes each, as in memory
 //! resources  length varint, encoded resource      values  u32 each
 //! scopes     length varint, encoded scope         events  24 bytes each    links 40 bytes each
 //! ```
@@ -13,12 +11,12 @@
 
 use std::sync::Arc;
 
-use crate::bytes::{Reader, Writer, as_bytes, read_pods, zigzag_decode, zigzag_encode};
+use crate::bytes::{Reader, Writer, as_bytes, read_pods};
 use crate::column::{
-    Class, ClassBits, Field, NONE, Table, ValueType, decode_resource, decode_scope, encode_resource, encode_scope,
+    NONE, Table, ValueType, decode_resource, decode_schema, decode_scope, encode_resource, encode_schema, encode_scope,
+    optional, read_optional,
 };
 use crate::error::{Error, Result, ensure};
-use crate::model::{SpanKind, StatusCode};
 
 use super::builder::Mark;
 use super::chapter::{Chapter, ChapterResource, EventRow, LinkRow, Row, WIDE};
@@ -33,17 +31,7 @@ pub fn encode_record(chapter: &Chapter, from: &Mark, out: &mut Writer) {
         out.varint(string.len() as u64);
     }
     chapter.strings.since(from.strings).for_each(|string| out.bytes(string));
-    for field in &chapter.schema.fields[from.fields..] {
-        out.u8(field.table as u8);
-        out.u8(u8::from(field.internal));
-        out.u8(field.value_type as u8);
-        out.varint(field.key.into());
-    }
-    for shape in &chapter.schema.shapes[from.shapes..] {
-        out.varint(shape.len() as u64);
-        shape.iter().for_each(|field| out.varint((*field).into()));
-    }
-    chapter.schema.classes[from.classes..].iter().for_each(|class| put_class(class, out));
+    encode_schema(&chapter.schema, [from.fields, from.shapes, from.classes], out);
     let mut scratch = Writer::new();
     for resource in &chapter.resources[from.resources..] {
         scratch.as_mut_vec().clear();
@@ -90,22 +78,7 @@ fn read_sections(chapter: &mut Chapter, gained: [usize; 11], reader: &mut Reader
         ensure(u32::try_from(total).is_ok(), || "the chapter's strings exceed 4 GiB".to_owned())?;
         chapter.strings.push(reader.bytes(len, "string")?);
     }
-    for _ in 0..fields {
-        chapter.schema.fields.push(Field {
-            table: Table::from_code(reader.u8("field table")?)?,
-            internal: reader.u8("field space")? != 0,
-            value_type: ValueType::from_code(reader.u8("field type")?)?,
-            key: read_u32(reader, "field key")?,
-        });
-    }
-    for _ in 0..shapes {
-        let len = reader.count(1, "shape")?;
-        let shape = (0..len).map(|_| read_u32(reader, "shape field")).collect::<Result<Vec<_>>>()?;
-        chapter.schema.shapes.push(shape.into_boxed_slice());
-    }
-    for _ in 0..classes {
-        chapter.schema.classes.push(read_class(reader)?);
-    }
+    decode_schema(&mut chapter.schema, [fields, shapes, classes], reader)?;
     for _ in 0..resources {
         let resource = decode_resource(&mut Reader::new(reader.block("resource")?))?;
         let service = read_optional(reader, "resource service")?;
@@ -220,47 +193,4 @@ fn read_counts(reader: &mut Reader<'_>) -> Result<[usize; 11]> {
 fn read_list<T: bytemuck::Pod>(reader: &mut Reader<'_>, count: usize, what: &str) -> Result<Vec<T>> {
     let len = count.checked_mul(size_of::<T>()).ok_or_else(|| Error::corrupt(format!("{what}: too many")))?;
     read_pods(reader.bytes(len, what)?, what)
-}
-
-fn put_class(class: &Class, out: &mut Writer) {
-    out.varint(class.shape.into());
-    out.varint(optional(class.name));
-    out.varint(optional(class.service));
-    out.varint(optional(class.remote));
-    out.varint(optional(class.scope));
-    out.varint(zigzag_encode(class.kind.0.into()));
-    out.varint(zigzag_encode(class.status.0.into()));
-    out.varint(class.flags.into());
-    out.varint(class.bits.0.into());
-}
-
-fn read_class(reader: &mut Reader<'_>) -> Result<Class> {
-    Ok(Class {
-        shape: read_u32(reader, "class shape")?,
-        name: read_optional(reader, "class name")?,
-        service: read_optional(reader, "class service")?,
-        remote: read_optional(reader, "class remote service")?,
-        scope: read_optional(reader, "class scope")?,
-        kind: SpanKind(zigzag_decode(reader.varint("class kind")?) as i32),
-        status: StatusCode(zigzag_decode(reader.varint("class status")?) as i32),
-        flags: read_u32(reader, "class flags")?,
-        bits: ClassBits(read_u32(reader, "class bits")?),
-    })
-}
-
-/// [`NONE`] as 0, everything else one up.
-fn optional(code: u32) -> u64 {
-    if code == NONE { 0 } else { u64::from(code) + 1 }
-}
-
-fn read_optional(reader: &mut Reader<'_>, what: &str) -> Result<u32> {
-    match reader.varint(what)? {
-        0 => Ok(NONE),
-        code => u32::try_from(code - 1).map_err(|_| Error::corrupt(format!("{what} {code} does not fit"))),
-    }
-}
-
-fn read_u32(reader: &mut Reader<'_>, what: &str) -> Result<u32> {
-    let value = reader.varint(what)?;
-    u32::try_from(value).map_err(|_| Error::corrupt(format!("{what} {value} does not fit 32 bits")))
 }
