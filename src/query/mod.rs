@@ -9,6 +9,7 @@ mod evaluate;
 #[cfg(test)]
 mod fixture;
 mod number;
+mod page;
 mod predicate;
 mod summary;
 mod tag;
@@ -19,6 +20,7 @@ mod text;
 pub use annotation::AnnotationTerm;
 pub use evaluate::{TraceMatcher, kind_meets, matching_spans, span_meets, status_meets};
 pub use number::Number;
+pub use page::{PageToken, SortKey};
 pub use predicate::{Criterion, DurationRange, Order, Query, QueryScope};
 pub use summary::{TraceSummary, root_of, trace_duration, trace_start};
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
