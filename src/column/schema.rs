@@ -147,8 +147,12 @@ impl ClassBits {
     pub const LINK_TRACE: u32 = 1 << 6;
     /// The link has a span id.
     pub const LINK_SPAN: u32 = 1 << 7;
+    /// The span has no start.
+    pub const NO_START: u32 = 1 << 8;
+    /// The span has no duration.
+    pub const NO_DURATION: u32 = 1 << 9;
     /// Every bit that has a meaning.
-    pub const ALL: u32 = (1 << 8) - 1;
+    pub const ALL: u32 = (1 << 10) - 1;
 
     /// True if the bit is set.
     pub fn has(self, bit: u32) -> bool {

@@ -16,7 +16,7 @@ use crate::column::{
     Class, ClassBits, Field, NONE, Table, ValueType, encode_endpoint, encode_value, internal,
 };
 use crate::model::{
-    AttributeRef, Resource, Scope, SpanKind, SpanRef, StatusCode, ValueRef, remote_service_keys,
+    AttributeRef, Resource, Scope, SpanKind, SpanRef, StatusCode, ValueRef, duration_nanos, remote_service_keys,
 };
 
 use super::chapter::{Chapter, ChapterResource, EventRow, LinkRow, Row, WIDE};
@@ -516,5 +516,8 @@ fn bits_of(span: &SpanRef<'_>) -> ClassBits {
     bits |= u32::from(span.status.is_some()) * ClassBits::STATUS;
     bits |= u32::from(!span.events.is_empty()) * ClassBits::EVENTS;
     bits |= u32::from(!span.links.is_empty()) * ClassBits::LINKS;
+    let duration = duration_nanos(span.start_unix_nano, span.end_unix_nano, span.zipkin.is_some());
+    bits |= u32::from(duration.is_none()) * ClassBits::NO_DURATION;
+    bits |= u32::from(span.start_unix_nano == 0) * ClassBits::NO_START;
     ClassBits(bits)
 }

@@ -5,12 +5,17 @@
 //! [`TraceMatcher`] is the reference that every faster path must equal.
 
 mod annotation;
+mod chapter_pages;
+mod compile;
 mod evaluate;
 #[cfg(test)]
 mod fixture;
+mod mask;
 mod number;
 mod page;
 mod predicate;
+mod scan;
+mod segment_pages;
 mod summary;
 mod tag;
 #[cfg(test)]

@@ -249,6 +249,32 @@ impl Segment {
         SpanRows::new(self, &source, rows.clone(), counter)?.read(trace_id, start, rows)
     }
 
+    /// The events of a range of span rows, with their rows. Their times are relative to the span's start.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn events_in(&self, rows: &Range<u32>, source: &SegmentSource<'_>, counter: &ReadCounter) -> Result<Vec<(u32, Event)>> {
+        let mut children = ChildRows::new(self, source, counter, EVENT_COLUMNS, rows);
+        let mut out = Vec::new();
+        while let Some(row) = children.next_row()? {
+            out.extend(children.events(row, 0)?.into_iter().map(|event| (row, event)));
+        }
+        Ok(out)
+    }
+
+    /// The links of a range of span rows, with their rows.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn links_in(&self, rows: &Range<u32>, source: &SegmentSource<'_>, counter: &ReadCounter) -> Result<Vec<(u32, Link)>> {
+        let mut children = ChildRows::new(self, source, counter, LINK_COLUMNS, rows);
+        let mut out = Vec::new();
+        while let Some(row) = children.next_row()? {
+            out.extend(children.links(row)?.into_iter().map(|link| (row, link)));
+        }
+        Ok(out)
+    }
+
     /// The places of a sparse row list whose rows lie in `rows`.
     fn sparse_range(&self, column: Fixed, rows: &Range<u32>, counter: &ReadCounter) -> Result<Range<usize>> {
         let starts = self.sparse_starts(column)?;
@@ -414,6 +440,15 @@ impl<'s> ChildRows<'s> {
             });
         }
         self.open.as_mut().ok_or_else(|| Error::corrupt("no children"))
+    }
+
+    /// The span row of the next child.
+    fn next_row(&mut self) -> Result<Option<u32>> {
+        let open = self.opened()?;
+        if open.next == open.end {
+            return Ok(None);
+        }
+        open.rows.get(open.next).map(|row| Some(row as u32))
     }
 
     /// The next child's place and class if it belongs to this span row.
