@@ -13,8 +13,12 @@
 //! reserves no memory that the caller's count or the bytes at hand do not justify.
 
 mod integers;
+mod strings;
 
 pub use integers::{
     IntegerCodec, VALUES_MAX, choose_integers, decode_integers, decode_integers_u32, encode_integers,
     encode_integers_best, integer_at,
+};
+pub use strings::{
+    STRING_PAGE_BYTES_MAX, StringBody, StringCodec, Strings, choose_strings, decode_strings, encode_strings, string_at,
 };

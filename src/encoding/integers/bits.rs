@@ -214,7 +214,7 @@ mod tests {
     fn the_bit_stream_is_little_endian() {
         let mut packed = Vec::new();
         pack(3, &[0, 1, 2, 3, 4, 5, 6, 7, 5], 0, &mut packed);
-        assert_eq!(packed, [0b10_001_000, 0b1_100_011_0, 0b111_110_10, 0b101]);
+        assert_eq!(packed, [0b1000_1000, 0b1100_0110, 0b1111_1010, 0b101]);
     }
 
     #[test]

@@ -34,8 +34,9 @@ pub fn check(codec: IntegerCodec, values: &[u64]) -> Vec<u8> {
 fn mutate(page: &[u8], count: usize) {
     let (mut wide, mut narrow) = (Vec::new(), Vec::new());
     let mut changed = page.to_vec();
-    for at in 0..page.len().min(64) {
-        for byte in (0..=255u8).step_by(if at < 8 { 1 } else { 37 }) {
+    // Every byte of a small page; a large one repeats its kinds of byte.
+    for at in (0..page.len()).step_by(page.len() / 150 + 1) {
+        for byte in (0..=255u8).step_by(if at < 4 { 3 } else { 37 }) {
             changed[at] = byte;
             let _ = decode_integers(&changed, count, &mut wide);
             let _ = decode_integers_u32(&changed, count, &mut narrow);
