@@ -1,1 +1,6 @@
-//! (to be written)
+//! Spans in other clothes: the wire formats, read into a [`crate::model::SpanSink`] and written from
+//! [`crate::model::Span`]s. This layer knows spans, not stores.
+
+mod otlp;
+
+pub use otlp::read_otlp;
