@@ -6,9 +6,11 @@
 
 mod builder;
 mod chapter;
+mod frozen;
 mod record;
 mod strings;
 
 pub use builder::{ChapterBuilder, Mark};
-pub use chapter::{Chapter, ChapterValues, EventRow, LinkRow, Row};
+pub use chapter::{Chapter, ChapterValues, EventRow, LinkRow, Row, trace_id_of};
+pub use frozen::FrozenChapter;
 pub use record::{apply_record, encode_record};

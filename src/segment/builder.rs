@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use crate::bytes::{Seed, Writer, hash64, zigzag_encode};
 use crate::column::{Class, ClassBits, NONE, Table, ValueType, encode_resource, encode_schema, encode_scope, optional};
 use crate::error::Result;
-use crate::head::{Chapter, Row};
+use crate::head::{FrozenChapter, Row};
 use crate::index::{CodeIndexBuilder, Page, TermIndexBuilder, ZoneMapBuilder, build_trace_index};
 use crate::limits::PAGE_ROWS;
 use crate::model::{StatusCode, duration_nanos};
@@ -35,7 +35,7 @@ const COMMON_SHARE: u32 = 4;
 /// What a segment is built from.
 pub struct SegmentInput<'a> {
     /// The chapters whose rows it takes.
-    pub chapters: &'a [Arc<Chapter>],
+    pub chapters: &'a [Arc<FrozenChapter>],
     /// Rows of a block.
     pub block_rows: usize,
     /// First and last append sequence.
@@ -53,7 +53,7 @@ struct FieldColumn {
 
 /// Columns of a segment as they are gathered.
 struct Gathered<'a> {
-    chapters: &'a [Arc<Chapter>],
+    chapters: &'a [Arc<FrozenChapter>],
     united: United<'a>,
     fields: Vec<FieldColumn>,
     /// Rows so far, by table.
@@ -101,7 +101,7 @@ fn last_instant(row: &Row, class: &Class) -> u64 {
     row.start.saturating_add(duration.unwrap_or(0))
 }
 
-fn order_of(chapters: &[Arc<Chapter>], places: &[(u32, u32)]) -> RowOrder {
+fn order_of(chapters: &[Arc<FrozenChapter>], places: &[(u32, u32)]) -> RowOrder {
     let mut services: FxHashMap<&str, u32> = FxHashMap::default();
     let mut rows = Vec::with_capacity(places.len());
     for chapter in chapters {

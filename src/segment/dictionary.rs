@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use crate::bytes::{Reader, Writer, as_bytes, pod_slice};
 use crate::column::NONE;
 use crate::error::{Error, Result, ensure};
-use crate::head::Chapter;
+use crate::head::FrozenChapter;
 use crate::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_ENTRIES_MAX};
 
 /// A dictionary is worth it if values occur this often on average.
@@ -28,7 +28,7 @@ pub struct DictionaryBuilder {
 
 impl DictionaryBuilder {
     /// Tries to build one for values given as `chapter << 32 | string code`.
-    pub fn build(values: &[u64], chapters: &[Arc<Chapter>]) -> Option<Self> {
+    pub fn build(values: &[u64], chapters: &[Arc<FrozenChapter>]) -> Option<Self> {
         let mut maps: Vec<Vec<u32>> = vec![Vec::new(); chapters.len()];
         let mut entries: FxHashMap<&[u8], u32> = FxHashMap::default();
         let mut texts: Vec<&[u8]> = Vec::new();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::column::{Class, Field, NONE, RowSource, Schema};
-use crate::head::Chapter;
+use crate::head::FrozenChapter;
 use crate::model::{Resource, Scope};
 
 /// Codes of one chapter to codes of the segment, [`NONE`] where not yet known.
@@ -23,11 +23,16 @@ struct ChapterMap {
 }
 
 /// Things by code, each once.
-#[derive(Default)]
 pub struct Distinct<T> {
     /// The things, by code.
     pub items: Vec<T>,
     codes: FxHashMap<T, u32>,
+}
+
+impl<T> Default for Distinct<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), codes: FxHashMap::default() }
+    }
 }
 
 impl<T: Clone + Eq + Hash> Distinct<T> {
@@ -44,7 +49,7 @@ impl<T: Clone + Eq + Hash> Distinct<T> {
 
 /// The united dictionaries.
 pub struct United<'a> {
-    chapters: &'a [Arc<Chapter>],
+    chapters: &'a [Arc<FrozenChapter>],
     maps: Vec<ChapterMap>,
     /// Strings of the schema: keys, names, services, remote services.
     pub strings: Distinct<Arc<str>>,
@@ -65,7 +70,7 @@ pub struct United<'a> {
 
 impl<'a> United<'a> {
     /// Nothing known yet of these chapters.
-    pub fn new(chapters: &'a [Arc<Chapter>]) -> Self {
+    pub fn new(chapters: &'a [Arc<FrozenChapter>]) -> Self {
         let maps = chapters.iter().map(|c| ChapterMap {
             strings: FxHashMap::default(),
             fields: vec![NONE; c.schema.fields.len()],

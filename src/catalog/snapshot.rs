@@ -1,0 +1,229 @@
+//! A pinned list of parts: what one query sees, whatever is appended, sealed or merged meanwhile.
+
+use std::sync::{Arc, OnceLock};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::column::ClassBits;
+use crate::error::Result;
+use crate::head::{FrozenChapter, trace_id_of};
+use crate::index::TraceSet;
+use crate::model::{Span, TraceId, duration_nanos};
+use crate::part::ReadCounter;
+use crate::segment::{Fixed, IntegerCursor, Segment};
+
+/// A segment and those of its traces that may also lie elsewhere.
+#[derive(Clone, Debug)]
+pub struct SegmentPart {
+    /// The segment.
+    pub segment: Arc<Segment>,
+    /// Ordinals of dirty traces: a superset of those that share their low 64 bits with a trace of another
+    /// part or another trace of this one.
+    pub dirty: Arc<TraceSet>,
+}
+
+/// An immutable list of parts.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Segments, oldest first.
+    pub segments: Vec<SegmentPart>,
+    /// Chapters of the head, oldest first.
+    pub chapters: Vec<Arc<FrozenChapter>>,
+    extents: OnceLock<FxHashMap<u64, Extent>>,
+}
+
+/// From when to when a trace reaches, in some part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Earliest start, `u64::MAX` if no span has one.
+    pub start: u64,
+    /// Latest instant of a span with a start.
+    pub last: u64,
+    /// The id: of several that share the low half, the smallest that has an upper half.
+    pub trace_id: TraceId,
+}
+
+impl Extent {
+    /// Both together.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        let key = |id: TraceId| (id.high() == 0, id);
+        let trace_id = if key(other.trace_id) < key(self.trace_id) { other.trace_id } else { self.trace_id };
+        Self { start: self.start.min(other.start), last: self.last.max(other.last), trace_id }
+    }
+
+    /// Latest instant minus earliest start.
+    pub fn duration(&self) -> u64 {
+        if self.start == u64::MAX { 0 } else { self.last.saturating_sub(self.start) }
+    }
+}
+
+/// Which traces share a group: by full id, or by the low 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceIds {
+    /// Ids of 128 bits differ if any bit does.
+    Strict,
+    /// Ids that share the low 64 bits are one trace.
+    Lenient,
+}
+
+impl TraceIds {
+    /// True if a trace of this id belongs to the group that `wanted` names.
+    pub fn same(self, id: TraceId, wanted: TraceId) -> bool {
+        match self {
+            Self::Strict => id == wanted,
+            Self::Lenient => id.low() == wanted.low(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// A snapshot of these parts.
+    pub fn new(segments: Vec<SegmentPart>, chapters: Vec<Arc<FrozenChapter>>) -> Self {
+        Self { segments, chapters, extents: OnceLock::new() }
+    }
+
+    /// The distinct spans of a trace, by start, then span id; those without a start last. Empty if there is
+    /// no such trace.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn trace(&self, id: TraceId, ids: TraceIds, counter: &ReadCounter) -> Result<Vec<Span>> {
+        let mut out: Vec<Span> = Vec::new();
+        let mut pieces = 0;
+        for part in &self.segments {
+            for ordinal in part.segment.ordinals_of_low(id.low(), counter)? {
+                if ids.same(part.segment.trace_id(ordinal, counter)?, id) {
+                    out.extend(part.segment.trace_spans(ordinal, counter)?);
+                    pieces += 1;
+                }
+            }
+        }
+        let sealed = out.len();
+        for chapter in &self.chapters {
+            for row in chapter.rows_of_low(id.low()) {
+                if ids.same(trace_id_of(&chapter.rows[row as usize]), id) {
+                    out.push(chapter.span(row)?);
+                }
+            }
+        }
+        if pieces > 1 || (pieces > 0 && out.len() > sealed) {
+            unite(&mut out);
+        }
+        sort_spans(&mut out);
+        Ok(out)
+    }
+
+    /// The extent of every trace of the head by the low half of its id, over ids that share it.
+    pub fn head_extents(&self) -> &FxHashMap<u64, Extent> {
+        self.extents.get_or_init(|| {
+            let mut out: FxHashMap<u64, Extent> = FxHashMap::default();
+            for chapter in &self.chapters {
+                for row in &chapter.rows {
+                    let extent = extent_of(chapter, row);
+                    out.entry(extent.trace_id.low()).and_modify(|e| *e = e.join(extent)).or_insert(extent);
+                }
+            }
+            out
+        })
+    }
+
+    /// The extent of a trace over all parts; `None` if there is no such trace.
+    ///
+    /// # Errors
+    /// Corrupt if a trace table is damaged.
+    pub fn extent(&self, id: TraceId, ids: TraceIds, counter: &ReadCounter) -> Result<Option<Extent>> {
+        let mut out: Option<Extent> = None;
+        let mut join = |extent: Extent| out = Some(out.map_or(extent, |known| known.join(extent)));
+        for part in &self.segments {
+            for ordinal in part.segment.ordinals_of_low(id.low(), counter)? {
+                let trace_id = part.segment.trace_id(ordinal, counter)?;
+                if ids.same(trace_id, id) {
+                    join(sealed_extent(&part.segment, ordinal, trace_id, counter)?);
+                }
+            }
+        }
+        match ids {
+            TraceIds::Lenient => {
+                if let Some(extent) = self.head_extents().get(&id.low()) {
+                    join(*extent);
+                }
+            }
+            TraceIds::Strict => {
+                for chapter in &self.chapters {
+                    for row in chapter.rows_of_low(id.low()) {
+                        let extent = extent_of(chapter, &chapter.rows[row as usize]);
+                        if extent.trace_id == id {
+                            join(extent);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The ids of all traces of the head, each once, and of the dirty traces of segments.
+    ///
+    /// # Errors
+    /// Corrupt if a trace table is damaged.
+    pub fn loose_traces(&self, counter: &ReadCounter) -> Result<FxHashSet<TraceId>> {
+        let mut out = FxHashSet::default();
+        for chapter in &self.chapters {
+            out.extend(chapter.rows.iter().map(trace_id_of));
+        }
+        for part in &self.segments {
+            for ordinal in part.dirty.iter() {
+                out.insert(part.segment.trace_id(ordinal, counter)?);
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn extent_of(chapter: &FrozenChapter, row: &crate::head::Row) -> Extent {
+    let zipkin = chapter.schema.classes[row.class as usize].bits.has(ClassBits::ZIPKIN);
+    let trace_id = trace_id_of(row);
+    if row.start == 0 {
+        return Extent { start: u64::MAX, last: 0, trace_id };
+    }
+    let duration = duration_nanos(row.start, row.end, zipkin).unwrap_or(0);
+    Extent { start: row.start, last: row.start.saturating_add(duration), trace_id }
+}
+
+fn sealed_extent(segment: &Segment, ordinal: u32, trace_id: TraceId, counter: &ReadCounter) -> Result<Extent> {
+    let one = |column: Fixed| IntegerCursor::new(segment, column as u32, false, counter).get(ordinal as usize);
+    let (start, duration) = (one(Fixed::TraceStart)?, one(Fixed::TraceDuration)?);
+    Ok(if start == 0 {
+        Extent { start: u64::MAX, last: 0, trace_id }
+    } else {
+        Extent { start, last: start.saturating_add(duration), trace_id }
+    })
+}
+
+/// Keeps one of identical records.
+fn unite(spans: &mut Vec<Span>) {
+    let mut seen: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
+    let mut kept: Vec<Span> = Vec::with_capacity(spans.len());
+    for span in spans.drain(..) {
+        let twins = seen.entry(fingerprint(&span)).or_default();
+        if !twins.iter().any(|i| kept[*i] == span) {
+            twins.push(kept.len());
+            kept.push(span);
+        }
+    }
+    *spans = kept;
+}
+
+/// A number equal for identical spans.
+pub fn fingerprint(span: &Span) -> u64 {
+    use std::hash::BuildHasher;
+    rustc_hash::FxBuildHasher.hash_one(span)
+}
+
+/// Sorts by start, then span id; equal ones by what they hold, so that the order never depends on where
+/// they lie.
+fn sort_spans(spans: &mut [Span]) {
+    let key = |s: &Span| (s.start_unix_nano == 0, s.start_unix_nano, s.span_id);
+    spans.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| fingerprint(a).cmp(&fingerprint(b))));
+}
