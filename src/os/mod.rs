@@ -1,6 +1,7 @@
 //! The outside world: the only place for files, maps, `unsafe`, clocks and randomness.
 
 mod clock;
+pub mod defects;
 mod random;
 mod storage;
 
