@@ -7,8 +7,10 @@ mod disk;
 mod lock;
 mod mmap;
 mod random;
+mod simulated;
 mod storage;
 
 pub use clock::{ManualClock, SystemClock};
 pub use disk::Disk;
+pub use simulated::{CrashChoice, Fault, FaultKind, OperationKind, SimulatedDisk};
 pub use storage::{Clock, Directory, DirectoryEntry, FileBytes, LockGuard, Storage, WritableFile};
