@@ -22,7 +22,7 @@ use crate::bytes::{Reader, Writer};
 use crate::error::{Result, ensure};
 
 /// Pairs of a bucket that are walked rather than halved.
-const WALK_MAX: usize = 8;
+const WALK_MAX: usize = 16;
 
 /// The widths of one table.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,7 @@ impl<'a> BucketTable<'a> {
     ///
     /// # Errors
     /// Corrupt if the bytes are not as long as the count says.
+    #[inline]
     pub(super) fn new(bytes: &'a [u8], hash_bits: u32, value_bits: u32, what: &str) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         let shape = Shape::new(reader.u32(what)?, hash_bits, value_bits);

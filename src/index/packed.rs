@@ -15,6 +15,7 @@ pub(super) fn bits_for(max: u64) -> u32 {
 }
 
 /// A number with the lowest `width` bits set.
+#[inline]
 pub(super) fn mask(width: u32) -> u64 {
     u64::MAX.checked_shr(64 - width).unwrap_or(0)
 }
@@ -25,6 +26,7 @@ pub(super) fn packed_len(count: u64, width: u32) -> u64 {
 }
 
 /// The eight bytes at `at` as a little-endian number; bytes past the end are zero.
+#[inline]
 pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
     let rest = bytes.get(at..).unwrap_or_default();
     if rest.len() >= 8 {
@@ -39,6 +41,7 @@ pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
 pub(super) struct Packed<'a> {
     bytes: &'a [u8],
     width: u32,
+    mask: u64,
 }
 
 impl<'a> Packed<'a> {
@@ -46,16 +49,17 @@ impl<'a> Packed<'a> {
     ///
     /// # Panics
     /// If `width` is above [`WIDTH_MAX`]: it comes from a count that was checked, never from bytes.
+    #[inline]
     pub(super) fn new(bytes: &'a [u8], width: u32) -> Self {
         assert!(width <= WIDTH_MAX, "packed width {width}");
-        Self { bytes, width }
+        Self { bytes, width, mask: mask(width) }
     }
 
     /// Number `index`; zero past the end.
     #[inline]
     pub(super) fn get(&self, index: usize) -> u64 {
         let bit = index as u64 * u64::from(self.width);
-        (word(self.bytes, (bit / 8) as usize) >> (bit % 8)) & mask(self.width)
+        (word(self.bytes, (bit / 8) as usize) >> (bit % 8)) & self.mask
     }
 }
 

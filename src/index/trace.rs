@@ -64,6 +64,7 @@ impl<'a> TraceIndex<'a> {
     ///
     /// # Errors
     /// Corrupt if the length contradicts the count.
+    #[inline]
     pub fn from_validated(bytes: &'a [u8], traces: u32) -> Result<Self> {
         let table = BucketTable::new(bytes, HASH_BITS, ordinal_bits(traces), "trace index")?;
         ensure(table.count() == traces, || format!("trace index: {} traces, the segment has {traces}", table.count()))?;
