@@ -14,6 +14,7 @@ mod log;
 mod model;
 mod options;
 mod os;
+mod part;
 mod query;
 mod segment;
 

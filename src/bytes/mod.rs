@@ -8,6 +8,7 @@ mod checksum;
 mod compress;
 mod reader;
 mod varint;
+mod words;
 mod writer;
 
 pub use cast::{as_bytes, le_u32, le_u64, pod_slice, read_pods};
@@ -15,4 +16,5 @@ pub use checksum::{Seed, checksum, hash64};
 pub use compress::{compress, decompress_into};
 pub use reader::Reader;
 pub use varint::{put_varint, varint_len, zigzag_decode, zigzag_encode};
+pub use words::{u64_at, u128_at};
 pub use writer::Writer;

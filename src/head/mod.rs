@@ -1,1 +1,14 @@
-//! (to be written)
+//! Spans in memory, not yet sealed.
+//!
+//! The head is a list of *chapters* of about 16,384 spans. A chapter has its own dictionaries, is appended
+//! to by one writer, and is frozen when full; readers see frozen chapters and a copy of the active one.
+//! A log record is the growth of a chapter since the record before it, byte for byte what memory holds.
+
+mod builder;
+mod chapter;
+mod record;
+mod strings;
+
+pub use builder::{ChapterBuilder, Mark};
+pub use chapter::{Chapter, ChapterValues, EventRow, LinkRow, Row};
+pub use record::{apply_record, encode_record};

@@ -1,1 +1,32 @@
-//! (to be written)
+//! Questions about traces: what may be asked, what it means, and how an answer looks.
+//!
+//! A [`Query`] is a list of independent [`Criterion`]s, a scope that says which spans must meet them
+//! together, a window, and an order. This layer gives it a meaning on owned spans, without any storage:
+//! [`TraceMatcher`] is the reference that every faster path must equal.
+
+mod annotation;
+mod chapter_pages;
+mod compile;
+mod evaluate;
+#[cfg(test)]
+mod fixture;
+mod mask;
+mod number;
+mod page;
+mod predicate;
+mod scan;
+mod segment_pages;
+mod summary;
+mod tag;
+#[cfg(test)]
+mod tag_tests;
+mod text;
+
+pub use annotation::AnnotationTerm;
+pub use evaluate::{TraceMatcher, kind_meets, matching_spans, span_meets, status_meets};
+pub use number::Number;
+pub use page::{PageToken, SortKey};
+pub use predicate::{Criterion, DurationRange, Order, Query, QueryScope};
+pub use summary::{TraceSummary, root_of, trace_duration, trace_start};
+pub use tag::{Operand, TagFilter, TagOperator, TagScope};
+pub use text::text_of;

@@ -1,1 +1,19 @@
-//! (to be written)
+//! Immutable files of clustered, columnar, paged, indexed spans.
+//!
+//! [`build_segment`] writes one from head chapters, [`Segment`] reads it. [`layout`] says where things
+//! stand, [`order`] in which order the rows are.
+
+mod builder;
+mod dictionary;
+mod layout;
+mod order;
+mod reader;
+mod rows;
+mod unite;
+mod writer;
+
+pub use builder::{SegmentInput, build_segment, duration_bucket};
+pub use dictionary::DictionaryView;
+pub use layout::{Fixed, SectionKind, SegmentDirectory};
+pub use reader::{Segment, SegmentSource, Tables};
+pub use rows::IntegerCursor;

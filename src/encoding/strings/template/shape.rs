@@ -1,0 +1,224 @@
+//! Cuts values into words and finds which may be numbers.
+//!
+//! The *skeleton* of a value is the value with a zero byte in place of everything that looks like a
+//! number, whatever its length; the cut-out texts are its *slots*. Values of one skeleton form a group, and
+//! what kind of number a slot is follows from all texts of the group, because one alone does not tell:
+//! `1234` is a decimal, or four of the sixteen digits of a hash.
+//!
+//! | word (letters and digits) | slots |
+//! |---|---|
+//! | only `0-9a-f`, with a digit or at least four long | the whole word |
+//! | otherwise, ending in digits and `a-f` mixed | that end, and runs of digits before it |
+//! | otherwise | every run of digits |
+
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
+/// Groups of one page.
+const GROUPS_MAX: usize = 256;
+/// Slots of one value.
+const SLOTS_MAX: usize = 24;
+/// Bytes of a value that may be cut; a longer one is free text.
+const VALUE_BYTES_MAX: usize = 1024;
+/// Values after which the page is given up if half of them had new skeletons.
+const PROBE: usize = 32;
+/// The code of a value that belongs to no group.
+const NO_GROUP: u64 = u64::MAX;
+
+/// The values of one skeleton.
+#[derive(Debug)]
+pub struct Group<'a> {
+    /// The text with a zero byte for each slot.
+    pub skeleton: Vec<u8>,
+    /// Slots of a value.
+    pub slots: usize,
+    /// The slots of the first value, then of the second, and so on.
+    pub texts: Vec<&'a [u8]>,
+}
+
+/// The groups in the order of their first value, and the group of each value (`u64::MAX` for none).
+/// None if there are too many skeletons for templates to pay.
+pub fn group_by_skeleton<'a>(values: &[&'a [u8]]) -> Option<(Vec<Group<'a>>, Vec<u64>)> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut known: FxHashMap<Vec<u8>, usize> = FxHashMap::default();
+    let mut codes = Vec::with_capacity(values.len());
+    let mut cut = Cut::default();
+    let (mut last, mut strangers) = (0, 0);
+    for value in values {
+        if !cut.cut(value) {
+            codes.push(NO_GROUP);
+            strangers += 1;
+            continue;
+        }
+        if groups.get(last).is_none_or(|group| group.skeleton != cut.skeleton) {
+            match known.get(&cut.skeleton) {
+                Some(group) => last = *group,
+                None if groups.len() == GROUPS_MAX => {
+                    codes.push(NO_GROUP);
+                    strangers += 1;
+                    continue;
+                }
+                None => {
+                    last = groups.len();
+                    known.insert(cut.skeleton.clone(), last);
+                    let slots = cut.slots.len();
+                    groups.push(Group { skeleton: cut.skeleton.clone(), slots, texts: Vec::new() });
+                }
+            }
+        }
+        groups[last].texts.extend(cut.slots.iter().map(|slot| &value[slot.clone()]));
+        codes.push(last as u64);
+        if codes.len() >= PROBE && (groups.len() + strangers) * 2 > codes.len() {
+            return None;
+        }
+    }
+    Some((groups, codes))
+}
+
+/// A value cut into skeleton and slots; kept for its memory.
+#[derive(Default)]
+struct Cut {
+    skeleton: Vec<u8>,
+    slots: Vec<Range<usize>>,
+}
+
+impl Cut {
+    /// Cuts a value; false if it is too long, has too many slots or a zero byte.
+    fn cut(&mut self, value: &[u8]) -> bool {
+        self.skeleton.clear();
+        self.slots.clear();
+        if value.len() > VALUE_BYTES_MAX {
+            return false;
+        }
+        let mut at = 0;
+        while let Some(byte) = value.get(at) {
+            match class(*byte) {
+                Class::Zero => return false,
+                Class::Other => {
+                    self.skeleton.push(*byte);
+                    at += 1;
+                }
+                _ => {
+                    let end = end_of(value, at, |class| class != Class::Other && class != Class::Zero);
+                    self.cut_word(value, at..end);
+                    at = end;
+                }
+            }
+        }
+        self.slots.len() <= SLOTS_MAX
+    }
+
+    fn cut_word(&mut self, value: &[u8], word: Range<usize>) {
+        let text = &value[word.clone()];
+        let hex_from = text.iter().rposition(|b| class(*b) == Class::Letter).map_or(0, |last| last + 1);
+        let tail = &text[hex_from..];
+        let is_digit = |b: &u8| class(*b) == Class::Digit;
+        let digits_from = tail.iter().rposition(|b| !is_digit(b)).map_or(0, |last| last + 1);
+        let has_digit = tail.iter().any(is_digit);
+        let mixed = tail[..digits_from].iter().any(is_digit);
+        let whole = hex_from == 0 && tail.len() >= 4;
+        if mixed || (whole && (has_digit || digits_from == tail.len())) {
+            self.cut_digits(value, word.start..word.start + hex_from);
+            self.slot(word.start + hex_from..word.end);
+        } else {
+            self.cut_digits(value, word);
+        }
+    }
+
+    /// Every run of digits is a slot.
+    fn cut_digits(&mut self, value: &[u8], part: Range<usize>) {
+        let mut at = part.start;
+        while at < part.end {
+            let digit = class(value[at]) == Class::Digit;
+            let end = end_of(&value[..part.end], at, |class| (class == Class::Digit) == digit);
+            if digit {
+                self.slot(at..end)
+            } else {
+                self.skeleton.extend_from_slice(&value[at..end])
+            }
+            at = end;
+        }
+    }
+
+    fn slot(&mut self, slot: Range<usize>) {
+        self.skeleton.push(0);
+        self.slots.push(slot);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Class {
+    Zero,
+    Other,
+    Digit,
+    /// `a` to `f`.
+    HexLetter,
+    /// Any other letter.
+    Letter,
+}
+
+fn class(byte: u8) -> Class {
+    const CLASSES: [Class; 256] = {
+        let mut classes = [Class::Other; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            classes[byte] = match byte as u8 {
+                0 => Class::Zero,
+                b'0'..=b'9' => Class::Digit,
+                b'a'..=b'f' => Class::HexLetter,
+                b'A'..=b'Z' | b'g'..=b'z' => Class::Letter,
+                _ => Class::Other,
+            };
+            byte += 1;
+        }
+        classes
+    };
+    CLASSES[usize::from(byte)]
+}
+
+fn end_of(value: &[u8], from: usize, inside: impl Fn(Class) -> bool) -> usize {
+    value[from..].iter().position(|byte| !inside(class(*byte))).map_or(value.len(), |len| from + len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str) -> String {
+        let mut cut = Cut::default();
+        assert!(cut.cut(text.as_bytes()));
+        let skeleton = String::from_utf8(cut.skeleton).unwrap().replace('\0', "#");
+        let slots: Vec<&str> = cut.slots.iter().map(|slot| &text[slot.clone()]).collect();
+        format!("{skeleton} {}", slots.join(","))
+    }
+
+    #[test]
+    fn numbers_are_cut_out_and_words_stay() {
+        for (text, expected) in [
+            ("u-0123456", "u-# 0123456"),
+            ("10.1.22.3", "#.#.#.# 10,1,22,3"),
+            ("/users/417/orders/00a3f9", "/users/#/orders/# 417,00a3f9"),
+            ("6f9619ff-8b86-d011-b42d-00cf4fc964ff", "#-#-#-#-# 6f9619ff,8b86,d011,b42d,00cf4fc964ff"),
+            ("abcd-1234-ef01", "#-#-# abcd,1234,ef01"),
+            ("session8fa3", "session# 8fa3"),
+            ("node12", "node# 12"),
+            ("db1", "db# 1"),
+            ("add a bad v2k7", "add a bad v#k# 2,7"),
+            ("", " "),
+        ] {
+            assert_eq!(cut(text), expected);
+        }
+    }
+
+    #[test]
+    fn values_without_common_skeletons_are_given_up() {
+        let letters: Vec<Vec<u8>> = (0..100u8).map(|i| vec![b'g' + i % 20, b'G' + i / 20]).collect();
+        let values: Vec<&[u8]> = letters.iter().map(Vec::as_slice).collect();
+        assert!(group_by_skeleton(&values).is_none());
+        assert!(group_by_skeleton(&values[..PROBE - 1]).is_some());
+        let zeros = vec![b"\0".as_slice(); 100];
+        assert!(group_by_skeleton(&zeros[..10]).is_some_and(|(groups, _)| groups.is_empty()));
+    }
+}

@@ -1,0 +1,243 @@
+//! From the hash of an attribute value to the pages that hold it.
+//!
+//! One index serves one column. Its pairs (hash, page) stand in a bucket table; 24 to 28 bits of the hash
+//! are kept, more where there are more pairs, so that a value which occurs nowhere is sent to a page less
+//! often than once in 128 lookups. About 3 bytes a pair.
+//!
+//! A value that is in more pages than a limit costs more to list than its list can save. Its full hash is
+//! kept instead, and the answer for it is that every page may hold it:
+//!
+//! ```text
+//! hash bits: u8 | common values: u32 | their hashes, ascending: u64 each | bucket table
+//! ```
+
+use super::bucket::{self, BucketTable};
+use super::packed::{bits_for, word};
+use super::set::PageSet;
+use crate::bytes::{Reader, Writer};
+use crate::error::{Result, ensure};
+
+/// Fewest and most bits of a hash that are kept.
+const HASH_BITS_MIN: u32 = 24;
+const HASH_BITS_MAX: u32 = 28;
+/// Bits kept beyond those of the number of pairs: a miss finds a false page once in 2^7 lookups.
+const HASH_BITS_MARGIN: u32 = 7;
+
+fn page_bits(pages: u32) -> u32 {
+    bits_for(u64::from(pages.saturating_sub(1)))
+}
+
+/// Where a value may be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Postings {
+    /// Too common to be listed: every page may hold it.
+    Common,
+    /// No other page holds it; a page named here may be false. Empty: it is nowhere.
+    Pages(PageSet),
+}
+
+/// Collects the (value, page) pairs of one column.
+#[derive(Clone, Debug)]
+pub struct TermIndexBuilder {
+    pages: u32,
+    common_limit: u32,
+    pairs: Vec<(u64, u32)>,
+}
+
+impl TermIndexBuilder {
+    /// A builder for a column of `pages` pages; values in more than `common_limit` of them are not listed.
+    pub fn new(pages: u32, common_limit: u32) -> Self {
+        Self { pages, common_limit, pairs: Vec::new() }
+    }
+
+    /// Adds that the value with this [`hash64`](crate::bytes::hash64) is in this page. Repeats are welcome.
+    ///
+    /// # Panics
+    /// If there is no such page.
+    pub fn add(&mut self, hash: u64, page: u32) {
+        assert!(page < self.pages, "page {page} of {}", self.pages);
+        if self.pairs.last() != Some(&(hash, page)) {
+            self.pairs.push((hash, page));
+        }
+    }
+
+    /// The index as bytes.
+    ///
+    /// # Panics
+    /// If 2^32 pairs are left.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.pairs.sort_unstable();
+        self.pairs.dedup();
+        let mut common = Vec::new();
+        let mut listed = Vec::new();
+        for value in self.pairs.chunk_by(|a, b| a.0 == b.0) {
+            if value.len() > self.common_limit as usize {
+                common.push(value[0].0);
+            } else {
+                listed.extend_from_slice(value);
+            }
+        }
+        let hash_bits = (bits_for(listed.len() as u64) + HASH_BITS_MARGIN).clamp(HASH_BITS_MIN, HASH_BITS_MAX);
+        let mut out = Writer::new();
+        out.u8(hash_bits as u8);
+        out.u32(u32::try_from(common.len()).expect("a column has fewer than 2^32 values"));
+        common.iter().for_each(|hash| out.u64(*hash));
+        let pairs = listed.iter().map(|(hash, page)| (hash >> (64 - hash_bits), *page));
+        bucket::build(pairs, hash_bits, page_bits(self.pages), &mut out);
+        out.into_vec()
+    }
+}
+
+/// A term index borrowed from bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct TermIndex<'a> {
+    hash_bits: u32,
+    pages: u32,
+    common: &'a [u8],
+    table: BucketTable<'a>,
+}
+
+impl<'a> TermIndex<'a> {
+    /// The index in `bytes`, validated, of a column of `pages` pages.
+    ///
+    /// # Errors
+    /// Corrupt if the bytes are no such index.
+    pub fn open(bytes: &'a [u8], pages: u32) -> Result<Self> {
+        let index = Self::from_validated(bytes, pages)?;
+        index.table.validate("term index")?;
+        let rising = (1..index.common_count()).all(|i| index.common_hash(i - 1) < index.common_hash(i));
+        ensure(rising, || "term index: the hashes of the common values do not rise".to_string())?;
+        Ok(index)
+    }
+
+    /// The index in bytes that [`Self::open`] accepted before. Reads the header alone.
+    ///
+    /// # Errors
+    /// Corrupt if the length contradicts the counts.
+    pub fn from_validated(bytes: &'a [u8], pages: u32) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        let hash_bits = u32::from(reader.u8("term index hash bits")?);
+        ensure((HASH_BITS_MIN..=HASH_BITS_MAX).contains(&hash_bits), || format!("term index: {hash_bits} hash bits"))?;
+        let common = reader.u32("term index common values")? as usize;
+        let common = reader.bytes(common.saturating_mul(8), "term index common values")?;
+        let rest = reader.bytes(reader.remaining(), "term index")?;
+        let table = BucketTable::new(rest, hash_bits, page_bits(pages), "term index")?;
+        Ok(Self { hash_bits, pages, common, table })
+    }
+
+    /// The pages that may hold the value with this [`hash64`](crate::bytes::hash64). No page that holds it
+    /// is left out.
+    pub fn pages(&self, hash: u64) -> Postings {
+        if self.is_common(hash) {
+            return Postings::Common;
+        }
+        let found = self.table.find(hash >> (64 - self.hash_bits)).filter(|page| *page < self.pages);
+        Postings::Pages(found.collect())
+    }
+
+    fn is_common(&self, hash: u64) -> bool {
+        let (mut start, mut end) = (0, self.common_count());
+        while start < end {
+            let middle = start + (end - start) / 2;
+            match self.common_hash(middle).cmp(&hash) {
+                std::cmp::Ordering::Less => start = middle + 1,
+                std::cmp::Ordering::Equal => return true,
+                std::cmp::Ordering::Greater => end = middle,
+            }
+        }
+        false
+    }
+
+    fn common_count(&self) -> usize {
+        self.common.len() / 8
+    }
+
+    fn common_hash(&self, index: usize) -> u64 {
+        word(self.common, index * 8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::super::testing::{damaged, hex};
+    use super::*;
+    use crate::bytes::hash64;
+
+    fn hash(value: u32) -> u64 {
+        hash64(&value.to_le_bytes())
+    }
+
+    fn build(pairs: &[(u32, u32)], pages: u32, common_limit: u32) -> Vec<u8> {
+        let mut builder = TermIndexBuilder::new(pages, common_limit);
+        pairs.iter().for_each(|(value, page)| builder.add(hash(*value), *page));
+        builder.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn postings_equal_a_scan(
+            pairs in prop::collection::vec((0..60u32, 0..50u32), 0..500), common_limit in 0..20u32,
+        ) {
+            let bytes = build(&pairs, 50, common_limit);
+            let index = TermIndex::open(&bytes, 50).unwrap();
+            let mut scan: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+            pairs.iter().for_each(|(value, page)| { scan.entry(*value).or_default().insert(*page); });
+            for value in 0..80 {
+                let pages = scan.remove(&value).unwrap_or_default();
+                let expected = if pages.len() > common_limit as usize {
+                    Postings::Common
+                } else {
+                    // The hashes of 0..80 differ in their first 24 bits: no false page.
+                    Postings::Pages(pages.into_iter().collect())
+                };
+                prop_assert_eq!(index.pages(hash(value)), expected);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_refused_or_answered(mut bytes in prop::collection::vec(any::<u8>(), 1..100)) {
+            bytes[0] = 24 + bytes[0] % 5;
+            for index in [TermIndex::open(&bytes, 9), TermIndex::from_validated(&bytes, 9)].into_iter().flatten() {
+                (0..100).for_each(|value| { index.pages(hash(value)); });
+            }
+        }
+    }
+
+    #[test]
+    fn a_pair_takes_about_three_bytes_and_misses_are_rarely_false() {
+        let pairs: Vec<(u32, u32)> = (0..100_000).map(|i| (i * 4 / 5, (i * 7919) % 977)).collect();
+        let bytes = build(&pairs, 977, 250);
+        let index = TermIndex::open(&bytes, 977).unwrap();
+        let per_pair = bytes.len() as f64 / pairs.len() as f64;
+        assert!((2.5..3.3).contains(&per_pair), "{per_pair} bytes a pair");
+        let empty = Postings::Pages(PageSet::new());
+        let false_pages = (1_000_000..1_010_000).filter(|value| index.pages(hash(*value)) != empty).count();
+        assert!(false_pages < 10_000 / 64, "{false_pages} of 10,000 misses name a page");
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused_or_name_pages_that_exist() {
+        let pairs: Vec<(u32, u32)> =
+            (0..60).map(|i| (i / 3, i * 7 % 21)).chain((0..21).map(|page| (99, page))).collect();
+        for bytes in damaged(&build(&pairs, 21, 10)) {
+            for index in [TermIndex::open(&bytes, 21), TermIndex::from_validated(&bytes, 21)].into_iter().flatten() {
+                for value in 0..100 {
+                    if let Postings::Pages(pages) = index.pages(hash(value)) {
+                        assert!(pages.iter().all(|page| page < 21));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_the_golden_ones() {
+        assert_eq!(hex(&build(&[], 0, 0)), "180000000000000000");
+        let pairs = [(1, 0), (2, 0), (2, 1), (1, 4), (3, 2), (3, 3), (3, 4)];
+        assert_eq!(hex(&build(&pairs, 5, 2)), "18010000009de90966d8c1cfc8040000000488ac874b643d1c6604b63923b00d");
+    }
+}

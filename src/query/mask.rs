@@ -1,0 +1,78 @@
+//! A set of rows of one page, as 1,024 bits.
+
+use crate::limits::PAGE_ROWS;
+
+const WORDS: usize = PAGE_ROWS / 64;
+
+/// Rows of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask([u64; WORDS]);
+
+impl Mask {
+    /// No row.
+    pub const NONE: Self = Self([0; WORDS]);
+
+    /// The first `rows` rows.
+    pub fn first(rows: usize) -> Self {
+        Self::of(rows, |_| true)
+    }
+
+    /// The rows below `rows` for which `test` holds.
+    pub fn of(rows: usize, mut test: impl FnMut(usize) -> bool) -> Self {
+        let mut mask = Self::NONE;
+        for row in 0..rows.min(PAGE_ROWS) {
+            mask.0[row / 64] |= u64::from(test(row)) << (row % 64);
+        }
+        mask
+    }
+
+    /// Adds a row.
+    pub fn insert(&mut self, row: usize) {
+        self.0[row / 64] |= 1 << (row % 64);
+    }
+
+    /// True if the row is in the set.
+    pub fn contains(&self, row: usize) -> bool {
+        self.0[row / 64] >> (row % 64) & 1 == 1
+    }
+
+    /// True if no row is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; WORDS]
+    }
+
+    /// Rows in both.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a &= b);
+        self
+    }
+
+    /// Rows in either.
+    #[must_use]
+    pub fn or(mut self, other: &Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a |= b);
+        self
+    }
+
+    /// Rows in this and not in the other.
+    #[must_use]
+    pub fn and_not(mut self, other: &Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a &= !b);
+        self
+    }
+
+    /// The rows, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().enumerate().flat_map(|(word, bits)| {
+            let mut rest = *bits;
+            std::iter::from_fn(move || {
+                let bit = rest.trailing_zeros() as usize;
+                (rest != 0).then(|| {
+                    rest &= rest - 1;
+                    word * 64 + bit
+                })
+            })
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! The pages of a segment.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::bytes::Reader;
+use crate::column::{ClassBits, RowSource, ValueType, decode_value};
+use crate::encoding::Strings;
+use crate::error::{Error, Result, ensure};
+use crate::index::Measure;
+use crate::limits::PAGE_ROWS;
+use crate::model::{Event, Link, TimeRange, ValueRef};
+use crate::part::ReadCounter;
+use crate::segment::{Fixed, IntegerCursor, Segment, SegmentSource};
+
+use super::compile::{FieldTest, ValueTest};
+use super::mask::Mask;
+use super::scan::PageSource;
+
+/// A segment's pages, read on behalf of one query.
+pub struct SegmentPages<'s> {
+    /// The segment.
+    pub segment: &'s Segment,
+    /// Its tables.
+    pub source: SegmentSource<'s>,
+    /// What the query reads.
+    pub counter: &'s ReadCounter,
+}
+
+impl SegmentPages<'_> {
+    fn codes(&self, column: Fixed, page: u32, out: &mut Vec<u32>) -> Result<()> {
+        let mut values = Vec::new();
+        self.segment.integers(column as u32, page as usize, self.counter, &mut values)?;
+        out.clear();
+        out.extend(values.iter().map(|v| *v as u32));
+        Ok(())
+    }
+
+    fn rows_of(&self, page: u32) -> Range<u32> {
+        let first = page * PAGE_ROWS as u32;
+        first..(first + PAGE_ROWS as u32).min(self.segment.rows())
+    }
+
+    /// Calls `visit` with the place in the field's column and the row in the page of every value of the page.
+    fn each_value(&self, page: u32, classes: &[u32], test: &FieldTest<'_>, mut visit: impl FnMut(usize, usize) -> Result<()>) -> Result<()> {
+        let mut ranks = IntegerCursor::new(self.segment, Segment::rank_column(test.field), false, self.counter);
+        let mut at = ranks.get(page as usize)? as usize;
+        let end = ranks.get(page as usize + 1)? as usize;
+        for (row, class) in classes.iter().enumerate() {
+            for _ in 0..test.per_class[*class as usize] {
+                ensure(at < end, || format!("page {page} has more values than its ranks say"))?;
+                visit(at, row)?;
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn verdicts<'t>(&self, test: &'t FieldTest<'_>) -> Result<&'t [bool]> {
+        if let Some(known) = test.verdicts.get() {
+            return Ok(known);
+        }
+        let dictionary = self.segment.dictionary(test.field)?.ok_or_else(|| Error::corrupt("no dictionary"))?;
+        let verdicts = dictionary.iter().map(|bytes| bytes_meet(test.value_type, bytes, &test.test));
+        let verdicts = verdicts.collect::<Result<Vec<_>>>()?;
+        Ok(test.verdicts.get_or_init(|| verdicts))
+    }
+}
+
+fn bytes_meet(value_type: ValueType, bytes: &[u8], test: &ValueTest<'_>) -> Result<bool> {
+    Ok(match value_type {
+        ValueType::Bytes => test.is_met(&ValueRef::Bytes(bytes)),
+        ValueType::Composite => test.is_met(&ValueRef::Composite(Cow::Owned(decode_value(&mut Reader::new(bytes))?))),
+        _ => {
+            let text = std::str::from_utf8(bytes).map_err(|_| Error::corrupt("a text is not UTF-8"))?;
+            test.is_met(&ValueRef::String(text))
+        }
+    })
+}
+
+fn number_meets(value_type: ValueType, bits: u64, test: &ValueTest<'_>) -> bool {
+    match value_type {
+        ValueType::Bool => test.is_met(&ValueRef::Bool(bits != 0)),
+        ValueType::Int => test.is_met(&ValueRef::Int(bits as i64)),
+        ValueType::Double => test.is_met(&ValueRef::Double(f64::from_bits(bits))),
+        _ => test.is_met(&ValueRef::Empty),
+    }
+}
+
+impl PageSource for SegmentPages<'_> {
+    fn rows_in(&self, page: u32) -> usize {
+        self.rows_of(page).len()
+    }
+
+    fn classes(&self, page: u32, out: &mut Vec<u32>) -> Result<()> {
+        let mut values = Vec::new();
+        self.segment.classes(Fixed::Class, page as usize, self.counter, &mut values)?;
+        out.clear();
+        out.extend(values.iter().map(|v| *v as u32));
+        Ok(())
+    }
+
+    fn class_bits(&self, class: u32) -> ClassBits {
+        self.source.schema().classes[class as usize].bits
+    }
+
+    fn resources(&self, page: u32, out: &mut Vec<u32>) -> Result<()> {
+        self.codes(Fixed::Resource, page, out)
+    }
+
+    fn starts(&self, page: u32, range: TimeRange) -> Result<Option<Vec<u64>>> {
+        let zone = self.segment.zones().map(|zones| zones.page(Measure::Start, page));
+        // Rows without a start are told by their class, so a zone of the others is enough.
+        if range == TimeRange::ALL || zone.is_some_and(|z| !z.is_empty() && range.covers(z.min, z.max)) {
+            return Ok(None);
+        }
+        let mut deltas = Vec::new();
+        self.segment.integers(Fixed::Start as u32, page as usize, self.counter, &mut deltas)?;
+        let first_ordinal = self.segment.page_ordinals()?.get(page as usize).copied().unwrap_or(0);
+        let mut rows = IntegerCursor::new(self.segment, Fixed::TraceRow as u32, true, self.counter);
+        let mut starts = IntegerCursor::new(self.segment, Fixed::TraceStart as u32, true, self.counter);
+        let (mut ordinal, traces) = (first_ordinal, self.segment.traces());
+        let mut next = if ordinal + 1 < traces { rows.get(ordinal as usize + 1)? } else { u64::MAX };
+        let mut start = starts.get(ordinal as usize)?;
+        for (row, delta) in self.rows_of(page).zip(deltas.iter_mut()) {
+            while u64::from(row) >= next {
+                ordinal += 1;
+                start = starts.get(ordinal as usize)?;
+                next = if ordinal + 1 < traces { rows.get(ordinal as usize + 1)? } else { u64::MAX };
+            }
+            *delta = if *delta == 0 { 0 } else { start.wrapping_add(*delta - 1) };
+        }
+        Ok(Some(deltas))
+    }
+
+    fn durations(&self, page: u32, out: &mut Vec<u64>) -> Result<()> {
+        self.segment.integers(Fixed::Length as u32, page as usize, self.counter, out)
+    }
+
+    fn match_field(&self, page: u32, classes: &[u32], test: &FieldTest<'_>, matched: &mut Mask) -> Result<()> {
+        let column = Segment::field_column(test.field);
+        if !test.value_type.is_bytes() {
+            let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
+            return self.each_value(page, classes, test, |at, row| {
+                if number_meets(test.value_type, cursor.get(at)?, &test.test) {
+                    matched.insert(row);
+                }
+                Ok(())
+            });
+        }
+        if self.segment.dictionary(test.field)?.is_some() {
+            let verdicts = self.verdicts(test)?;
+            if !verdicts.contains(&true) {
+                return Ok(());
+            }
+            let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
+            return self.each_value(page, classes, test, |at, row| {
+                let verdict = verdicts.get(cursor.get(at)? as usize);
+                if *verdict.ok_or_else(|| Error::corrupt("unknown dictionary code"))? {
+                    matched.insert(row);
+                }
+                Ok(())
+            });
+        }
+        let (mut strings, mut open) = (Strings::default(), usize::MAX);
+        self.each_value(page, classes, test, |at, row| {
+            if at / PAGE_ROWS != open {
+                open = at / PAGE_ROWS;
+                self.segment.strings(column, open, self.counter, &mut strings)?;
+            }
+            ensure(at % PAGE_ROWS < strings.len(), || format!("column {column} has no value {at}"))?;
+            if bytes_meet(test.value_type, strings.get(at % PAGE_ROWS), &test.test)? {
+                matched.insert(row);
+            }
+            Ok(())
+        })
+    }
+
+    fn events(&self, page: u32) -> Result<Vec<(usize, Event)>> {
+        let rows = self.rows_of(page);
+        let found = self.segment.events_in(&rows, &self.source, self.counter)?;
+        Ok(found.into_iter().map(|(row, event)| ((row - rows.start) as usize, event)).collect())
+    }
+
+    fn links(&self, page: u32) -> Result<Vec<(usize, Link)>> {
+        let rows = self.rows_of(page);
+        let found = self.segment.links_in(&rows, &self.source, self.counter)?;
+        Ok(found.into_iter().map(|(row, link)| ((row - rows.start) as usize, link)).collect())
+    }
+}

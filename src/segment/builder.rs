@@ -1,0 +1,444 @@
+//! Head chapters to a segment.
+//!
+//! 1. order the rows ([`super::order`]), 2. walk them once in that order and gather every column and the
+//! pages each code occurs in, 3. write columns, dictionaries and indexes ([`super::writer`]).
+//!
+//! Memory: the rows' fixed parts and eight bytes a value, beside the chapters themselves.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::bytes::{Seed, Writer, hash64, zigzag_encode};
+use crate::column::{Class, ClassBits, NONE, Table, ValueType, encode_resource, encode_schema, encode_scope, optional};
+use crate::error::Result;
+use crate::head::{Chapter, Row};
+use crate::index::{CodeIndexBuilder, Page, TermIndexBuilder, ZoneMapBuilder, build_trace_index};
+use crate::limits::PAGE_ROWS;
+use crate::model::{StatusCode, duration_nanos};
+use crate::os::WritableFile;
+
+use super::dictionary::{DictionaryBuilder, encode_strings_section};
+use super::layout::{ColumnForm, FIELD_COLUMN_FIRST, Fixed, RANK_COLUMN_FIRST, SectionKind, SegmentDirectory};
+use super::order::{OrderRow, RowOrder, order_rows};
+use super::unite::United;
+use super::writer::SegmentWriter;
+
+/// Duration buckets an octave in the page index.
+pub const DURATION_STEPS: u32 = 4;
+/// Codes of duration buckets: 64 octaves and the one of zero.
+pub const DURATION_BUCKETS: usize = 64 * DURATION_STEPS as usize + 1;
+/// A value on more than one page in this many is not listed in a term index.
+const COMMON_SHARE: u32 = 4;
+
+/// What a segment is built from.
+pub struct SegmentInput<'a> {
+    /// The chapters whose rows it takes.
+    pub chapters: &'a [Arc<Chapter>],
+    /// Rows of a block.
+    pub block_rows: usize,
+    /// First and last append sequence.
+    pub sequences: (u64, u64),
+    /// Log files it replaces.
+    pub replaces_logs: Vec<u64>,
+}
+
+/// The values of one field, and how many there were when each page of its table began.
+#[derive(Default)]
+struct FieldColumn {
+    values: Vec<u64>,
+    ranks: Vec<u64>,
+}
+
+/// Columns of a segment as they are gathered.
+struct Gathered<'a> {
+    chapters: &'a [Arc<Chapter>],
+    united: United<'a>,
+    fields: Vec<FieldColumn>,
+    /// Rows so far, by table.
+    rows: [usize; 3],
+    fixed: Vec<Vec<u64>>,
+    service_pages: CodeIndexBuilder<Page>,
+    remote_pages: CodeIndexBuilder<Page>,
+    class_pages: CodeIndexBuilder<Page>,
+    duration_pages: CodeIndexBuilder<Page>,
+    zones: ZoneMapBuilder,
+    start_min: u64,
+    start_max: u64,
+}
+
+/// The code of the duration bucket a duration falls in; see [`DURATION_BUCKETS`].
+pub fn duration_bucket(nanos: u64) -> u32 {
+    let Some(octave) = nanos.checked_ilog2() else { return 0 };
+    let step = if octave < 2 { 0 } else { (nanos >> (octave - 2)) as u32 & (DURATION_STEPS - 1) };
+    1 + octave * DURATION_STEPS + step
+}
+
+/// Writes the chapters' rows as a segment into `file` and syncs its bytes.
+///
+/// # Errors
+/// Whatever the file says; then what was written is of no use.
+pub fn build_segment(
+    input: SegmentInput<'_>,
+    file: Box<dyn WritableFile>,
+    seed: Seed,
+) -> Result<(SegmentDirectory, u64)> {
+    let places: Vec<(u32, u32)> = input
+        .chapters
+        .iter()
+        .enumerate()
+        .flat_map(|(c, chapter)| (0..chapter.rows.len()).map(move |row| (c as u32, row as u32)))
+        .collect();
+    let order = order_of(input.chapters, &places);
+    let gathered = gather(&input, &places, &order);
+    write(input, gathered, &order, SegmentWriter::new(file, seed))
+}
+
+/// A row's latest instant: its end, or its start without a duration.
+fn last_instant(row: &Row, class: &Class) -> u64 {
+    let duration = duration_nanos(row.start, row.end, class.bits.has(ClassBits::ZIPKIN));
+    row.start.saturating_add(duration.unwrap_or(0))
+}
+
+fn order_of(chapters: &[Arc<Chapter>], places: &[(u32, u32)]) -> RowOrder {
+    let mut services: FxHashMap<&str, u32> = FxHashMap::default();
+    let mut rows = Vec::with_capacity(places.len());
+    for chapter in chapters {
+        let service_of: Vec<u32> = chapter
+            .resources
+            .iter()
+            .map(|r| {
+                let next = services.len() as u32;
+                *services.entry(chapter.strings.text(r.service)).or_insert(next)
+            })
+            .collect();
+        rows.extend(chapter.rows.iter().map(|row| {
+            let class = &chapter.schema.classes[row.class as usize];
+            OrderRow {
+                trace_id: row.trace_id,
+                span_id: row.span_id,
+                parent: row.parent,
+                start: row.start,
+                end: row.end,
+                last: last_instant(row, class),
+                service: service_of[row.resource as usize],
+                shared: class.bits.has(ClassBits::SHARED),
+            }
+        }));
+    }
+    let span = |i: u32| {
+        let (chapter, row) = places[i as usize];
+        chapters[chapter as usize].span(row).ok()
+    };
+    let known: RefCell<FxHashMap<u32, u64>> = RefCell::default();
+    let fingerprint = |i: u32| {
+        *known.borrow_mut().entry(i).or_insert_with(|| {
+            use std::hash::BuildHasher;
+            rustc_hash::FxBuildHasher.hash_one(span(i))
+        })
+    };
+    order_rows(&rows, &fingerprint, &|a, b| span(a) == span(b))
+}
+
+fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder) -> Gathered<'a> {
+    let pages_per_block = (input.block_rows / PAGE_ROWS).max(1) as u32;
+    let mut out = Gathered {
+        chapters: input.chapters,
+        united: United::new(input.chapters),
+        fields: Vec::new(),
+        rows: [0; 3],
+        fixed: vec![Vec::new(); Fixed::ALL.len() + 1],
+        service_pages: CodeIndexBuilder::new(0),
+        remote_pages: CodeIndexBuilder::new(0),
+        class_pages: CodeIndexBuilder::new(0),
+        duration_pages: CodeIndexBuilder::new(DURATION_BUCKETS),
+        zones: ZoneMapBuilder::new(pages_per_block),
+        start_min: u64::MAX,
+        start_max: 0,
+    };
+    for trace in 0..order.traces.len() {
+        let first = order.traces[trace].first_row as usize;
+        let last = order.traces.get(trace + 1).map_or(order.rows.len(), |t| t.first_row as usize);
+        out.add_trace(&order.traces[trace], order, first..last, places);
+    }
+    out
+}
+
+impl Gathered<'_> {
+    fn put(&mut self, column: Fixed, value: u64) {
+        self.fixed[column as usize].push(value);
+    }
+
+    fn add_trace(
+        &mut self,
+        trace: &super::order::OrderedTrace,
+        order: &RowOrder,
+        rows: std::ops::Range<usize>,
+        places: &[(u32, u32)],
+    ) {
+        self.put(Fixed::TraceHigh, trace.trace_id.high());
+        self.put(Fixed::TraceLow, trace.trace_id.low());
+        self.put(Fixed::TraceRow, rows.start as u64);
+        self.put(Fixed::TraceStart, trace.start);
+        self.put(Fixed::TraceDuration, trace.duration);
+        // The span ids on the way from the trace's top to the row before, one a level.
+        let mut path: Vec<u64> = Vec::new();
+        for at in rows {
+            let (chapter, row) = places[order.rows[at] as usize];
+            let depth = order.depths[at] as usize;
+            path.truncate(depth);
+            let implied = path.last().copied().unwrap_or(0);
+            self.add_row(chapter as usize, row, depth, implied, trace.start);
+            path.push(self.chapters[chapter as usize].rows[row as usize].span_id);
+        }
+    }
+
+    fn add_row(&mut self, chapter: usize, index: u32, depth: usize, implied_parent: u64, trace_start: u64) {
+        let chapters = self.chapters;
+        let row = &chapters[chapter].rows[index as usize];
+        let at = self.rows[0] as u64;
+        let class = self.united.class(chapter, row.class);
+        let resource = self.united.resource(chapter, row.resource);
+        self.put(Fixed::SpanId, row.span_id);
+        self.put(Fixed::Depth, depth as u64);
+        self.put(Fixed::Start, if row.start == 0 { 0 } else { row.start - trace_start + 1 });
+        self.put(Fixed::Length, row.end.wrapping_sub(row.start));
+        self.put(Fixed::Class, class.into());
+        self.put(Fixed::Resource, resource.into());
+        if row.parent != implied_parent {
+            self.put(Fixed::ParentRow, at);
+            self.put(Fixed::ParentId, row.parent);
+        }
+        self.index_row(row, class);
+        self.add_values(Table::Span, chapter, row.class, row.values);
+        let bits = self.united.class_at(class).bits;
+        if bits.has(ClassBits::EVENTS) {
+            self.add_events(chapter, index, at, row.start);
+        }
+        if bits.has(ClassBits::LINKS) {
+            self.add_links(chapter, index, at);
+        }
+    }
+
+    fn index_row(&mut self, row: &Row, class: u32) {
+        let page = (self.rows[0] / PAGE_ROWS) as u32;
+        let facts = *self.united.class_at(class);
+        self.class_pages.add(class, page);
+        if facts.service != NONE {
+            self.service_pages.add(facts.service, page);
+        }
+        if facts.remote != NONE {
+            self.remote_pages.add(facts.remote, page);
+        }
+        let duration = duration_nanos(row.start, row.end, facts.bits.has(ClassBits::ZIPKIN));
+        if let Some(nanos) = duration {
+            self.duration_pages.add(duration_bucket(nanos), page);
+        }
+        let start = (row.start != 0).then_some(row.start);
+        self.zones.add(start, start.map(|s| s.saturating_add(duration.unwrap_or(0))), duration);
+        if let Some(start) = start {
+            self.start_min = self.start_min.min(start);
+            self.start_max = self.start_max.max(start);
+        }
+    }
+
+    /// Gathers the values of one row of a table, and counts the row.
+    fn add_values(&mut self, table: Table, chapter: usize, class: u32, first: u32) {
+        let rows = &mut self.rows[table as usize - 1];
+        let page = *rows / PAGE_ROWS;
+        *rows += 1;
+        let source = &self.chapters[chapter];
+        for (&field, &code) in source.schema.shape_of(class).iter().zip(source.codes(class, first)) {
+            let value_type = source.schema.fields[field as usize].value_type;
+            let value = match value_type {
+                ValueType::Empty => 0,
+                t if t.is_bytes() => (chapter as u64) << 32 | u64::from(code),
+                t => source.number(t, code),
+            };
+            let united = self.united.field(chapter, field) as usize;
+            if self.fields.len() <= united {
+                self.fields.resize_with(united + 1, FieldColumn::default);
+            }
+            let column = &mut self.fields[united];
+            // Rank lists are filled up to this page the moment the page has a value.
+            while column.ranks.len() <= page {
+                column.ranks.push(column.values.len() as u64);
+            }
+            column.values.push(value);
+        }
+    }
+
+    fn add_events(&mut self, chapter: usize, index: u32, at: u64, span_start: u64) {
+        let chapters = self.chapters;
+        for event in chapters[chapter].events_of(index) {
+            let class = self.united.class(chapter, event.class);
+            self.put(Fixed::EventRow, at);
+            self.put(Fixed::EventTime, zigzag_encode(event.time.wrapping_sub(span_start) as i64));
+            self.put(Fixed::EventClass, class.into());
+            self.add_values(Table::Event, chapter, event.class, event.values);
+        }
+    }
+
+    fn add_links(&mut self, chapter: usize, index: u32, at: u64) {
+        let chapters = self.chapters;
+        for link in chapters[chapter].links_of(index) {
+            let class = self.united.class(chapter, link.class);
+            let trace = u128::from_be_bytes(link.trace_id);
+            self.put(Fixed::LinkRow, at);
+            self.put(Fixed::LinkTraceHigh, (trace >> 64) as u64);
+            self.put(Fixed::LinkTraceLow, trace as u64);
+            self.put(Fixed::LinkSpan, u64::from_be_bytes(link.span_id));
+            self.put(Fixed::LinkClass, class.into());
+            self.add_values(Table::Link, chapter, link.class, link.values);
+        }
+    }
+}
+
+fn write(
+    input: SegmentInput<'_>,
+    mut gathered: Gathered<'_>,
+    order: &RowOrder,
+    mut out: SegmentWriter,
+) -> Result<(SegmentDirectory, u64)> {
+    let directory = out.directory();
+    directory.rows = gathered.rows[0] as u64;
+    directory.events = gathered.rows[1] as u64;
+    directory.links = gathered.rows[2] as u64;
+    directory.traces = order.traces.len() as u64;
+    directory.block_rows = input.block_rows as u32;
+    directory.start_min = gathered.start_min;
+    directory.start_max = gathered.start_max;
+    directory.sequences = input.sequences;
+    directory.replaces_logs = input.replaces_logs;
+    write_fixed(&mut gathered, order, &mut out)?;
+    for (code, mut column) in std::mem::take(&mut gathered.fields).into_iter().enumerate() {
+        let table = gathered.united.field_at(code as u32).table;
+        let pages = gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS);
+        column.ranks.resize(pages + 1, column.values.len() as u64);
+        write_field(&gathered, code as u32, &column, &mut out)?;
+    }
+    write_schema(&gathered, &mut out)?;
+    let indexes = [
+        (SectionKind::ServicePages, gathered.service_pages),
+        (SectionKind::RemotePages, gathered.remote_pages),
+        (SectionKind::ClassPages, gathered.class_pages),
+        (SectionKind::DurationPages, gathered.duration_pages),
+    ];
+    for (kind, index) in indexes {
+        out.section(kind, 0, &index.finish())?;
+    }
+    out.section(SectionKind::Zones, 0, &gathered.zones.finish())?;
+    out.finish()
+}
+
+fn write_fixed(gathered: &mut Gathered<'_>, order: &RowOrder, out: &mut SegmentWriter) -> Result<()> {
+    for column in Fixed::ALL {
+        let values = std::mem::take(&mut gathered.fixed[column as usize]);
+        out.integers(column as u32, ColumnForm::Integers, &values)?;
+        if column.is_sparse() {
+            let starts: Vec<u32> = values.iter().step_by(PAGE_ROWS).map(|row| *row as u32).collect();
+            out.section(SectionKind::SparseStarts, column as u32, crate::bytes::as_bytes(&starts))?;
+        }
+        if column == Fixed::TraceLow {
+            out.section(SectionKind::TraceIndex, 0, &build_trace_index(&values))?;
+        }
+    }
+    let pages = order.rows.len().div_ceil(PAGE_ROWS);
+    let ordinals: Vec<u32> = (0..pages)
+        .map(|page| order.traces.partition_point(|t| t.first_row as usize <= page * PAGE_ROWS) as u32 - 1)
+        .collect();
+    out.section(SectionKind::PageOrdinals, 0, crate::bytes::as_bytes(&ordinals))
+}
+
+fn write_field(gathered: &Gathered<'_>, code: u32, column: &FieldColumn, out: &mut SegmentWriter) -> Result<()> {
+    let field = gathered.united.field_at(code);
+    out.integers(RANK_COLUMN_FIRST + code, ColumnForm::Integers, &column.ranks)?;
+    let mut terms = TermIndexBuilder::new(column.ranks.len() as u32 - 1, common_limit(column.ranks.len() - 1));
+    if field.value_type.is_bytes() {
+        return write_bytes_field(gathered, code, column, terms, out);
+    }
+    let negative = field.value_type == ValueType::Int && column.values.iter().any(|v| (*v as i64) < 0);
+    for (value, page) in with_pages(column) {
+        terms.add(hash64(&value.to_le_bytes()), page);
+    }
+    out.section(SectionKind::Terms, code, &terms.finish())?;
+    if negative {
+        let values: Vec<u64> = column.values.iter().map(|v| zigzag_encode(*v as i64)).collect();
+        return out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Zigzag, &values);
+    }
+    out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Integers, &column.values)
+}
+
+fn write_bytes_field(
+    gathered: &Gathered<'_>,
+    code: u32,
+    column: &FieldColumn,
+    mut terms: TermIndexBuilder,
+    out: &mut SegmentWriter,
+) -> Result<()> {
+    let text = |value: u64| gathered.chapters[(value >> 32) as usize].strings.get(value as u32);
+    for (value, page) in with_pages(column) {
+        terms.add(hash64(text(value)), page);
+    }
+    out.section(SectionKind::Terms, code, &terms.finish())?;
+    match DictionaryBuilder::build(&column.values, gathered.chapters) {
+        Some(dictionary) => {
+            out.section(SectionKind::Dictionary, code, &dictionary.section)?;
+            out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Dictionary, &dictionary.codes)
+        }
+        None => {
+            let texts: Vec<&[u8]> = column.values.iter().map(|v| text(*v)).collect();
+            out.strings(FIELD_COLUMN_FIRST + code, &texts)
+        }
+    }
+}
+
+fn common_limit(pages: usize) -> u32 {
+    (pages as u32 / COMMON_SHARE).max(1)
+}
+
+/// The values of a column with the page of the row each belongs to.
+fn with_pages(column: &FieldColumn) -> impl Iterator<Item = (u64, u32)> + '_ {
+    column.ranks.windows(2).enumerate().flat_map(|(page, ends)| {
+        column.values[ends[0] as usize..ends[1] as usize].iter().map(move |value| (*value, page as u32))
+    })
+}
+
+fn write_schema(gathered: &Gathered<'_>, out: &mut SegmentWriter) -> Result<()> {
+    let united = &gathered.united;
+    let schema = united.schema();
+    let mut bytes = Writer::new();
+    for len in [schema.fields.len(), schema.shapes.len(), schema.classes.len()] {
+        bytes.varint(len as u64);
+    }
+    encode_schema(&schema, [0; 3], &mut bytes);
+    united.class_rows.iter().for_each(|rows| bytes.varint(*rows));
+    out.section(SectionKind::Schema, 0, bytes.as_slice())?;
+    let texts: Vec<&[u8]> = united.strings.items.iter().map(|s| s.as_bytes()).collect();
+    out.section(SectionKind::Strings, 0, &encode_strings_section(&texts, &[]))?;
+    let mut bytes = Writer::new();
+    let mut one = Writer::new();
+    bytes.varint(united.resources.items.len() as u64);
+    for (i, resource) in united.resources.items.iter().enumerate() {
+        one.as_mut_vec().clear();
+        encode_resource(resource, &mut one);
+        bytes.block(one.as_slice());
+        bytes.varint(optional(united.services[i]));
+        bytes.varint(united.resource_rows[i]);
+    }
+    out.section(SectionKind::Resources, 0, bytes.as_slice())?;
+    let mut bytes = Writer::new();
+    bytes.varint(united.scopes.items.len() as u64);
+    for scope in &united.scopes.items {
+        one.as_mut_vec().clear();
+        encode_scope(scope, &mut one);
+        bytes.block(one.as_slice());
+    }
+    out.section(SectionKind::Scopes, 0, bytes.as_slice())
+}
+
+/// True if rows of this class count as errors.
+pub fn is_error(class: &Class) -> bool {
+    class.status == StatusCode::ERROR
+}

@@ -1,0 +1,160 @@
+//! A segment's dictionary of one column: values by code, the most frequent first.
+//!
+//! ```text
+//! section := count u32, zero u32, end offset u32 each, occurrences u32 each, bytes of all values
+//! ```
+//! Read in place. A column gets one if its values repeat enough; else the pages hold the values.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::bytes::{Reader, Writer, as_bytes, pod_slice};
+use crate::column::NONE;
+use crate::error::{Error, Result, ensure};
+use crate::head::Chapter;
+use crate::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_ENTRIES_MAX};
+
+/// A dictionary is worth it if values occur this often on average.
+const REPEATS_MIN: usize = 4;
+
+/// A dictionary and the column in its codes.
+pub struct DictionaryBuilder {
+    /// The section's bytes.
+    pub section: Vec<u8>,
+    /// The code of every value.
+    pub codes: Vec<u64>,
+}
+
+impl DictionaryBuilder {
+    /// Tries to build one for values given as `chapter << 32 | string code`.
+    pub fn build(values: &[u64], chapters: &[Arc<Chapter>]) -> Option<Self> {
+        let mut maps: Vec<Vec<u32>> = vec![Vec::new(); chapters.len()];
+        let mut entries: FxHashMap<&[u8], u32> = FxHashMap::default();
+        let mut texts: Vec<&[u8]> = Vec::new();
+        let mut counts: Vec<u32> = Vec::new();
+        let mut bytes_len = 0;
+        let mut codes = Vec::with_capacity(values.len());
+        for &value in values {
+            let (chapter, string) = ((value >> 32) as usize, value as u32);
+            let map = &mut maps[chapter];
+            if map.is_empty() {
+                map.resize(chapters[chapter].strings.len(), NONE);
+            }
+            let mut code = map[string as usize];
+            if code == NONE {
+                let text = chapters[chapter].strings.get(string);
+                code = *entries.entry(text).or_insert_with(|| {
+                    texts.push(text);
+                    counts.push(0);
+                    bytes_len += text.len();
+                    (texts.len() - 1) as u32
+                });
+                let enough = texts.len() <= DICTIONARY_ENTRIES_MAX && bytes_len <= DICTIONARY_BYTES_MAX;
+                if !enough || texts.len() * REPEATS_MIN > values.len().max(REPEATS_MIN * 16) {
+                    return None;
+                }
+                map[string as usize] = code;
+            }
+            counts[code as usize] += 1;
+            codes.push(u64::from(code));
+        }
+        Some(Self::by_frequency(texts, counts, codes))
+    }
+
+    fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>) -> Self {
+        let mut order: Vec<u32> = (0..texts.len() as u32).collect();
+        order.sort_by_key(|&code| (std::cmp::Reverse(counts[code as usize]), texts[code as usize]));
+        let mut rank = vec![0u64; texts.len()];
+        for (new, old) in order.iter().enumerate() {
+            rank[*old as usize] = new as u64;
+        }
+        codes.iter_mut().for_each(|code| *code = rank[*code as usize]);
+        let texts: Vec<&[u8]> = order.iter().map(|&code| texts[code as usize]).collect();
+        let counts: Vec<u32> = order.iter().map(|&code| counts[code as usize]).collect();
+        Self { section: encode_strings_section(&texts, &counts), codes }
+    }
+}
+
+/// Strings by code as a section; `counts` may be empty (then all are zero).
+pub fn encode_strings_section(texts: &[&[u8]], counts: &[u32]) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.u32(texts.len() as u32);
+    out.u32(0);
+    let mut end = 0u32;
+    for text in texts {
+        end += text.len() as u32;
+        out.u32(end);
+    }
+    if counts.is_empty() {
+        out.bytes(&vec![0; texts.len() * 4]);
+    } else {
+        out.bytes(as_bytes(counts));
+    }
+    texts.iter().for_each(|text| out.bytes(text));
+    out.into_vec()
+}
+
+/// A strings section read in place.
+#[derive(Clone, Copy, Debug)]
+pub struct DictionaryView<'a> {
+    ends: &'a [u32],
+    counts: &'a [u32],
+    bytes: &'a [u8],
+}
+
+impl<'a> DictionaryView<'a> {
+    /// Reads a section. Costs a few nanoseconds; [`DictionaryView::validate`] costs a pass.
+    ///
+    /// # Errors
+    /// Corrupt if the section is too short for its count.
+    pub fn open(section: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(section);
+        let count = reader.u32("dictionary size")? as usize;
+        reader.u32("dictionary padding")?;
+        let numbers = |bytes: &'a [u8]| {
+            pod_slice::<u32>(bytes).ok_or_else(|| Error::corrupt("the dictionary is not aligned"))
+        };
+        let ends = numbers(reader.bytes(count.saturating_mul(4), "dictionary offsets")?)?;
+        let counts = numbers(reader.bytes(count.saturating_mul(4), "dictionary counts")?)?;
+        let bytes = reader.bytes(reader.remaining(), "dictionary bytes")?;
+        Ok(Self { ends, counts, bytes })
+    }
+
+    /// Checks that offsets rise and end with the bytes.
+    ///
+    /// # Errors
+    /// Corrupt if not.
+    pub fn validate(&self) -> Result<()> {
+        let last = self.ends.last().copied().unwrap_or(0) as usize;
+        ensure(self.ends.is_sorted() && last == self.bytes.len(), || "dictionary offsets do not rise".to_owned())
+    }
+
+    /// Entries.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// True if there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The value of a code; empty if there is none.
+    pub fn get(&self, code: u32) -> &'a [u8] {
+        let Some(&end) = self.ends.get(code as usize) else { return &[] };
+        let start = if code == 0 { 0 } else { self.ends[code as usize - 1] };
+        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// How often the value of a code occurs.
+    pub fn count(&self, code: u32) -> u64 {
+        self.counts.get(code as usize).copied().unwrap_or(0).into()
+    }
+
+    /// All values, by code.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let this = *self;
+        (0..this.len() as u32).map(move |code| this.get(code))
+    }
+}

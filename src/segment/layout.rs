@@ -1,0 +1,373 @@
+//! Where things stand in a segment file.
+//!
+//! ```text
+//! 0    header     magic 8, version 4, zero 4, store id 8, file id 8, checksum 4, zero 4      40 bytes
+//! 40   pages      of every column, one column after the other
+//!      sections   dictionaries, schema, page directories, indexes; each starts on a multiple of 8
+//!      directory  counts, then one entry a section and a column
+//! -24  footer     directory offset 8, length 4, checksum 4, magic 8                          24 bytes
+//! ```
+//! A column's page directory is a section of 8 bytes a page, `end offset u32, checksum u32`, the offset
+//! relative to the column's first page. Sections have their checksum in the directory, the directory in the
+//! footer: a reader verifies a unit before it uses the unit, and nothing else.
+//!
+//! Segments are self-describing: were every manifest lost, the directory says which log files the segment
+//! replaces.
+
+use crate::bytes::{Reader, Seed, Writer, checksum};
+use crate::error::{Error, ErrorKind, Result, ensure};
+
+/// First bytes of a segment.
+pub const SEGMENT_MAGIC: [u8; 8] = *b"TSPNSEG\x01";
+/// Last bytes of a segment.
+pub const FOOTER_MAGIC: [u8; 8] = *b"GESNPST\x01";
+/// Version of the file format this build writes, and the newest it reads.
+pub const FORMAT_VERSION: u32 = 1;
+/// Length of the header in bytes.
+pub const HEADER_LEN: usize = 40;
+/// Length of the footer in bytes.
+pub const FOOTER_LEN: usize = 24;
+/// Length of a page directory entry in bytes.
+pub const PAGE_ENTRY_LEN: usize = 8;
+/// Columns above this code are fields: the code minus this is the field's.
+pub const FIELD_COLUMN_FIRST: u32 = 1 << 16;
+/// Columns from this code on are the rank lists of fields.
+pub const RANK_COLUMN_FIRST: u32 = 1 << 24;
+
+/// Kinds of sections. Codes are part of the format; zero is reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum SectionKind {
+    /// Fields, shapes, classes, with the row count of every class.
+    Schema = 1,
+    /// Strings the schema refers to.
+    Strings = 2,
+    /// Resources, with their row counts.
+    Resources = 3,
+    /// Scopes.
+    Scopes = 4,
+    /// Page directory of a column; the key is the column's code.
+    PageDirectory = 5,
+    /// Dictionary of a field's column; the key is the field's code.
+    Dictionary = 6,
+    /// Trace-id index.
+    TraceIndex = 7,
+    /// Zone map of the span pages.
+    Zones = 8,
+    /// Which pages hold which service.
+    ServicePages = 9,
+    /// Which pages hold which remote service.
+    RemotePages = 10,
+    /// Which pages hold which class.
+    ClassPages = 11,
+    /// Which pages hold which duration bucket.
+    DurationPages = 12,
+    /// Which pages hold which value of a field; the key is the field's code.
+    Terms = 13,
+    /// The ordinal of the first trace of every page.
+    PageOrdinals = 14,
+    /// First row of every page of a sparse row list; the key is the column's code.
+    SparseStarts = 15,
+}
+
+/// Columns with a place in every segment. Codes are part of the format; zero is reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Fixed {
+    /// Span id, one a row.
+    SpanId = 1,
+    /// Depth in the trace's pre-order, one a row.
+    Depth = 2,
+    /// 0 for no start, else start - trace start + 1, one a row.
+    Start = 3,
+    /// end - start (wrapping), one a row.
+    Length = 4,
+    /// Class, one a row.
+    Class = 5,
+    /// Resource, one a row.
+    Resource = 6,
+    /// Rows whose parent id is not the one their depth implies.
+    ParentRow = 7,
+    /// The parent ids of those rows, 0 for none.
+    ParentId = 8,
+    /// Upper half of the trace id, one a trace.
+    TraceHigh = 9,
+    /// Lower half of the trace id, one a trace.
+    TraceLow = 10,
+    /// First row, one a trace.
+    TraceRow = 11,
+    /// Earliest start (0 for none), one a trace.
+    TraceStart = 12,
+    /// Latest end minus earliest start, one a trace.
+    TraceDuration = 13,
+    /// Row of the span, one an event.
+    EventRow = 14,
+    /// Time minus the span's start (wrapping), one an event.
+    EventTime = 15,
+    /// Class, one an event.
+    EventClass = 16,
+    /// Row of the span, one a link.
+    LinkRow = 17,
+    /// Upper half of the linked trace's id, one a link.
+    LinkTraceHigh = 18,
+    /// Lower half of the linked trace's id, one a link.
+    LinkTraceLow = 19,
+    /// The linked span's id, one a link.
+    LinkSpan = 20,
+    /// Class, one a link.
+    LinkClass = 21,
+}
+
+impl Fixed {
+    /// Every fixed column, in file order.
+    pub const ALL: [Self; 21] = [
+        Self::SpanId,
+        Self::Depth,
+        Self::Start,
+        Self::Length,
+        Self::Class,
+        Self::Resource,
+        Self::ParentRow,
+        Self::ParentId,
+        Self::TraceHigh,
+        Self::TraceLow,
+        Self::TraceRow,
+        Self::TraceStart,
+        Self::TraceDuration,
+        Self::EventRow,
+        Self::EventTime,
+        Self::EventClass,
+        Self::LinkRow,
+        Self::LinkTraceHigh,
+        Self::LinkTraceLow,
+        Self::LinkSpan,
+        Self::LinkClass,
+    ];
+
+    /// True for a rising list of rows, which has a `SparseStarts` section to be searched by.
+    pub fn is_sparse(self) -> bool {
+        matches!(self, Self::ParentRow | Self::EventRow | Self::LinkRow | Self::TraceRow)
+    }
+}
+
+/// Where one section stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// A [`SectionKind`] code.
+    pub kind: u8,
+    /// Which one of its kind.
+    pub key: u32,
+    /// First byte in the file.
+    pub offset: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// Checksum of its bytes.
+    pub checksum: u32,
+}
+
+/// How the values of a column are written. Codes are part of the format; zero is reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ColumnForm {
+    /// Integers as they are.
+    Integers = 1,
+    /// Signed integers, zigzag.
+    Zigzag = 2,
+    /// Byte strings in the pages.
+    Strings = 3,
+    /// Codes of the column's dictionary.
+    Dictionary = 4,
+}
+
+/// Where one column stands. Its page directory is the section `PageDirectory` of the same code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnEntry {
+    /// A [`Fixed`] code, or a field's, or a rank list's.
+    pub code: u32,
+    /// How its values are written.
+    pub form: u8,
+    /// How many values it has.
+    pub values: u64,
+    /// First byte of its first page in the file.
+    pub offset: u64,
+}
+
+/// The directory: what a segment holds and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SegmentDirectory {
+    /// Span rows.
+    pub rows: u64,
+    /// Traces.
+    pub traces: u64,
+    /// Event rows.
+    pub events: u64,
+    /// Link rows.
+    pub links: u64,
+    /// Rows of a block.
+    pub block_rows: u32,
+    /// Earliest start of a span that has one, or `u64::MAX`.
+    pub start_min: u64,
+    /// Latest start.
+    pub start_max: u64,
+    /// First and last append sequence of what it holds.
+    pub sequences: (u64, u64),
+    /// Log files whose spans it holds.
+    pub replaces_logs: Vec<u64>,
+    /// Every section.
+    pub sections: Vec<Section>,
+    /// Every column.
+    pub columns: Vec<ColumnEntry>,
+}
+
+/// The header of a segment.
+pub fn encode_header(seed: Seed) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.bytes(&SEGMENT_MAGIC);
+    out.u32(FORMAT_VERSION);
+    out.u32(0);
+    out.u64(seed.store);
+    out.u64(seed.file);
+    let sum = checksum(seed, 0, out.as_slice());
+    out.u32(sum);
+    out.u32(0);
+    out.into_vec()
+}
+
+/// Checks the header of a segment.
+///
+/// # Errors
+/// Unsupported for a newer version, corrupt for everything else that differs.
+pub fn check_header(bytes: &[u8], seed: Seed) -> Result<()> {
+    let mut reader = Reader::new(bytes);
+    let magic: [u8; 8] = reader.array("segment magic")?;
+    ensure(magic == SEGMENT_MAGIC, || "no segment: the first bytes differ".to_owned())?;
+    let version = reader.u32("format version")?;
+    if version > FORMAT_VERSION {
+        let text = format!("format version {version} is newer than {FORMAT_VERSION}; use a newer tailspan");
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
+    ensure(bytes.get(..HEADER_LEN) == Some(&encode_header(seed)[..]), || {
+        "the header is damaged or of another store".to_owned()
+    })
+}
+
+impl SegmentDirectory {
+    /// The directory as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        for count in [self.rows, self.traces, self.events, self.links] {
+            out.varint(count);
+        }
+        out.u32(self.block_rows);
+        out.u64(self.start_min);
+        out.u64(self.start_max);
+        out.varint(self.sequences.0);
+        out.varint(self.sequences.1);
+        out.varint(self.replaces_logs.len() as u64);
+        self.replaces_logs.iter().for_each(|log| out.varint(*log));
+        out.varint(self.sections.len() as u64);
+        for section in &self.sections {
+            out.u8(section.kind);
+            out.varint(section.key.into());
+            out.varint(section.offset);
+            out.varint(section.len);
+            out.u32(section.checksum);
+        }
+        out.varint(self.columns.len() as u64);
+        for column in &self.columns {
+            out.varint(column.code.into());
+            out.u8(column.form);
+            out.varint(column.values);
+            out.varint(column.offset);
+        }
+        out.into_vec()
+    }
+
+    /// Reads a directory and checks that everything it names lies inside the file.
+    ///
+    /// # Errors
+    /// Corrupt, naming the entry.
+    pub fn decode(bytes: &[u8], file_len: u64) -> Result<Self> {
+        let mut r = Reader::new(bytes);
+        let mut counts = [0; 4];
+        for count in &mut counts {
+            *count = r.varint("row count")?;
+            ensure(u32::try_from(*count).is_ok(), || format!("{count} rows exceed a segment"))?;
+        }
+        let mut out = Self {
+            rows: counts[0],
+            traces: counts[1],
+            events: counts[2],
+            links: counts[3],
+            block_rows: r.u32("block rows")?,
+            start_min: r.u64("earliest start")?,
+            start_max: r.u64("latest start")?,
+            sequences: (r.varint("first sequence")?, r.varint("last sequence")?),
+            ..Self::default()
+        };
+        ensure(out.traces <= out.rows, || "more traces than rows".to_owned())?;
+        for _ in 0..r.count(1, "log files")? {
+            out.replaces_logs.push(r.varint("log file")?);
+        }
+        for _ in 0..r.count(8, "sections")? {
+            let section = Section {
+                kind: r.u8("section kind")?,
+                key: read_code(&mut r, "section key")?,
+                offset: r.varint("section offset")?,
+                len: r.varint("section length")?,
+                checksum: r.u32("section checksum")?,
+            };
+            let end = section.offset.checked_add(section.len);
+            ensure(end.is_some_and(|end| end <= file_len), || format!("{section:?} lies outside the file"))?;
+            out.sections.push(section);
+        }
+        for _ in 0..r.count(4, "columns")? {
+            let column = ColumnEntry {
+                code: read_code(&mut r, "column code")?,
+                form: r.u8("column form")?,
+                values: r.varint("column values")?,
+                offset: r.varint("column offset")?,
+            };
+            let sound = column.offset <= file_len && (1..=4).contains(&column.form) && column.values >> 40 == 0;
+            ensure(sound, || format!("{column:?} is not sound"))?;
+            out.columns.push(column);
+        }
+        r.finish("segment directory")?;
+        Ok(out)
+    }
+}
+
+fn read_code(reader: &mut Reader<'_>, what: &str) -> Result<u32> {
+    let value = reader.varint(what)?;
+    u32::try_from(value).map_err(|_| Error::corrupt(format!("{what} {value} does not fit")))
+}
+
+/// The footer that points to a directory at `offset`.
+pub fn encode_footer(seed: Seed, offset: u64, directory: &[u8]) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.u64(offset);
+    out.u32(directory.len() as u32);
+    out.u32(checksum(seed, offset, directory));
+    out.bytes(&FOOTER_MAGIC);
+    out.into_vec()
+}
+
+/// Finds and verifies the directory of a segment.
+///
+/// # Errors
+/// As [`check_header`]; corrupt if the footer or the directory is damaged.
+pub fn read_directory(file: &[u8], seed: Seed) -> Result<SegmentDirectory> {
+    check_header(file, seed)?;
+    let footer_at = file.len().checked_sub(FOOTER_LEN).ok_or_else(|| Error::corrupt("the file is too short"))?;
+    let mut reader = Reader::new(&file[footer_at..]);
+    let offset = reader.u64("directory offset")?;
+    let len = reader.u32("directory length")?;
+    let sum = reader.u32("directory checksum")?;
+    let magic: [u8; 8] = reader.array("footer magic")?;
+    ensure(magic == FOOTER_MAGIC, || "the footer is damaged".to_owned())?;
+    let end = offset.checked_add(len.into()).filter(|end| *end <= footer_at as u64);
+    let end = end.ok_or_else(|| Error::corrupt("the directory lies outside the file"))?;
+    let bytes = &file[offset as usize..end as usize];
+    ensure(checksum(seed, offset, bytes) == sum, || format!("segment directory at byte {offset}: checksum differs"))?;
+    SegmentDirectory::decode(bytes, footer_at as u64)
+}

@@ -1,0 +1,355 @@
+//! An open segment: sections and pages by code, each verified before it is used.
+//!
+//! Opening reads header, footer and directory. Everything else waits until it is asked for: a section is
+//! verified at its first use, a page at every use.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rustc_hash::FxHashMap;
+
+use crate::bytes::{Reader, Seed, checksum, pod_slice};
+use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
+use crate::encoding::{Strings, decode_integers, decode_strings};
+use crate::error::{Error, Result, ensure};
+use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
+use crate::limits::PAGE_ROWS;
+use crate::model::{Resource, Scope};
+use crate::os::FileBytes;
+use crate::part::ReadCounter;
+
+use super::dictionary::DictionaryView;
+use super::layout::{
+    ColumnEntry, ColumnForm, FIELD_COLUMN_FIRST, Fixed, PAGE_ENTRY_LEN, RANK_COLUMN_FIRST, SectionKind,
+    SegmentDirectory, read_directory,
+};
+
+/// An immutable file of spans, open for reading.
+pub struct Segment {
+    id: u64,
+    name: String,
+    file: Arc<dyn FileBytes>,
+    seed: Seed,
+    directory: SegmentDirectory,
+    sections: FxHashMap<(u8, u32), usize>,
+    columns: FxHashMap<u32, ColumnEntry>,
+    verified: Box<[AtomicBool]>,
+    tables: OnceLock<Tables>,
+}
+
+/// What gives a segment's codes a meaning, in memory.
+#[derive(Debug)]
+pub struct Tables {
+    /// Fields, shapes, classes.
+    pub schema: Schema,
+    /// Rows of every class.
+    pub class_rows: Vec<u64>,
+    /// Resources by code.
+    pub resources: Vec<Arc<Resource>>,
+    /// Service of every resource, as a string code.
+    pub services: Vec<u32>,
+    /// Rows of every resource.
+    pub resource_rows: Vec<u64>,
+    /// Scopes by code.
+    pub scopes: Vec<Arc<Scope>>,
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment").field("name", &self.name).field("rows", &self.directory.rows).finish_non_exhaustive()
+    }
+}
+
+impl Segment {
+    /// Opens the file of this id.
+    ///
+    /// # Errors
+    /// Corrupt, naming the file, if header, footer or directory are damaged; Unsupported for a newer version.
+    pub fn open(id: u64, name: String, file: Arc<dyn FileBytes>, seed: Seed) -> Result<Self> {
+        let directory = read_directory(file.bytes(), seed).map_err(|e| e.at(format!("segment {name}")))?;
+        let sections = directory.sections.iter().enumerate().map(|(i, s)| ((s.kind, s.key), i)).collect();
+        let columns = directory.columns.iter().map(|c| (c.code, *c)).collect();
+        let verified = directory.sections.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { id, name, file, seed, directory, sections, columns, verified, tables: OnceLock::new() })
+    }
+
+    /// The file's id in the store.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The file's name, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Length of the file in bytes.
+    pub fn len_bytes(&self) -> u64 {
+        self.file.bytes().len() as u64
+    }
+
+    /// What the segment holds and where.
+    pub fn directory(&self) -> &SegmentDirectory {
+        &self.directory
+    }
+
+    /// Span rows.
+    pub fn rows(&self) -> u32 {
+        self.directory.rows as u32
+    }
+
+    /// Traces.
+    pub fn traces(&self) -> u32 {
+        self.directory.traces as u32
+    }
+
+    /// Pages of one value a span row.
+    pub fn row_pages(&self) -> u32 {
+        self.rows().div_ceil(PAGE_ROWS as u32)
+    }
+
+    fn damaged(&self, what: impl fmt::Display, offset: u64) -> Error {
+        Error::corrupt(format!("segment {}, {what} at byte {offset}: checksum differs; run tailspan verify", self.name))
+    }
+
+    /// The bytes of a section, verified at the first call; `None` if the segment has no such section.
+    ///
+    /// # Errors
+    /// Corrupt if its checksum differs.
+    pub fn section(&self, kind: SectionKind, key: u32) -> Result<Option<&[u8]>> {
+        let Some(&index) = self.sections.get(&(kind as u8, key)) else { return Ok(None) };
+        let section = &self.directory.sections[index];
+        let bytes = &self.file.bytes()[section.offset as usize..(section.offset + section.len) as usize];
+        if !self.verified[index].load(Ordering::Relaxed) {
+            if checksum(self.seed, section.offset, bytes) != section.checksum {
+                return Err(self.damaged(format!("section {kind:?} {key}"), section.offset));
+            }
+            self.verified[index].store(true, Ordering::Relaxed);
+        }
+        Ok(Some(bytes))
+    }
+
+    fn needed(&self, kind: SectionKind, key: u32) -> Result<&[u8]> {
+        let missing = || Error::corrupt(format!("segment {}: section {kind:?} {key} is missing", self.name));
+        self.section(kind, key)?.ok_or_else(missing)
+    }
+
+    /// Where a column stands; `None` if the segment has no such column.
+    pub fn column(&self, code: u32) -> Option<&ColumnEntry> {
+        self.columns.get(&code)
+    }
+
+    /// The encoded bytes of a page and the count of its values.
+    ///
+    /// # Errors
+    /// Corrupt if the column or page is missing or its checksum differs.
+    pub fn page(&self, column: u32, page: usize, counter: &ReadCounter) -> Result<(&[u8], usize)> {
+        let missing = || Error::corrupt(format!("segment {}: column {column} has no page {page}", self.name));
+        let entry = self.columns.get(&column).ok_or_else(missing)?;
+        let directory = self.needed(SectionKind::PageDirectory, column)?;
+        let end_at = |page: usize| -> Option<(u64, u32)> {
+            let bytes = directory.get(page * PAGE_ENTRY_LEN..(page + 1) * PAGE_ENTRY_LEN)?;
+            let mut reader = Reader::new(bytes);
+            Some((reader.u32("page end").ok()?.into(), reader.u32("page checksum").ok()?))
+        };
+        let (end, sum) = end_at(page).ok_or_else(missing)?;
+        let start = if page == 0 { 0 } else { end_at(page - 1).ok_or_else(missing)?.0 };
+        let (from, to) = (entry.offset + start, entry.offset + end);
+        let bytes = self.file.bytes().get(from as usize..to as usize).ok_or_else(missing)?;
+        counter.count_page(bytes.len());
+        if checksum(self.seed, from, bytes) != sum {
+            return Err(self.damaged(format!("column {column}, page {page}"), from));
+        }
+        let first = (page * PAGE_ROWS) as u64;
+        let count = entry.values.saturating_sub(first).min(PAGE_ROWS as u64) as usize;
+        ensure(count > 0, || format!("segment {}: column {column}, page {page} is empty", self.name))?;
+        Ok((bytes, count))
+    }
+
+    /// Decodes a page of integers; zigzag is undone.
+    ///
+    /// # Errors
+    /// As [`Segment::page`], and corrupt if the page does not decode.
+    pub fn integers(&self, column: u32, page: usize, counter: &ReadCounter, out: &mut Vec<u64>) -> Result<()> {
+        let (bytes, count) = self.page(column, page, counter)?;
+        decode_integers(bytes, count, out).map_err(|e| self.in_page(e, column, page))?;
+        if self.columns[&column].form == ColumnForm::Zigzag as u8 {
+            out.iter_mut().for_each(|v| *v = crate::bytes::zigzag_decode(*v) as u64);
+        }
+        Ok(())
+    }
+
+    /// Decodes a page of byte strings.
+    ///
+    /// # Errors
+    /// As [`Segment::integers`].
+    pub fn strings(&self, column: u32, page: usize, counter: &ReadCounter, out: &mut Strings) -> Result<()> {
+        let (bytes, count) = self.page(column, page, counter)?;
+        decode_strings(bytes, count, out).map_err(|e| self.in_page(e, column, page))
+    }
+
+    /// Decodes the page of class codes of span rows, each known to the schema.
+    ///
+    /// # Errors
+    /// As [`Segment::integers`].
+    pub fn classes(&self, column: Fixed, page: usize, counter: &ReadCounter, out: &mut Vec<u64>) -> Result<()> {
+        self.integers(column as u32, page, counter, out)?;
+        let known = self.tables()?.schema.classes.len() as u64;
+        let sound = out.iter().all(|class| *class < known);
+        ensure(sound, || format!("segment {}, page {page} of {column:?}: unknown class", self.name))
+    }
+
+    pub(super) fn in_page(&self, error: Error, column: u32, page: usize) -> Error {
+        error.at(format!("segment {}, column {column}, page {page}", self.name))
+    }
+
+    /// The dictionary of a field's column, if it has one.
+    ///
+    /// # Errors
+    /// Corrupt if it is damaged.
+    pub fn dictionary(&self, field: u32) -> Result<Option<DictionaryView<'_>>> {
+        self.section(SectionKind::Dictionary, field)?.map(DictionaryView::open).transpose()
+    }
+
+    /// The strings of the schema.
+    ///
+    /// # Errors
+    /// Corrupt if they are damaged.
+    pub fn schema_strings(&self) -> Result<DictionaryView<'_>> {
+        DictionaryView::open(self.needed(SectionKind::Strings, 0)?)
+    }
+
+    /// The trace-id index; `None` if it is damaged, which costs time and nothing else.
+    pub fn trace_index(&self) -> Option<TraceIndex<'_>> {
+        TraceIndex::from_validated(self.needed(SectionKind::TraceIndex, 0).ok()?, self.traces()).ok()
+    }
+
+    /// A page index by code; `None` if it is damaged.
+    pub fn page_index(&self, kind: SectionKind) -> Option<CodeIndex<'_, Page>> {
+        CodeIndex::from_validated(self.needed(kind, 0).ok()?, self.row_pages()).ok()
+    }
+
+    /// The term index of a field; `None` if it has none or it is damaged.
+    pub fn terms(&self, field: u32, pages: u32) -> Option<TermIndex<'_>> {
+        TermIndex::from_validated(self.section(SectionKind::Terms, field).ok()??, pages).ok()
+    }
+
+    /// The zone map of the span pages; `None` if it is damaged.
+    pub fn zones(&self) -> Option<ZoneMap<'_>> {
+        ZoneMap::from_validated(self.needed(SectionKind::Zones, 0).ok()?, self.row_pages()).ok()
+    }
+
+    /// The ordinal of the trace that the first row of each page belongs to.
+    ///
+    /// # Errors
+    /// Corrupt if the list is damaged.
+    pub fn page_ordinals(&self) -> Result<&[u32]> {
+        let numbers = pod_slice::<u32>(self.needed(SectionKind::PageOrdinals, 0)?).unwrap_or_default();
+        let sound = numbers.len() == self.row_pages() as usize && numbers.iter().all(|o| *o < self.traces());
+        ensure(sound, || format!("segment {}: page ordinals are not sound", self.name))?;
+        Ok(numbers)
+    }
+
+    /// The first row of every page of a sparse row list.
+    ///
+    /// # Errors
+    /// Corrupt if the list is damaged.
+    pub fn sparse_starts(&self, column: Fixed) -> Result<&[u32]> {
+        let section = self.needed(SectionKind::SparseStarts, column as u32)?;
+        pod_slice::<u32>(section).ok_or_else(|| Error::corrupt(format!("segment {}: row list starts", self.name)))
+    }
+
+    /// Schema, resources and scopes, read at the first call.
+    ///
+    /// # Errors
+    /// Corrupt if they are damaged.
+    pub fn tables(&self) -> Result<&Tables> {
+        if let Some(tables) = self.tables.get() {
+            return Ok(tables);
+        }
+        let tables = self.read_tables().map_err(|e| e.at(format!("segment {}", self.name)))?;
+        Ok(self.tables.get_or_init(|| tables))
+    }
+
+    fn read_tables(&self) -> Result<Tables> {
+        let strings = self.schema_strings()?;
+        strings.validate()?;
+        let mut scopes = Vec::new();
+        let mut reader = Reader::new(self.needed(SectionKind::Scopes, 0)?);
+        for _ in 0..reader.count(1, "scopes")? {
+            scopes.push(Arc::new(decode_scope(&mut Reader::new(reader.block("scope")?))?));
+        }
+        let mut reader = Reader::new(self.needed(SectionKind::Schema, 0)?);
+        let gained = [reader.count(1, "fields")?, reader.count(1, "shapes")?, reader.count(1, "classes")?];
+        let mut schema = Schema::default();
+        decode_schema(&mut schema, gained, &mut reader)?;
+        schema.validate([0; 3], strings.len(), scopes.len())?;
+        let class_rows = (0..gained[2]).map(|_| reader.varint("class rows")).collect::<Result<_>>()?;
+        let mut tables = Tables {
+            schema,
+            class_rows,
+            scopes,
+            resources: Vec::new(),
+            services: Vec::new(),
+            resource_rows: Vec::new(),
+        };
+        let mut reader = Reader::new(self.needed(SectionKind::Resources, 0)?);
+        for _ in 0..reader.count(3, "resources")? {
+            let resource = decode_resource(&mut Reader::new(reader.block("resource")?))?;
+            tables.resources.push(Arc::new(resource));
+            tables.services.push(read_optional(&mut reader, "resource service")?);
+            tables.resource_rows.push(reader.varint("resource rows")?);
+        }
+        Ok(tables)
+    }
+
+    /// The column of a field's values.
+    pub fn field_column(field: u32) -> u32 {
+        FIELD_COLUMN_FIRST + field
+    }
+
+    /// The column of a field's ranks: how many values stand before each page of its table.
+    pub fn rank_column(field: u32) -> u32 {
+        RANK_COLUMN_FIRST + field
+    }
+}
+
+/// A segment whose tables were read: what turns codes to meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentSource<'a> {
+    /// The tables.
+    pub tables: &'a Tables,
+    /// The schema's strings.
+    pub strings: DictionaryView<'a>,
+}
+
+impl Segment {
+    /// The source of this segment's rows.
+    ///
+    /// # Errors
+    /// As [`Segment::tables`].
+    pub fn source(&self) -> Result<SegmentSource<'_>> {
+        Ok(SegmentSource { tables: self.tables()?, strings: self.schema_strings()? })
+    }
+}
+
+impl RowSource for SegmentSource<'_> {
+    fn schema(&self) -> &Schema {
+        &self.tables.schema
+    }
+
+    fn text(&self, code: u32) -> &str {
+        std::str::from_utf8(self.strings.get(code)).unwrap_or_default()
+    }
+
+    fn resource(&self, code: u32) -> Result<Arc<Resource>> {
+        let unknown = || Error::corrupt(format!("resource {code} is unknown"));
+        self.tables.resources.get(code as usize).cloned().ok_or_else(unknown)
+    }
+
+    fn scope(&self, code: u32) -> Result<Arc<Scope>> {
+        let unknown = || Error::corrupt(format!("scope {code} is unknown"));
+        self.tables.scopes.get(code as usize).cloned().ok_or_else(unknown)
+    }
+}

@@ -1,0 +1,495 @@
+//! From a range of rows back to spans.
+//!
+//! A trace is one range. Each column it needs is read page by page; few rows are picked one by one out of
+//! a page, many decode it whole. The place of a row's value in a field's column is the rank of the page
+//! plus the values of the field in the page's earlier rows, which their classes tell.
+
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
+use crate::bytes::{Reader, zigzag_decode};
+use crate::column::{
+    ClassBits, RowSource, RowTimes, RowValues, Schema, Table, ValueType, decode_value, materialize, materialize_event,
+    materialize_link,
+};
+use crate::encoding::{Strings, integer_at};
+use crate::error::{Error, Result, ensure};
+use crate::limits::PAGE_ROWS;
+use crate::model::{Event, Link, Span, SpanId, TraceId, Value};
+use crate::part::ReadCounter;
+
+use super::dictionary::DictionaryView;
+use super::layout::{ColumnForm, Fixed};
+use super::reader::{Segment, SegmentSource};
+
+/// Rows up to which values are picked singly.
+const FEW: usize = 48;
+
+/// Reads single integers of a column, in rising order cheaply.
+pub struct IntegerCursor<'s> {
+    segment: &'s Segment,
+    counter: &'s ReadCounter,
+    column: u32,
+    zigzag: bool,
+    dense: bool,
+    page: usize,
+    bytes: &'s [u8],
+    count: usize,
+    values: Vec<u64>,
+}
+
+impl<'s> IntegerCursor<'s> {
+    /// A cursor; `dense` if most values of the pages it meets will be asked for.
+    pub fn new(segment: &'s Segment, column: u32, dense: bool, counter: &'s ReadCounter) -> Self {
+        let zigzag = segment.column(column).is_some_and(|c| c.form == ColumnForm::Zigzag as u8);
+        Self { segment, counter, column, zigzag, dense, page: usize::MAX, bytes: &[], count: 0, values: Vec::new() }
+    }
+
+    /// The value at this place of the column.
+    ///
+    /// # Errors
+    /// As [`Segment::integers`].
+    pub fn get(&mut self, index: usize) -> Result<u64> {
+        let (page, at) = (index / PAGE_ROWS, index % PAGE_ROWS);
+        if page != self.page {
+            if self.dense {
+                self.segment.integers(self.column, page, self.counter, &mut self.values)?;
+            } else {
+                (self.bytes, self.count) = self.segment.page(self.column, page, self.counter)?;
+            }
+            self.page = page;
+        }
+        if self.dense {
+            let missing = || Error::corrupt(format!("column {} has no value {index}", self.column));
+            return self.values.get(at).copied().ok_or_else(missing);
+        }
+        ensure(at < self.count, || format!("column {} has no value {index}", self.column))?;
+        let raw = integer_at(self.bytes, self.count, at).map_err(|e| self.segment.in_page(e, self.column, page))?;
+        Ok(if self.zigzag { zigzag_decode(raw) as u64 } else { raw })
+    }
+}
+
+/// Reads the values of one field, one after the other.
+struct FieldCursor<'s> {
+    next: usize,
+    value_type: ValueType,
+    kind: FieldKind<'s>,
+}
+
+enum FieldKind<'s> {
+    Integers(IntegerCursor<'s>),
+    Dictionary(IntegerCursor<'s>, DictionaryView<'s>),
+    Strings { column: u32, page: usize, strings: Strings },
+}
+
+impl<'s> FieldCursor<'s> {
+    fn new(segment: &'s Segment, field: u32, value_type: ValueType, next: usize, dense: bool, counter: &'s ReadCounter) -> Result<Self> {
+        let column = Segment::field_column(field);
+        let integers = || IntegerCursor::new(segment, column, dense, counter);
+        let kind = if !value_type.is_bytes() {
+            FieldKind::Integers(integers())
+        } else if let Some(dictionary) = segment.dictionary(field)? {
+            FieldKind::Dictionary(integers(), dictionary)
+        } else {
+            FieldKind::Strings { column, page: usize::MAX, strings: Strings::default() }
+        };
+        Ok(Self { next, value_type, kind })
+    }
+
+    fn read(&mut self, segment: &Segment, counter: &ReadCounter) -> Result<Value> {
+        let index = self.next;
+        self.next += 1;
+        match &mut self.kind {
+            FieldKind::Integers(cursor) => number(self.value_type, cursor.get(index)?),
+            FieldKind::Dictionary(cursor, dictionary) => {
+                let code = cursor.get(index)?;
+                ensure(code < dictionary.len() as u64, || format!("dictionary code {code} is unknown"))?;
+                bytes_value(self.value_type, dictionary.get(code as u32))
+            }
+            FieldKind::Strings { column, page, strings } => {
+                if *page != index / PAGE_ROWS {
+                    *page = index / PAGE_ROWS;
+                    segment.strings(*column, *page, counter, strings)?;
+                }
+                let at = index % PAGE_ROWS;
+                ensure(at < strings.len(), || format!("column {column} has no value {index}"))?;
+                bytes_value(self.value_type, strings.get(at))
+            }
+        }
+    }
+}
+
+fn number(value_type: ValueType, bits: u64) -> Result<Value> {
+    Ok(match value_type {
+        ValueType::Bool => Value::Bool(bits != 0),
+        ValueType::Int => Value::Int(bits as i64),
+        ValueType::Double => Value::Double(f64::from_bits(bits)),
+        _ => Value::Empty,
+    })
+}
+
+fn bytes_value(value_type: ValueType, bytes: &[u8]) -> Result<Value> {
+    Ok(match value_type {
+        ValueType::Bytes => Value::Bytes(bytes.to_vec()),
+        ValueType::Composite => decode_value(&mut Reader::new(bytes))?,
+        _ => match std::str::from_utf8(bytes) {
+            Ok(text) => Value::String(text.to_owned()),
+            Err(_) => return Err(Error::corrupt("a text is not UTF-8")),
+        },
+    })
+}
+
+/// The values of successive rows of one table.
+pub struct TableValues<'s> {
+    segment: &'s Segment,
+    schema: &'s Schema,
+    counter: &'s ReadCounter,
+    dense: bool,
+    /// Page of the first row, and how often each class occurs in that page before it.
+    page: usize,
+    before: FxHashMap<u32, usize>,
+    cursors: FxHashMap<u32, FieldCursor<'s>>,
+}
+
+impl<'s> TableValues<'s> {
+    /// Values from row `first` on; `classes` are those of the page of that row (of its table).
+    pub fn new(segment: &'s Segment, schema: &'s Schema, first: usize, classes: &[u64], dense: bool, counter: &'s ReadCounter) -> Self {
+        let mut before: FxHashMap<u32, usize> = FxHashMap::default();
+        for class in &classes[..(first % PAGE_ROWS).min(classes.len())] {
+            *before.entry(*class as u32).or_default() += 1;
+        }
+        Self { segment, schema, counter, dense, page: first / PAGE_ROWS, before, cursors: FxHashMap::default() }
+    }
+
+    fn cursor(&mut self, field: u32) -> Result<&mut FieldCursor<'s>> {
+        if !self.cursors.contains_key(&field) {
+            let mut ranks = IntegerCursor::new(self.segment, Segment::rank_column(field), false, self.counter);
+            let mut next = ranks.get(self.page)? as usize;
+            for (class, count) in &self.before {
+                next += count * self.schema.shape_of(*class).iter().filter(|f| **f == field).count();
+            }
+            let value_type = self.schema.fields[field as usize].value_type;
+            let cursor = FieldCursor::new(self.segment, field, value_type, next, self.dense, self.counter)?;
+            self.cursors.insert(field, cursor);
+        }
+        self.cursors.get_mut(&field).ok_or_else(|| Error::corrupt("a field has no cursor"))
+    }
+}
+
+impl RowValues for TableValues<'_> {
+    fn next(&mut self, field: u32) -> Result<Value> {
+        let (segment, counter) = (self.segment, self.counter);
+        self.cursor(field)?.read(segment, counter)
+    }
+}
+
+impl Segment {
+    /// The rows of a trace.
+    ///
+    /// # Errors
+    /// Corrupt if the trace table is damaged.
+    pub fn trace_rows(&self, ordinal: u32, counter: &ReadCounter) -> Result<Range<u32>> {
+        let mut cursor = IntegerCursor::new(self, Fixed::TraceRow as u32, false, counter);
+        let first = cursor.get(ordinal as usize)?;
+        let last = if ordinal + 1 == self.traces() { u64::from(self.rows()) } else { cursor.get(ordinal as usize + 1)? };
+        let sound = first < last && last <= u64::from(self.rows());
+        ensure(sound, || format!("segment {}: trace {ordinal} has rows {first}..{last}", self.name()))?;
+        Ok(first as u32..last as u32)
+    }
+
+    /// The id of a trace.
+    ///
+    /// # Errors
+    /// Corrupt if the trace table is damaged.
+    pub fn trace_id(&self, ordinal: u32, counter: &ReadCounter) -> Result<TraceId> {
+        let mut high = IntegerCursor::new(self, Fixed::TraceHigh as u32, false, counter);
+        let mut low = IntegerCursor::new(self, Fixed::TraceLow as u32, false, counter);
+        let (high, low) = (high.get(ordinal as usize)?, low.get(ordinal as usize)?);
+        TraceId::from_halves(high, low).ok_or_else(|| Error::corrupt(format!("trace {ordinal} has a zero id")))
+    }
+
+    /// Ordinals of the traces whose low 64 bits are these.
+    ///
+    /// # Errors
+    /// Corrupt if the trace table is damaged.
+    pub fn ordinals_of_low(&self, low: u64, counter: &ReadCounter) -> Result<Vec<u32>> {
+        let mut lows = IntegerCursor::new(self, Fixed::TraceLow as u32, false, counter);
+        let mut out = Vec::new();
+        match self.trace_index() {
+            Some(index) => {
+                for ordinal in index.lookup(low) {
+                    if lows.get(ordinal as usize)? == low {
+                        out.push(ordinal);
+                    }
+                }
+            }
+            None => {
+                let mut lows = IntegerCursor::new(self, Fixed::TraceLow as u32, true, counter);
+                for ordinal in 0..self.traces() {
+                    if lows.get(ordinal as usize)? == low {
+                        out.push(ordinal);
+                    }
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The spans of a trace, in row order.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn trace_spans(&self, ordinal: u32, counter: &ReadCounter) -> Result<Vec<Span>> {
+        let rows = self.trace_rows(ordinal, counter)?;
+        let trace_id = self.trace_id(ordinal, counter)?;
+        let mut start = IntegerCursor::new(self, Fixed::TraceStart as u32, false, counter);
+        let start = start.get(ordinal as usize)?;
+        let source = self.source()?;
+        SpanRows::new(self, &source, rows.clone(), counter)?.read(trace_id, start, rows)
+    }
+
+    /// The events of a range of span rows, with their rows. Their times are relative to the span's start.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn events_in(&self, rows: &Range<u32>, source: &SegmentSource<'_>, counter: &ReadCounter) -> Result<Vec<(u32, Event)>> {
+        let mut children = ChildRows::new(self, source, counter, EVENT_COLUMNS, rows);
+        let mut out = Vec::new();
+        while let Some(row) = children.next_row()? {
+            out.extend(children.events(row, 0)?.into_iter().map(|event| (row, event)));
+        }
+        Ok(out)
+    }
+
+    /// The links of a range of span rows, with their rows.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn links_in(&self, rows: &Range<u32>, source: &SegmentSource<'_>, counter: &ReadCounter) -> Result<Vec<(u32, Link)>> {
+        let mut children = ChildRows::new(self, source, counter, LINK_COLUMNS, rows);
+        let mut out = Vec::new();
+        while let Some(row) = children.next_row()? {
+            out.extend(children.links(row)?.into_iter().map(|link| (row, link)));
+        }
+        Ok(out)
+    }
+
+    /// The places of a sparse row list whose rows lie in `rows`.
+    fn sparse_range(&self, column: Fixed, rows: &Range<u32>, counter: &ReadCounter) -> Result<Range<usize>> {
+        let starts = self.sparse_starts(column)?;
+        let total = self.column(column as u32).map_or(0, |c| c.values) as usize;
+        let mut cursor = IntegerCursor::new(self, column as u32, true, counter);
+        let mut bound = |row: u32| -> Result<usize> {
+            // The first value >= row lies in the last page that starts below it, or begins the next.
+            let page = starts.partition_point(|start| *start < row);
+            let Some(page) = page.checked_sub(1) else { return Ok(0) };
+            let (mut low, mut high) = (page * PAGE_ROWS, ((page + 1) * PAGE_ROWS).min(total));
+            while low < high {
+                let middle = usize::midpoint(low, high);
+                if cursor.get(middle)? < u64::from(row) { low = middle + 1 } else { high = middle }
+            }
+            Ok(low)
+        };
+        Ok(bound(rows.start)?..bound(rows.end)?)
+    }
+}
+
+/// Reads successive span rows.
+struct SpanRows<'s> {
+    segment: &'s Segment,
+    source: &'s SegmentSource<'s>,
+    counter: &'s ReadCounter,
+    ids: IntegerCursor<'s>,
+    depths: IntegerCursor<'s>,
+    starts: IntegerCursor<'s>,
+    lengths: IntegerCursor<'s>,
+    resources: IntegerCursor<'s>,
+    classes: Vec<u64>,
+    class_page: usize,
+    values: TableValues<'s>,
+}
+
+impl<'s> SpanRows<'s> {
+    fn new(segment: &'s Segment, source: &'s SegmentSource<'s>, rows: Range<u32>, counter: &'s ReadCounter) -> Result<Self> {
+        let dense = rows.len() > FEW;
+        let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, dense, counter);
+        let first = rows.start as usize;
+        let mut classes = Vec::new();
+        segment.classes(Fixed::Class, first / PAGE_ROWS, counter, &mut classes)?;
+        let values = TableValues::new(segment, &source.tables.schema, first, &classes, dense, counter);
+        Ok(Self {
+            segment,
+            source,
+            counter,
+            ids: cursor(Fixed::SpanId),
+            depths: cursor(Fixed::Depth),
+            starts: cursor(Fixed::Start),
+            lengths: cursor(Fixed::Length),
+            resources: cursor(Fixed::Resource),
+            classes,
+            class_page: first / PAGE_ROWS,
+            values,
+        })
+    }
+
+    fn class(&mut self, row: usize) -> Result<u32> {
+        if row / PAGE_ROWS != self.class_page {
+            self.class_page = row / PAGE_ROWS;
+            self.segment.classes(Fixed::Class, self.class_page, self.counter, &mut self.classes)?;
+        }
+        let missing = || Error::corrupt(format!("row {row} has no class"));
+        self.classes.get(row % PAGE_ROWS).map(|c| *c as u32).ok_or_else(missing)
+    }
+
+    fn read(mut self, trace_id: TraceId, trace_start: u64, rows: Range<u32>) -> Result<Vec<Span>> {
+        let parents = self.parents(&rows)?;
+        let mut events = ChildRows::new(self.segment, self.source, self.counter, EVENT_COLUMNS, &rows);
+        let mut links = ChildRows::new(self.segment, self.source, self.counter, LINK_COLUMNS, &rows);
+        let mut out = Vec::new();
+        let mut path: Vec<u64> = Vec::new();
+        for row in rows {
+            let at = row as usize;
+            let class = self.class(at)?;
+            let span_id = self.ids.get(at)?;
+            let depth = self.depths.get(at)? as usize;
+            ensure(depth <= path.len(), || format!("row {row} has depth {depth} below depth {}", path.len()))?;
+            path.truncate(depth);
+            let implied = path.last().copied().unwrap_or(0);
+            path.push(span_id);
+            let delta = self.starts.get(at)?;
+            let start = if delta == 0 { 0 } else { trace_start.wrapping_add(delta - 1) };
+            let times = RowTimes {
+                trace_id,
+                span_id: SpanId::from_u64(span_id).ok_or_else(|| Error::corrupt(format!("row {row} has no id")))?,
+                parent_span_id: SpanId::from_u64(parents.get(&row).copied().unwrap_or(implied)),
+                start_unix_nano: start,
+                end_unix_nano: start.wrapping_add(self.lengths.get(at)?),
+            };
+            let resource = self.resources.get(at)? as u32;
+            let mut span = materialize(self.source, &times, class, resource, &mut self.values)?;
+            let bits = self.source.schema().classes[class as usize].bits;
+            if bits.has(ClassBits::EVENTS) {
+                span.events = events.events(row, start)?;
+            }
+            if bits.has(ClassBits::LINKS) {
+                span.links = links.links(row)?;
+            }
+            out.push(span);
+        }
+        Ok(out)
+    }
+
+    fn parents(&self, rows: &Range<u32>) -> Result<FxHashMap<u32, u64>> {
+        let range = self.segment.sparse_range(Fixed::ParentRow, rows, self.counter)?;
+        let mut at = IntegerCursor::new(self.segment, Fixed::ParentRow as u32, true, self.counter);
+        let mut ids = IntegerCursor::new(self.segment, Fixed::ParentId as u32, false, self.counter);
+        range.map(|i| Ok((at.get(i)? as u32, ids.get(i)?))).collect()
+    }
+}
+
+/// Which columns an event or link table has.
+struct ChildColumns {
+    table: Table,
+    row: Fixed,
+    class: Fixed,
+}
+
+const EVENT_COLUMNS: ChildColumns = ChildColumns { table: Table::Event, row: Fixed::EventRow, class: Fixed::EventClass };
+const LINK_COLUMNS: ChildColumns = ChildColumns { table: Table::Link, row: Fixed::LinkRow, class: Fixed::LinkClass };
+
+/// Reads the events or links of successive span rows; opened at the first row that has some.
+struct ChildRows<'s> {
+    segment: &'s Segment,
+    source: &'s SegmentSource<'s>,
+    counter: &'s ReadCounter,
+    columns: ChildColumns,
+    within: Range<u32>,
+    open: Option<OpenChildren<'s>>,
+}
+
+struct OpenChildren<'s> {
+    next: usize,
+    end: usize,
+    rows: IntegerCursor<'s>,
+    classes: IntegerCursor<'s>,
+    values: TableValues<'s>,
+}
+
+impl<'s> ChildRows<'s> {
+    fn new(segment: &'s Segment, source: &'s SegmentSource<'s>, counter: &'s ReadCounter, columns: ChildColumns, within: &Range<u32>) -> Self {
+        Self { segment, source, counter, columns, within: within.clone(), open: None }
+    }
+
+    fn opened(&mut self) -> Result<&mut OpenChildren<'s>> {
+        if self.open.is_none() {
+            let range = self.segment.sparse_range(self.columns.row, &self.within, self.counter)?;
+            let mut classes = Vec::new();
+            if !range.is_empty() {
+                self.segment.classes(self.columns.class, range.start / PAGE_ROWS, self.counter, &mut classes)?;
+            }
+            let schema = &self.source.tables.schema;
+            let dense = range.len() > FEW;
+            let cursor = |column: Fixed| IntegerCursor::new(self.segment, column as u32, dense, self.counter);
+            self.open = Some(OpenChildren {
+                next: range.start,
+                end: range.end,
+                rows: cursor(self.columns.row),
+                classes: cursor(self.columns.class),
+                values: TableValues::new(self.segment, schema, range.start, &classes, dense, self.counter),
+            });
+        }
+        self.open.as_mut().ok_or_else(|| Error::corrupt("no children"))
+    }
+
+    /// The span row of the next child.
+    fn next_row(&mut self) -> Result<Option<u32>> {
+        let open = self.opened()?;
+        if open.next == open.end {
+            return Ok(None);
+        }
+        open.rows.get(open.next).map(|row| Some(row as u32))
+    }
+
+    /// The next child's place and class if it belongs to this span row.
+    fn next(&mut self, row: u32) -> Result<Option<(usize, u32)>> {
+        let known = self.source.tables.schema.classes.len() as u64;
+        let table = self.columns.table;
+        let open = self.opened()?;
+        if open.next == open.end || open.rows.get(open.next)? != u64::from(row) {
+            return Ok(None);
+        }
+        let at = open.next;
+        open.next += 1;
+        let class = open.classes.get(at)?;
+        ensure(class < known, || format!("class {class} of {table:?} {at} is unknown"))?;
+        Ok(Some((at, class as u32)))
+    }
+
+    fn events(&mut self, row: u32, span_start: u64) -> Result<Vec<Event>> {
+        let mut out = Vec::new();
+        let mut times = IntegerCursor::new(self.segment, Fixed::EventTime as u32, false, self.counter);
+        while let Some((at, class)) = self.next(row)? {
+            let delta = zigzag_decode(times.get(at)?);
+            let source = self.source;
+            let values = &mut self.opened()?.values;
+            out.push(materialize_event(source, span_start.wrapping_add(delta as u64), class, values)?);
+        }
+        Ok(out)
+    }
+
+    fn links(&mut self, row: u32) -> Result<Vec<Link>> {
+        let mut out = Vec::new();
+        let cursor = |column: Fixed| IntegerCursor::new(self.segment, column as u32, false, self.counter);
+        let (mut high, mut low, mut ids) =
+            (cursor(Fixed::LinkTraceHigh), cursor(Fixed::LinkTraceLow), cursor(Fixed::LinkSpan));
+        while let Some((at, class)) = self.next(row)? {
+            let trace = (u128::from(high.get(at)?) << 64 | u128::from(low.get(at)?)).to_be_bytes();
+            let span = ids.get(at)?.to_be_bytes();
+            let source = self.source;
+            let values = &mut self.opened()?.values;
+            out.push(materialize_link(source, trace, span, class, values)?);
+        }
+        Ok(out)
+    }
+}
