@@ -30,3 +30,13 @@ pub fn read_pods<T: AnyBitPattern + NoUninit>(bytes: &[u8], what: &str) -> Resul
     })?;
     Ok(bytemuck::pod_collect_to_vec(bytes))
 }
+
+/// The number whose little-endian bytes these are.
+pub fn le_u64(bytes: [u8; 8]) -> u64 {
+    u64::from_le_bytes(bytes)
+}
+
+/// The number whose little-endian bytes these are.
+pub fn le_u32(bytes: [u8; 4]) -> u32 {
+    u32::from_le_bytes(bytes)
+}

@@ -2,5 +2,7 @@
 //! [`crate::model::Span`]s. This layer knows spans, not stores.
 
 mod otlp;
+#[cfg(test)]
+mod testing;
 
 pub use otlp::read_otlp;

@@ -14,6 +14,7 @@ mod origin;
 mod span;
 #[cfg(test)]
 mod tests;
+mod text;
 mod value;
 mod wire;
 

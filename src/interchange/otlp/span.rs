@@ -15,8 +15,7 @@ use crate::model::{
 /// Reads spans of one message, one after the other.
 #[derive(Debug)]
 pub struct SpanReader<'a> {
-    /// Limits, and why the current span must be refused.
-    pub verdict: Verdict,
+    verdict: Verdict<'a>,
     attributes: Vec<AttributeRef<'a>>,
     part_attributes: Vec<AttributeRef<'a>>,
     events: Vec<EventRef<'a>>,
@@ -43,7 +42,7 @@ struct Scalars<'a> {
 
 impl<'a> SpanReader<'a> {
     /// A reader with empty scratch vectors.
-    pub fn new(verdict: Verdict) -> Self {
+    pub fn new(verdict: Verdict<'a>) -> Self {
         let (attributes, part_attributes) = (Vec::new(), Vec::new());
         Self { verdict, attributes, part_attributes, events: Vec::new(), links: Vec::new() }
     }
@@ -56,6 +55,7 @@ impl<'a> SpanReader<'a> {
         self.events.clear();
         self.links.clear();
         self.verdict.reason = None;
+        self.verdict.expect_texts(fields.rest());
         if !self.verdict.admits_bytes(fields.rest().len()) {
             return Ok(Err(RejectReason::TooLarge));
         }
@@ -210,7 +210,7 @@ fn parent_id(bytes: &[u8]) -> Result<Option<SpanId>, RejectReason> {
 fn read_status<'a>(
     mut fields: Fields<'a>,
     status: &mut (StatusCode, &'a str),
-    verdict: &mut Verdict,
+    verdict: &mut Verdict<'a>,
 ) -> Result<(), Broken> {
     while let Some(tag) = fields.tag()? {
         match tag {

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::mem;
 
+use super::text::TextWindow;
 use super::wire::{Broken, Fields};
 use crate::limits::Limits;
 use crate::model::{AttributeRef, KeyValue, RejectReason, Value, ValueRef};
@@ -20,7 +21,8 @@ const DEPTH_HARD_MAX: usize = 128;
 ///
 /// A walk goes on after such a reason, so that damaged framing is always found.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct Verdict<'a> {
+    texts: TextWindow<'a>,
     depth_max: usize,
     parts_max: usize,
     bytes_max: usize,
@@ -28,15 +30,21 @@ pub struct Verdict {
     pub reason: Option<RejectReason>,
 }
 
-impl Verdict {
+impl<'a> Verdict<'a> {
     /// No reason yet.
     pub fn new(limits: &Limits) -> Self {
         Self {
+            texts: TextWindow::default(),
             depth_max: limits.value_depth_max.min(DEPTH_HARD_MAX),
             parts_max: limits.span_parts_max,
             bytes_max: limits.span_bytes_max,
             reason: None,
         }
+    }
+
+    /// Prepares for texts that lie in `area`.
+    pub fn expect_texts(&mut self, area: &'a [u8]) {
+        self.texts = TextWindow::on(area);
     }
 
     /// Notes a reason; the first one counts.
@@ -47,14 +55,12 @@ impl Verdict {
 
     /// The bytes as text, or the empty text and a reason.
     #[inline]
-    pub fn text<'a>(&mut self, bytes: &'a [u8]) -> &'a str {
-        match str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(_) => {
-                self.note(RejectReason::NotUtf8);
-                ""
-            }
+    pub fn text(&mut self, bytes: &'a [u8]) -> &'a str {
+        if let Some(text) = self.texts.text(bytes) {
+            return text;
         }
+        self.note(RejectReason::NotUtf8);
+        ""
     }
 
     /// True if something of this many bytes may be read; else notes why not.
@@ -82,7 +88,7 @@ impl Verdict {
 pub fn read_attribute<'a>(
     fields: Fields<'a>,
     out: &mut Vec<AttributeRef<'a>>,
-    verdict: &mut Verdict,
+    verdict: &mut Verdict<'a>,
 ) -> Result<(), Broken> {
     let (key, value) = read_key_value(fields, 0, verdict)?;
     if verdict.admits_part(out.len()) {
@@ -95,26 +101,44 @@ pub fn read_attribute<'a>(
 fn read_key_value<'a>(
     mut fields: Fields<'a>,
     depth: usize,
-    verdict: &mut Verdict,
+    verdict: &mut Verdict<'a>,
 ) -> Result<(&'a str, ValueRef<'a>), Broken> {
     let (mut key, mut value) = ("", ValueRef::Empty);
     while let Some(tag) = fields.tag()? {
         match tag {
             0x0a => key = verdict.text(fields.bytes()?),
-            0x12 => read_value(fields.message()?, &mut value, depth, verdict)?,
+            0x12 => {
+                let message = fields.message()?;
+                match common_value(message.rest(), verdict) {
+                    Some(common) => value = common,
+                    None => read_value(message, &mut value, depth, verdict)?,
+                }
+            }
             _ => fields.skip(tag, 1..=2)?,
         }
     }
     Ok((key, value))
 }
 
-/// Continues `value` with an `AnyValue` message at this depth of nesting.
+/// The value of an `AnyValue` message in one of its two most common shapes: a short text, a small
+/// number.
 #[inline]
+fn common_value<'a>(message: &'a [u8], verdict: &mut Verdict<'a>) -> Option<ValueRef<'a>> {
+    match message {
+        [0x0a, len @ ..0x80, text @ ..] if text.len() == usize::from(*len) => {
+            Some(ValueRef::String(verdict.text(text)))
+        }
+        [0x18, number @ ..0x80] => Some(ValueRef::Int(i64::from(*number))),
+        _ => None,
+    }
+}
+
+/// Continues `value` with an `AnyValue` message at this depth of nesting.
 fn read_value<'a>(
     mut fields: Fields<'a>,
     value: &mut ValueRef<'a>,
     depth: usize,
-    verdict: &mut Verdict,
+    verdict: &mut Verdict<'a>,
 ) -> Result<(), Broken> {
     while let Some(tag) = fields.tag()? {
         match tag {
@@ -136,7 +160,7 @@ fn continue_array<'a>(
     mut fields: Fields<'a>,
     value: &mut ValueRef<'a>,
     depth: usize,
-    verdict: &mut Verdict,
+    verdict: &mut Verdict<'a>,
 ) -> Result<(), Broken> {
     if depth >= verdict.depth_max {
         verdict.note(RejectReason::TooDeep);
@@ -165,7 +189,7 @@ fn continue_list<'a>(
     mut fields: Fields<'a>,
     value: &mut ValueRef<'a>,
     depth: usize,
-    verdict: &mut Verdict,
+    verdict: &mut Verdict<'a>,
 ) -> Result<(), Broken> {
     if depth >= verdict.depth_max {
         verdict.note(RejectReason::TooDeep);

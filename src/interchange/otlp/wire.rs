@@ -11,22 +11,27 @@
 
 use std::ops::RangeInclusive;
 
+use crate::bytes::{le_u32, le_u64};
 use crate::error::Error;
 
 /// Groups inside groups that are passed over before the message is called malformed.
-const GROUP_DEPTH_MAX: usize = 64;
+const GROUP_DEPTH_MAX: usize = 100;
 
-/// What is wrong with the framing of a message, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken {
+/// What is wrong with the framing of a message, and where. Boxed, so that a result of reading stays in
+/// two registers.
+#[derive(Debug)]
+pub struct Broken(Box<Fault>);
+
+#[derive(Debug)]
+struct Fault {
     offset: usize,
-    fault: &'static str,
+    problem: &'static str,
 }
 
 impl Broken {
     /// The error a caller of the library sees.
     pub fn into_error(self) -> Error {
-        Error::invalid(format!("malformed protobuf at byte {}: {}", self.offset, self.fault))
+        Error::invalid(format!("malformed protobuf at byte {}: {}", self.0.offset, self.0.problem))
     }
 }
 
@@ -97,7 +102,7 @@ impl<'a> Fields<'a> {
     pub fn fixed64(&mut self) -> Result<u64, Broken> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or_else(|| self.broken("a fixed64 is cut short"))?;
         self.rest = rest;
-        Ok(u64::from_le_bytes(*bytes))
+        Ok(le_u64(*bytes))
     }
 
     /// A four-byte payload.
@@ -105,7 +110,7 @@ impl<'a> Fields<'a> {
     pub fn fixed32(&mut self) -> Result<u32, Broken> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or_else(|| self.broken("a fixed32 is cut short"))?;
         self.rest = rest;
-        Ok(u32::from_le_bytes(*bytes))
+        Ok(le_u32(*bytes))
     }
 
     /// A length-delimited payload.
@@ -171,7 +176,8 @@ impl<'a> Fields<'a> {
     }
 
     #[cold]
-    fn broken(&self, fault: &'static str) -> Broken {
-        Broken { offset: self.end - self.rest.len(), fault }
+    #[inline(never)]
+    fn broken(&self, problem: &'static str) -> Broken {
+        Broken(Box::new(Fault { offset: self.end - self.rest.len(), problem }))
     }
 }
