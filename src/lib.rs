@@ -24,4 +24,9 @@ pub use model::{
     Status, StatusCode, TimeRange, TraceId, UnixNanos, Value,
 };
 pub use options::{Durability, Options, WhenFull};
-pub use os::{Clock, Directory, DirectoryEntry, FileBytes, LockGuard, Storage, WritableFile};
+#[cfg(feature = "canaries")]
+pub use os::defects;
+pub use os::{
+    Clock, CrashChoice, Directory, DirectoryEntry, Disk, Fault, FaultKind, FileBytes, LockGuard, ManualClock,
+    OperationKind, SimulatedDisk, Storage, SystemClock, WritableFile,
+};

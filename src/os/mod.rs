@@ -1,5 +1,16 @@
 //! The outside world: the only place for files, maps, `unsafe`, clocks and randomness.
 
+mod aligned;
+mod clock;
+pub mod defects;
+mod disk;
+mod lock;
+mod mmap;
+mod random;
+mod simulated;
 mod storage;
 
+pub use clock::{ManualClock, SystemClock};
+pub use disk::Disk;
+pub use simulated::{CrashChoice, Fault, FaultKind, OperationKind, SimulatedDisk};
 pub use storage::{Clock, Directory, DirectoryEntry, FileBytes, LockGuard, Storage, WritableFile};
