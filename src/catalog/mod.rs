@@ -1,1 +1,27 @@
-//! (to be written)
+//! The catalog: which files are live, kept in the manifest.
+//!
+//! An [`Edit`] is one change, a [`Catalog`] the state after all of them ([`state`], checked by
+//! [`invariants`]). [`Manifest`] makes edits durable, [`look`] reads them back, and [`plan`] decides what to
+//! do with a store that was found, whatever shape it is in.
+
+mod edit;
+mod frame;
+mod invariants;
+mod load;
+mod manifest;
+mod recover;
+mod state;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use edit::{Edit, SegmentInfo};
+pub use frame::{FORMAT_VERSION, FRAME_HEADER_BYTES, FRAME_MAGIC, MANIFEST_HEADER_BYTES, MANIFEST_MAGIC};
+pub use load::{
+    Contents, Found, ListedLog, Listing, MANIFEST, MANIFEST_NEW, MANIFEST_OLD, ManifestDamage, Trust, look,
+};
+pub use manifest::Manifest;
+pub use recover::{Adoption, LogToReplay, MissingFile, Plan, plan};
+pub use state::{Catalog, LiveSegment};
