@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// What a caller can do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +35,7 @@ pub struct Error {
     message: String,
     #[source]
     source: Option<io::Error>,
+    retry_after: Option<Duration>,
 }
 
 /// The result of every fallible function of this crate.
@@ -42,7 +44,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind whose message says what and where.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), source: None, retry_after: None }
     }
 
     /// Input or call that must be fixed.
@@ -62,7 +64,19 @@ impl Error {
             _ => ErrorKind::Io,
         };
         let advice = if kind == ErrorKind::NoSpace { "; there is no space left, free some and try again" } else { "" };
-        Self { kind, message: format!("{doing}: {source}{advice}"), source: Some(source) }
+        Self { kind, message: format!("{doing}: {source}{advice}"), source: Some(source), retry_after: None }
+    }
+
+    /// The same error with a hint how long to wait before trying again.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// How long to wait before trying again, if the error is [`ErrorKind::Busy`].
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// What to do about it.

@@ -10,6 +10,7 @@ mod invariants;
 mod load;
 mod manifest;
 mod recover;
+mod snapshot;
 mod state;
 
 #[cfg(test)]
@@ -24,4 +25,5 @@ pub use load::{
 };
 pub use manifest::Manifest;
 pub use recover::{Adoption, LogToReplay, MissingFile, Plan, plan};
+pub use snapshot::{Extent, SegmentPart, Snapshot, TraceIds, fingerprint};
 pub use state::{Catalog, LiveSegment};

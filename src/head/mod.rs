@@ -8,9 +8,11 @@ mod builder;
 mod chapter;
 mod frozen;
 mod record;
+mod span_ids;
 mod strings;
 
 pub use builder::{ChapterBuilder, Mark};
 pub use chapter::{Chapter, ChapterValues, EventRow, LinkRow, Row, trace_id_of};
 pub use frozen::FrozenChapter;
+pub use span_ids::{Place, Rows, SpanIds};
 pub use record::{apply_record, encode_record};

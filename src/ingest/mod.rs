@@ -1,1 +1,15 @@
-//! (to be written)
+//! The write path: spans into the head and the log, full heads into segments, and back again on opening.
+//!
+//! [`Engine`] holds what is live. One mutex guards the head and the list of parts; syncing, sealing and
+//! reading happen outside it.
+
+mod append;
+mod engine;
+mod generation;
+mod open;
+mod seal;
+
+pub use append::{Appended, HeadSink, Sequence};
+pub use engine::{Engine, EngineStats};
+pub use open::{OpenRequest, RecoveryReport};
+pub use seal::SealSummary;

@@ -13,6 +13,7 @@ mod fixture;
 mod mask;
 mod number;
 mod page;
+mod plan;
 mod predicate;
 mod scan;
 mod segment_pages;

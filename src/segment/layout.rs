@@ -70,6 +70,32 @@ pub enum SectionKind {
     SparseStarts = 15,
 }
 
+impl SectionKind {
+    /// Every kind, by code.
+    pub const ALL: [Self; 15] = [
+        Self::Schema,
+        Self::Strings,
+        Self::Resources,
+        Self::Scopes,
+        Self::PageDirectory,
+        Self::Dictionary,
+        Self::TraceIndex,
+        Self::Zones,
+        Self::ServicePages,
+        Self::RemotePages,
+        Self::ClassPages,
+        Self::DurationPages,
+        Self::Terms,
+        Self::PageOrdinals,
+        Self::SparseStarts,
+    ];
+
+    /// The kind of this code, if there is one.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
+    }
+}
+
 /// Columns with a place in every segment. Codes are part of the format; zero is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
@@ -370,4 +396,12 @@ pub fn read_directory(file: &[u8], seed: Seed) -> Result<SegmentDirectory> {
     let bytes = &file[offset as usize..end as usize];
     ensure(checksum(seed, offset, bytes) == sum, || format!("segment directory at byte {offset}: checksum differs"))?;
     SegmentDirectory::decode(bytes, footer_at as u64)
+}
+
+/// The store id in the header of what begins like a segment, unverified.
+pub fn store_of_segment(bytes: &[u8]) -> Option<u64> {
+    let mut reader = Reader::new(bytes);
+    let magic: [u8; 8] = reader.array("segment magic").ok()?;
+    reader.u64("version").ok()?;
+    (magic == SEGMENT_MAGIC).then(|| reader.u64("store id").ok())?
 }

@@ -10,10 +10,12 @@ mod order;
 mod reader;
 mod rows;
 mod unite;
+mod verify;
 mod writer;
 
 pub use builder::{SegmentInput, build_segment, duration_bucket};
 pub use dictionary::DictionaryView;
-pub use layout::{Fixed, SectionKind, SegmentDirectory};
+pub use layout::{Fixed, SectionKind, SegmentDirectory, store_of_segment};
 pub use reader::{Segment, SegmentSource, Tables};
 pub use rows::IntegerCursor;
+pub use verify::UnitDamage;

@@ -304,6 +304,31 @@ impl Segment {
         Ok(tables)
     }
 
+    /// The low half of every trace's id, by ordinal.
+    ///
+    /// # Errors
+    /// Corrupt if the trace table is damaged.
+    pub fn lows(&self, counter: &ReadCounter) -> Result<Vec<u64>> {
+        let (mut out, mut page) = (Vec::with_capacity(self.traces() as usize), Vec::new());
+        for index in 0..(self.traces() as usize).div_ceil(PAGE_ROWS) {
+            self.integers(Fixed::TraceLow as u32, index, counter, &mut page)?;
+            out.extend_from_slice(&page);
+        }
+        Ok(out)
+    }
+
+    /// Ordinals of traces that share the low half of their id with another of this segment.
+    ///
+    /// # Errors
+    /// Corrupt if the trace table is damaged.
+    pub fn colliding_ordinals(&self, counter: &ReadCounter) -> Result<Vec<u32>> {
+        let lows = self.lows(counter)?;
+        let mut sorted: Vec<(u64, u32)> = lows.into_iter().zip(0..).collect();
+        sorted.sort_unstable();
+        let pairs = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+        Ok(pairs.flat_map(|pair| [pair[0].1, pair[1].1]).collect())
+    }
+
     /// The column of a field's values.
     pub fn field_column(field: u32) -> u32 {
         FIELD_COLUMN_FIRST + field

@@ -1,0 +1,233 @@
+//! What is live: the head that grows, generations waiting to be sealed, segments.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashMap;
+
+use crate::bytes::Seed;
+use crate::catalog::{Manifest, SegmentPart, Snapshot};
+use crate::error::{Error, ErrorKind, Result};
+use crate::head::{ChapterBuilder, FrozenChapter, Mark, SpanIds};
+use crate::log::{FileId, LogWriter};
+use crate::model::{Span, TraceId};
+use crate::options::Options;
+use crate::os::{Clock, LockGuard, Storage};
+
+use super::generation::Generation;
+use super::open::RecoveryReport;
+
+/// Share of the memory budget at which a head is sealed: the rest is for the head that follows and for the
+/// sealing itself.
+const SEAL_SHARE: usize = 6;
+/// Share of the budget at which appends wait.
+const FULL_SHARE: usize = 2;
+
+/// The engine behind a store.
+pub struct Engine {
+    pub(super) options: Options,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// What only a writer has; `None` in a store opened read-only.
+    pub(super) writer: Option<Writer>,
+    pub(super) store_id: u64,
+    pub(super) live: Mutex<Live>,
+    /// Told when generations come or go, and on closing.
+    pub(super) changed: Condvar,
+    /// Held while a generation is sealed.
+    pub(super) sealing: Mutex<()>,
+    pub(super) recovery: RecoveryReport,
+}
+
+/// The writing side.
+pub(super) struct Writer {
+    pub manifest: Manifest,
+    pub log: LogWriter,
+    /// Kept for life.
+    pub _lock: Box<dyn LockGuard>,
+}
+
+/// What the mutex guards.
+pub(super) struct Live {
+    pub segments: Vec<SegmentPart>,
+    pub generations: VecDeque<Arc<Generation>>,
+    pub head: Head,
+    /// Sealed spans of late traces, by trace and fingerprint, to compare what arrives with.
+    pub sealed_spans: FxHashMap<TraceId, FxHashMap<u64, Span>>,
+    /// Why appends are refused, if they are.
+    pub closed: Option<String>,
+    /// Why the last attempt to seal failed, until one succeeds.
+    pub seal_error: Option<Error>,
+}
+
+/// The generation that takes spans.
+pub(super) struct Head {
+    pub builder: ChapterBuilder,
+    pub chapter: u32,
+    /// Up to where the active chapter stands in the log.
+    pub logged: Mark,
+    pub frozen: Vec<Arc<FrozenChapter>>,
+    pub frozen_bytes: usize,
+    pub ids: SpanIds,
+    pub logs: Vec<FileId>,
+    pub first_sequence: u64,
+    pub next_sequence: u64,
+    /// A copy of the active chapter for readers, as long as it is current.
+    pub copy: Option<Arc<FrozenChapter>>,
+    /// True after a failed append to the log: a new file is begun first.
+    pub rotate_first: bool,
+}
+
+/// Counts that cost nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineStats {
+    /// Heap bytes of spans not yet sealed.
+    pub head_bytes: u64,
+    /// Sequence of the next span.
+    pub next_sequence: u64,
+}
+
+impl Head {
+    pub fn new(log: Option<FileId>, sequence: u64) -> Self {
+        Self {
+            builder: ChapterBuilder::default(),
+            chapter: 0,
+            logged: Mark::default(),
+            frozen: Vec::new(),
+            frozen_bytes: 0,
+            ids: SpanIds::default(),
+            logs: log.into_iter().collect(),
+            first_sequence: sequence,
+            next_sequence: sequence,
+            copy: None,
+            rotate_first: false,
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.frozen_bytes + self.builder.chapter().heap_bytes() + self.ids.heap_bytes()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.frozen.is_empty() && self.builder.chapter().rows.is_empty()
+    }
+
+    /// Ends the active chapter and begins the next.
+    pub fn freeze_chapter(&mut self) {
+        let builder = std::mem::take(&mut self.builder);
+        let chapter = builder.into_chapter();
+        self.frozen_bytes += chapter.heap_bytes();
+        if !chapter.rows.is_empty() {
+            self.frozen.push(Arc::new(FrozenChapter::new(chapter)));
+        }
+        self.chapter += 1;
+        self.logged = Mark::default();
+        self.copy = None;
+    }
+
+    /// The chapters as readers see them.
+    pub fn chapters(&mut self) -> Vec<Arc<FrozenChapter>> {
+        let mut out = self.frozen.clone();
+        let active = self.builder.chapter();
+        if !active.rows.is_empty() {
+            let copy = self.copy.get_or_insert_with(|| Arc::new(FrozenChapter::new(active.clone())));
+            out.push(copy.clone());
+        }
+        out
+    }
+}
+
+impl Live {
+    /// Heap bytes of spans not yet sealed.
+    pub fn head_bytes(&self) -> usize {
+        self.head.bytes() + self.generations.iter().map(|g| g.bytes).sum::<usize>()
+    }
+}
+
+impl Engine {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn writer(&self) -> Result<&Writer> {
+        let refuse = || Error::invalid("the store was opened read-only; open it for writing");
+        self.writer.as_ref().ok_or_else(refuse)
+    }
+
+    pub(super) fn seed(&self, id: FileId) -> Seed {
+        Seed { store: self.store_id, file: id.0 }
+    }
+
+    /// Head bytes at which a generation is sealed.
+    pub(super) fn seal_at_bytes(&self) -> usize {
+        self.options.memory_budget_bytes / SEAL_SHARE
+    }
+
+    /// Head bytes at which appends wait or are refused.
+    pub(super) fn full_at_bytes(&self) -> usize {
+        self.options.memory_budget_bytes / FULL_SHARE
+    }
+
+    /// A pinned list of parts.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let mut live = self.lock();
+        let mut chapters: Vec<Arc<FrozenChapter>> =
+            live.generations.iter().flat_map(|g| g.chapters.iter().cloned()).collect();
+        chapters.extend(live.head.chapters());
+        Arc::new(Snapshot::new(live.segments.clone(), chapters))
+    }
+
+    /// What opening found and lost.
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
+    }
+
+    /// The options the store was opened with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The storage the store lies on.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Id of the store, mixed into every checksum.
+    pub fn store_id(&self) -> u64 {
+        self.store_id
+    }
+
+    /// True if the store was opened read-only.
+    pub fn is_read_only(&self) -> bool {
+        self.writer.is_none()
+    }
+
+    /// Counts that cost nothing.
+    pub fn stats(&self) -> EngineStats {
+        let live = self.lock();
+        EngineStats { head_bytes: live.head_bytes() as u64, next_sequence: live.head.next_sequence }
+    }
+
+    /// Refuses further appends, makes the log durable. Sealing stops at the next opportunity.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub fn close(&self) -> Result<()> {
+        let mut live = self.lock();
+        if live.closed.is_none() {
+            live.closed = Some("the store was closed".to_owned());
+        }
+        drop(live);
+        self.changed.notify_all();
+        self.writer.as_ref().map_or(Ok(()), |writer| writer.log.close())
+    }
+
+    /// True once the store was closed.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
+    }
+}
+
+pub(super) fn closed_error(why: &str) -> Error {
+    Error::new(ErrorKind::Closed, format!("{why}; reopen the store"))
+}

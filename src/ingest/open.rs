@@ -1,0 +1,385 @@
+//! Opening a store: look, plan, map segments, replay logs, go on with a new log.
+//!
+//! A store always opens unless it is none, of a newer version, locked or unreadable. What was lost is in
+//! the [`RecoveryReport`]. A read-only opening does the same in memory and writes nothing.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::bytes::Seed;
+use crate::catalog::{Adoption, Contents, Edit, Found, Manifest, Plan, SegmentPart, look, plan};
+use crate::error::{Error, ErrorKind, Result};
+use crate::head::{Chapter, FrozenChapter, Rows, SpanIds, apply_record, trace_id_of};
+use crate::index::TraceSet;
+use crate::log::{FileId, LogIdentity, LogWriter, ReplayReport, replay};
+use crate::model::TraceId;
+use crate::options::Options;
+use crate::os::{Clock, Directory, LockGuard, Storage};
+use crate::part::ReadCounter;
+use crate::segment::{Segment, store_of_segment};
+
+use super::engine::{Engine, Head, Live, Writer};
+use super::generation::Generation;
+use super::seal::{dirty_bytes, info_of};
+
+/// Times a read-only opening begins again because a writer removed a file meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct OpenRequest {
+    /// Where the store lies.
+    pub storage: Arc<dyn Storage>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Its settings.
+    pub options: Options,
+    /// Write nothing.
+    pub read_only: bool,
+    /// Create the store if there is none.
+    pub create: bool,
+}
+
+/// What opening found and lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// Spans read back from logs.
+    pub replayed_spans: u64,
+    /// Bytes of torn log tails that were cut; nothing in them was acknowledged as durable.
+    pub torn_bytes: u64,
+    /// Every loss or damage, in words that name the file.
+    pub damage: Vec<String>,
+}
+
+impl OpenRequest {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// NotAStore, Unsupported, Locked, or what the storage says.
+    pub fn open(self) -> Result<Engine> {
+        let mut attempts = 1;
+        loop {
+            match self.open_once() {
+                Err(error) if self.vanished(&error) && attempts < ATTEMPTS => attempts += 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// In a read-only opening: a file went that a writer elsewhere no longer needs.
+    fn vanished(&self, error: &Error) -> bool {
+        self.read_only && error.io_kind() == Some(io::ErrorKind::NotFound)
+    }
+
+    fn open_once(&self) -> Result<Engine> {
+        let storage = self.storage.as_ref();
+        let found = match look(storage, &store_of_segment)? {
+            Contents::Store(found) => found,
+            Contents::Nothing if self.read_only || !self.create => {
+                let text = format!("{} holds no store; import into it, or name another directory", storage.place());
+                return Err(Error::new(ErrorKind::NotAStore, text));
+            }
+            Contents::Nothing => return self.create(),
+        };
+        if self.read_only {
+            return self.recover(&found, None);
+        }
+        let lock = storage.lock()?;
+        // The look before was to write nothing into what is no store; the one that counts is under the lock.
+        match look(storage, &store_of_segment)? {
+            Contents::Store(found) => self.recover(&found, Some(lock)),
+            Contents::Nothing => Err(Error::new(ErrorKind::NotAStore, format!("{} went away", storage.place()))),
+        }
+    }
+
+    fn create(&self) -> Result<Engine> {
+        self.storage.create_directories()?;
+        let lock = self.storage.lock()?;
+        if let Contents::Store(found) = look(self.storage.as_ref(), &store_of_segment)? {
+            return self.recover(&found, Some(lock));
+        }
+        let manifest = Manifest::create(self.storage.clone(), self.storage.random_u64())?;
+        let store_id = manifest.store();
+        let writer = begin_writing(&self.storage, manifest, lock, 0)?;
+        Ok(self.engine(store_id, Some(writer), Vec::new(), VecDeque::new(), 0, RecoveryReport::default()))
+    }
+
+    fn recover(&self, found: &Found, lock: Option<Box<dyn LockGuard>>) -> Result<Engine> {
+        let storage = self.storage.as_ref();
+        let plan = plan(found);
+        let store_id = found.store.unwrap_or(0);
+        let mut report = RecoveryReport::default();
+        report.damage.extend(found.damage.iter().map(|d| format!("{} at byte {}: {}", d.file, d.offset, d.problem)));
+        report.damage.extend(plan.missing.iter().map(|m| format!("{} is missing", m.path)));
+        let mut segments = self.open_segments(found, &plan, store_id, &mut report)?;
+        let adopted = self.adopt(&plan, store_id, lock.is_some(), &mut segments, &mut report)?;
+        let replayed = self.replay_logs(&plan, store_id, lock.is_some(), &mut report)?;
+        let sealed = segments.iter().map(|s| s.segment.directory().sequences.1).max().unwrap_or(0);
+        let next = replayed.next_sequence.max(sealed);
+        let writer = match lock {
+            None => None,
+            Some(lock) => {
+                let mut edits: Vec<Edit> = Vec::new();
+                if !adopted.is_empty() {
+                    mark_all_dirty(&mut segments)?;
+                    edits.extend(adopted.into_iter().map(|info| Edit::AddSegment {
+                        info,
+                        replaced_logs: Vec::new(),
+                        dirty: Vec::new(),
+                    }));
+                    edits.extend(segments.iter().map(|part| Edit::SetDirty {
+                        segment: FileId(part.segment.id()),
+                        bytes: dirty_bytes(&part.dirty),
+                    }));
+                }
+                let mut plan = plan.clone();
+                plan.logs.retain(|log| replayed.logs.contains(&log.id));
+                let manifest = Manifest::resume(self.storage.clone(), found, &plan, &edits)?;
+                remove_leftovers(storage, &manifest, &plan)?;
+                Some(begin_writing(&self.storage, manifest, lock, next)?)
+            }
+        };
+        let generation = replayed.into_generation(next, &mut segments);
+        let generations = generation.map(Arc::new).into_iter().collect();
+        Ok(self.engine(store_id, writer, segments, generations, next, report))
+    }
+
+    fn open_segments(&self, found: &Found, plan: &Plan, store_id: u64, report: &mut RecoveryReport) -> Result<Vec<SegmentPart>> {
+        let mut out = Vec::new();
+        for id in &plan.segments {
+            match self.open_segment(*id, store_id) {
+                Ok(segment) => {
+                    let dirty = found.catalog.segment(*id).map(|s| s.dirty.clone()).unwrap_or_else(|| Arc::from([]));
+                    out.push(SegmentPart { dirty: Arc::new(read_dirty(&dirty, &segment)?), segment: Arc::new(segment) });
+                }
+                Err(error) if error.kind() == ErrorKind::Corrupt => report.damage.push(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(out)
+    }
+
+    fn open_segment(&self, id: FileId, store_id: u64) -> Result<Segment> {
+        let file = self.storage.map(&id.segment_path())?;
+        Segment::open(id.0, id.segment_name(), file, Seed { store: store_id, file: id.0 })
+    }
+
+    /// Takes segments that no readable manifest names, if they prove themselves.
+    fn adopt(
+        &self,
+        plan: &Plan,
+        store_id: u64,
+        writing: bool,
+        segments: &mut Vec<SegmentPart>,
+        report: &mut RecoveryReport,
+    ) -> Result<Vec<crate::catalog::SegmentInfo>> {
+        let mut infos = Vec::new();
+        for id in &plan.adopt {
+            let proven = self.open_segment(*id, store_id).and_then(|segment| match plan.adoption {
+                Adoption::Whole => segment.verify_all().map(|()| segment),
+                Adoption::Opens => Ok(segment),
+            });
+            match proven {
+                Ok(segment) => {
+                    report.damage.push(format!("segment {} was in no manifest; it is used again", segment.name()));
+                    infos.push(info_of(*id, &segment));
+                    segments.push(SegmentPart { segment: Arc::new(segment), dirty: Arc::default() });
+                }
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    report.damage.push(format!("{error}; it was in no manifest and is put aside"));
+                    if writing {
+                        quarantine(self.storage.as_ref(), &id.segment_path(), &id.segment_name())?;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        segments.sort_by_key(|part| part.segment.id());
+        if !infos.is_empty() && !writing {
+            mark_all_dirty(segments)?;
+        }
+        Ok(infos)
+    }
+
+    fn replay_logs(&self, plan: &Plan, store_id: u64, writing: bool, report: &mut RecoveryReport) -> Result<Replayed> {
+        let mut out = Replayed::default();
+        for log in &plan.logs {
+            let file = self.storage.map(&log.id.log_path())?;
+            let identity = LogIdentity { store: store_id, file: log.id, ending: log.ending };
+            let replayed = out.replay(file.bytes(), identity)?;
+            report.replayed_spans += replayed.sequences;
+            report.torn_bytes += replayed.dropped_bytes;
+            for damage in &replayed.damage {
+                let (path, at, len) = (log.id.log_path(), damage.offset, damage.len_bytes);
+                report.damage.push(format!("{path} at byte {at}: {len} bytes lost: {}", damage.problem));
+            }
+            out.next_sequence = out.next_sequence.max(replayed.next_sequence.unwrap_or(0)).max(log.first_sequence.unwrap_or(0));
+            let len = file.bytes().len() as u64;
+            drop(file);
+            if replayed.valid_bytes > 0 {
+                out.logs.push(log.id);
+            }
+            if writing && replayed.valid_bytes < len {
+                cut_log(self.storage.as_ref(), log.id, replayed.valid_bytes)?;
+            }
+        }
+        Ok(out)
+    }
+
+    fn engine(
+        &self,
+        store_id: u64,
+        writer: Option<Writer>,
+        segments: Vec<SegmentPart>,
+        generations: VecDeque<Arc<Generation>>,
+        sequence: u64,
+        recovery: RecoveryReport,
+    ) -> Engine {
+        let log = writer.as_ref().map(|w| w.log.position().file);
+        Engine {
+            options: self.options.clone(),
+            storage: self.storage.clone(),
+            clock: self.clock.clone(),
+            writer,
+            store_id,
+            live: Mutex::new(Live {
+                segments,
+                generations,
+                head: Head::new(log, sequence),
+                sealed_spans: FxHashMap::default(),
+                closed: None,
+                seal_error: None,
+            }),
+            changed: Condvar::new(),
+            sealing: Mutex::new(()),
+            recovery,
+        }
+    }
+}
+
+/// What replay gathers.
+#[derive(Default)]
+struct Replayed {
+    chapters: Vec<Chapter>,
+    logs: Vec<FileId>,
+    next_sequence: u64,
+}
+
+impl Replayed {
+    fn replay(&mut self, bytes: &[u8], identity: LogIdentity) -> Result<ReplayReport> {
+        let mut open: Option<u32> = None;
+        let chapters = &mut self.chapters;
+        replay(bytes, identity, |header, payload| {
+            if open != Some(header.chapter) {
+                open = Some(header.chapter);
+                chapters.push(Chapter::default());
+            }
+            match chapters.last_mut() {
+                Some(chapter) => apply_record(chapter, payload),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// The replayed spans as a generation that is sealed like any other; segments learn which of their
+    /// traces go on in it.
+    fn into_generation(self, next: u64, segments: &mut [SegmentPart]) -> Option<Generation> {
+        let chapters: Vec<Arc<FrozenChapter>> =
+            self.chapters.into_iter().filter(|c| !c.rows.is_empty()).map(|c| Arc::new(FrozenChapter::new(c))).collect();
+        if chapters.is_empty() && self.logs.is_empty() {
+            return None;
+        }
+        let mut ids = SpanIds::default();
+        let rows = Rows { frozen: &chapters, active: None };
+        let counter = ReadCounter::default();
+        for (c, chapter) in chapters.iter().enumerate() {
+            for (r, row) in chapter.rows.iter().enumerate() {
+                ids.insert(&rows, (c as u32, r as u32));
+                let id = trace_id_of(row);
+                if ids.trace(id).is_none() {
+                    let late = mark_dirty(segments, id, &counter);
+                    ids.set_trace(id, late);
+                }
+            }
+        }
+        let spans: u64 = chapters.iter().map(|c| c.rows.len() as u64).sum();
+        let bytes = chapters.iter().map(|c| c.heap_bytes()).sum::<usize>() + ids.heap_bytes();
+        Some(Generation { chapters, logs: self.logs, sequences: next.saturating_sub(spans)..next, ids, bytes })
+    }
+}
+
+/// Marks a trace in every segment that holds it; true if one does.
+fn mark_dirty(segments: &mut [SegmentPart], id: TraceId, counter: &ReadCounter) -> bool {
+    let mut found = false;
+    for part in segments {
+        for ordinal in part.segment.ordinals_of_low(id.low(), counter).unwrap_or_default() {
+            found = true;
+            Arc::make_mut(&mut part.dirty).insert(ordinal);
+        }
+    }
+    found
+}
+
+/// Finds the dirty traces of all segments from their trace tables.
+fn mark_all_dirty(segments: &mut [SegmentPart]) -> Result<()> {
+    let counter = ReadCounter::default();
+    let mut seen: FxHashSet<u64> = FxHashSet::default();
+    let mut shared: FxHashSet<u64> = FxHashSet::default();
+    for part in segments.iter() {
+        shared.extend(part.segment.lows(&counter)?.into_iter().filter(|low| !seen.insert(*low)));
+    }
+    for part in segments {
+        let lows = part.segment.lows(&counter)?;
+        let dirty = lows.iter().enumerate().filter(|(_, low)| shared.contains(low)).map(|(ordinal, _)| ordinal as u32);
+        part.dirty = Arc::new(TraceSet::from_sorted(dirty).or(&part.dirty));
+    }
+    Ok(())
+}
+
+fn read_dirty(bytes: &[u8], segment: &Segment) -> Result<TraceSet> {
+    if bytes.is_empty() {
+        return Ok(TraceSet::new());
+    }
+    // The dirty bytes are a cache: if they are damaged every trace counts as dirty, which costs time alone.
+    Ok(TraceSet::read(bytes, segment.traces()).unwrap_or_else(|_| TraceSet::all(segment.traces())))
+}
+
+fn begin_writing(storage: &Arc<dyn Storage>, manifest: Manifest, lock: Box<dyn LockGuard>, sequence: u64) -> Result<Writer> {
+    let id = manifest.allocate_file_id()?;
+    let log = LogWriter::create(storage.clone(), manifest.store(), id, sequence)?;
+    manifest.commit(&[Edit::AddLog { id, first_sequence: sequence }])?;
+    Ok(Writer { manifest, log, _lock: lock })
+}
+
+fn cut_log(storage: &dyn Storage, id: FileId, valid_bytes: u64) -> Result<()> {
+    if valid_bytes == 0 {
+        storage.remove(&id.log_path())?;
+        return storage.sync_directory(Directory::Log);
+    }
+    let mut file = storage.open_append(&id.log_path())?;
+    file.truncate(valid_bytes)?;
+    file.sync()
+}
+
+fn remove_leftovers(storage: &dyn Storage, manifest: &Manifest, plan: &Plan) -> Result<()> {
+    for path in &plan.remove {
+        storage.remove(path)?;
+    }
+    storage.sync_directory(Directory::Log)?;
+    storage.sync_directory(Directory::Segments)?;
+    let names = |prefix: &str, parse: fn(&str) -> Option<FileId>| -> Vec<FileId> {
+        plan.remove.iter().filter_map(|p| parse(p.strip_prefix(prefix)?)).collect()
+    };
+    manifest.forget_retired(&names("seg/", FileId::from_segment_name), &names("log/", FileId::from_log_name));
+    Ok(())
+}
+
+fn quarantine(storage: &dyn Storage, path: &str, name: &str) -> Result<()> {
+    storage.rename(path, &Directory::Quarantine.join(name))?;
+    storage.sync_directory(Directory::Quarantine)?;
+    storage.sync_directory(Directory::Segments)
+}

@@ -1,0 +1,208 @@
+//! Sealing: a generation becomes a segment, and its logs go.
+//!
+//! The order is what makes a crash harmless: segment data, fdatasync, sync of `seg/`, manifest edit (which
+//! names the segment and takes the logs away in one), fdatasync, visible, and only then the logs are
+//! unlinked.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use crate::bytes::Writer as ByteWriter;
+use crate::catalog::{Edit, SegmentInfo, SegmentPart};
+use crate::error::{Error, Result};
+use crate::index::TraceSet;
+use crate::log::FileId;
+use crate::os::Directory;
+use crate::part::ReadCounter;
+use crate::segment::{Segment, SegmentInput, build_segment};
+
+use super::engine::{Engine, Head, Live, Writer, closed_error};
+use super::generation::Generation;
+
+/// What sealing did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SealSummary {
+    /// Segments written.
+    pub segments: u64,
+    /// Spans in them.
+    pub spans: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+impl Engine {
+    /// Ends the head's generation and begins another with a log of its own.
+    pub(super) fn rotate(&self, writer: &Writer, live: &mut Live) -> Result<()> {
+        if live.head.is_empty() {
+            return Ok(());
+        }
+        let id = writer.manifest.allocate_file_id()?;
+        let publish =
+            |first_sequence| writer.manifest.commit(&[Edit::AddLog { id, first_sequence }]).map(|_| ());
+        writer.log.rotate(id, publish)?;
+        let next = live.head.next_sequence;
+        live.head.freeze_chapter();
+        let head = std::mem::replace(&mut live.head, Head::new(Some(id), next));
+        let bytes = head.bytes();
+        live.generations.push_back(Arc::new(Generation {
+            chapters: head.frozen,
+            logs: head.logs,
+            sequences: head.first_sequence..next,
+            ids: head.ids,
+            bytes,
+        }));
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Seals everything appended before the call.
+    ///
+    /// # Errors
+    /// What the storage says; the spans stay in the head and the log then.
+    pub fn seal(&self) -> Result<SealSummary> {
+        let writer = self.writer()?;
+        let mut live = self.lock();
+        if let Some(why) = &live.closed {
+            return Err(closed_error(why));
+        }
+        self.rotate(writer, &mut live)?;
+        let last = live.generations.back().map(|g| g.sequences.end);
+        drop(live);
+        let mut summary = SealSummary::default();
+        while let Some(sealed) = self.seal_oldest(last)? {
+            summary.segments += sealed.segments;
+            summary.spans += sealed.spans;
+            summary.bytes += sealed.bytes;
+        }
+        Ok(summary)
+    }
+
+    /// Seals the oldest generation if it ends at or before this sequence; `None` if there is none.
+    pub(super) fn seal_oldest(&self, last: Option<u64>) -> Result<Option<SealSummary>> {
+        let _one = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = self.lock().generations.front().cloned();
+        let Some(generation) = oldest.filter(|g| last.is_none_or(|last| g.sequences.end <= last)) else {
+            return Ok(None);
+        };
+        let sealed = self.seal_generation(&generation);
+        self.lock().seal_error = sealed.as_ref().err().map(|e| Error::new(e.kind(), e.to_string()));
+        self.changed.notify_all();
+        sealed.map(Some)
+    }
+
+    fn seal_generation(&self, generation: &Arc<Generation>) -> Result<SealSummary> {
+        let writer = self.writer()?;
+        let id = writer.manifest.allocate_file_id()?;
+        let built = self.write_segment(id, generation).inspect_err(|_| {
+            // Half a segment is of no use; if it stays, the next opening removes it.
+            let _ = self.storage.remove(&id.segment_path());
+        })?;
+        let bytes = built.len_bytes();
+        let summary = SealSummary { segments: 1, spans: u64::from(built.rows()), bytes };
+        self.publish(writer, id, built, generation)?;
+        for log in &generation.logs {
+            self.storage.remove(&log.log_path())?;
+        }
+        self.storage.sync_directory(Directory::Log)?;
+        writer.manifest.forget_retired(&[], &generation.logs);
+        Ok(summary)
+    }
+
+    fn write_segment(&self, id: FileId, generation: &Generation) -> Result<Segment> {
+        let input = SegmentInput {
+            chapters: &generation.chapters,
+            block_rows: self.options.block_rows,
+            sequences: (generation.sequences.start, generation.sequences.end),
+            replaces_logs: generation.logs.iter().map(|log| log.0).collect(),
+        };
+        let file = self.storage.create(&id.segment_path())?;
+        build_segment(input, file, self.seed(id))?;
+        self.storage.sync_directory(Directory::Segments)?;
+        let file = self.storage.map(&id.segment_path())?;
+        Segment::open(id.0, id.segment_name(), file, self.seed(id))
+    }
+
+    /// Commits the segment and shows it in place of its generation.
+    fn publish(&self, writer: &Writer, id: FileId, segment: Segment, generation: &Arc<Generation>) -> Result<()> {
+        let mut live = self.lock();
+        let mut dirty = BTreeMap::new();
+        let own = dirty_ordinals(&live, &segment, generation)?;
+        for part in &live.segments {
+            if !part.dirty.is_empty() {
+                dirty.insert(FileId(part.segment.id()), dirty_bytes(&part.dirty));
+            }
+        }
+        if !own.is_empty() {
+            dirty.insert(id, dirty_bytes(&own));
+        }
+        let edit = Edit::AddSegment {
+            info: info_of(id, &segment),
+            replaced_logs: generation.logs.clone(),
+            dirty: dirty.into_iter().collect(),
+        };
+        writer.manifest.commit(&[edit])?;
+        live.segments.push(SegmentPart { segment: Arc::new(segment), dirty: Arc::new(own) });
+        live.generations.retain(|g| !Arc::ptr_eq(g, generation));
+        Ok(())
+    }
+
+    /// Seals generations as they come until the store is closed. Runs on a thread of its own.
+    pub fn seal_for_ever(&self) {
+        loop {
+            let mut live = self.lock();
+            while live.generations.is_empty() && live.closed.is_none() {
+                live = self.changed.wait(live).unwrap_or_else(PoisonError::into_inner);
+            }
+            if live.closed.is_some() {
+                return;
+            }
+            let failed = live.seal_error.is_some();
+            if failed {
+                // The disk may have space again: try once a second.
+                let wait = std::time::Duration::from_secs(1);
+                drop(self.changed.wait_timeout(live, wait).unwrap_or_else(PoisonError::into_inner));
+            } else {
+                drop(live);
+            }
+            // The error is kept for appends to tell.
+            let _ = self.seal_oldest(None);
+        }
+    }
+}
+
+/// Traces of a new segment that also lie elsewhere: those its generation met as late, those that newer
+/// heads met again, and those that share their low 64 bits inside the segment.
+fn dirty_ordinals(live: &Live, segment: &Segment, generation: &Arc<Generation>) -> Result<TraceSet> {
+    let counter = ReadCounter::default();
+    let mut out = TraceSet::new();
+    let newer = live.generations.iter().filter(|g| !Arc::ptr_eq(g, generation)).flat_map(|g| g.ids.late());
+    for low in generation.ids.late().chain(newer).chain(live.head.ids.late()) {
+        for ordinal in segment.ordinals_of_low(low, &counter)? {
+            out.insert(ordinal);
+        }
+    }
+    for ordinal in segment.colliding_ordinals(&counter)? {
+        out.insert(ordinal);
+    }
+    Ok(out)
+}
+
+pub(super) fn dirty_bytes(set: &TraceSet) -> Vec<u8> {
+    let mut out = ByteWriter::new();
+    set.write(&mut out);
+    out.into_vec()
+}
+
+pub(super) fn info_of(id: FileId, segment: &Segment) -> SegmentInfo {
+    let directory = segment.directory();
+    let starts = (directory.start_min <= directory.start_max).then_some((directory.start_min, directory.start_max));
+    SegmentInfo {
+        id,
+        rows: directory.rows,
+        traces: directory.traces,
+        bytes: segment.len_bytes(),
+        sequences: directory.sequences.0..directory.sequences.1,
+        starts,
+        max_end: segment.zones().map(|z| z.all(crate::index::Measure::End)).filter(|z| !z.is_empty()).map(|z| z.max),
+    }
+}

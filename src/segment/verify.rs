@@ -1,0 +1,119 @@
+//! Reading every byte of a segment to see whether it is as it was written.
+
+use crate::encoding::Strings;
+use crate::error::{Error, Result};
+use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
+use crate::limits::PAGE_ROWS;
+use crate::part::ReadCounter;
+
+use super::dictionary::DictionaryView;
+use super::layout::{ColumnEntry, ColumnForm, Fixed, SectionKind};
+use super::reader::Segment;
+
+/// One damaged section or page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitDamage {
+    /// First byte in the file.
+    pub offset: u64,
+    /// What it is: a section's or a column's name.
+    pub unit: String,
+    /// What is wrong.
+    pub problem: String,
+    /// Rows that cannot be read in full because of it.
+    pub rows_affected: u64,
+}
+
+impl Segment {
+    /// Reads every section and page; the damaged ones, in file order.
+    pub fn verify(&self) -> Vec<UnitDamage> {
+        let mut out = Vec::new();
+        for section in &self.directory().sections {
+            let Err(error) = self.verify_section(section.kind, section.key) else { continue };
+            let kind = SectionKind::from_code(section.kind);
+            out.push(UnitDamage {
+                offset: section.offset,
+                unit: format!("section {kind:?} {}", section.key),
+                problem: error.to_string(),
+                rows_affected: self.rows_behind(kind),
+            });
+        }
+        for column in &self.directory().columns {
+            for page in 0..(column.values as usize).div_ceil(PAGE_ROWS) {
+                let Err(error) = self.verify_page(column, page) else { continue };
+                out.push(UnitDamage {
+                    offset: column.offset,
+                    unit: format!("column {} page {page}", column.code),
+                    problem: error.to_string(),
+                    rows_affected: (PAGE_ROWS as u64).min(self.directory().rows),
+                });
+            }
+        }
+        out.sort_by_key(|damage| damage.offset);
+        out
+    }
+
+    /// Fails at the first damage.
+    ///
+    /// # Errors
+    /// Corrupt, naming the unit.
+    pub fn verify_all(&self) -> Result<()> {
+        match self.verify().into_iter().next() {
+            None => Ok(()),
+            Some(damage) => Err(Error::corrupt(format!("segment {}, {}: {}", self.name(), damage.unit, damage.problem))),
+        }
+    }
+
+    /// An index is rebuilt from the columns; tables and directories are not.
+    fn rows_behind(&self, kind: Option<SectionKind>) -> u64 {
+        match kind {
+            Some(
+                SectionKind::TraceIndex
+                | SectionKind::Zones
+                | SectionKind::ServicePages
+                | SectionKind::RemotePages
+                | SectionKind::ClassPages
+                | SectionKind::DurationPages
+                | SectionKind::Terms,
+            ) => 0,
+            _ => self.directory().rows,
+        }
+    }
+
+    fn verify_section(&self, kind: u8, key: u32) -> Result<()> {
+        let unknown = || Error::corrupt(format!("section kind {kind} is unknown"));
+        let kind = SectionKind::from_code(kind).ok_or_else(unknown)?;
+        let bytes = self.section(kind, key)?.ok_or_else(unknown)?;
+        let pages = self.row_pages();
+        match kind {
+            SectionKind::Schema | SectionKind::Resources | SectionKind::Scopes => self.tables().map(|_| ()),
+            SectionKind::Strings | SectionKind::Dictionary => DictionaryView::open(bytes)?.validate(),
+            SectionKind::TraceIndex => TraceIndex::open(bytes, self.traces()).map(|_| ()),
+            SectionKind::Zones => ZoneMap::open(bytes, pages).map(|_| ()),
+            SectionKind::ServicePages
+            | SectionKind::RemotePages
+            | SectionKind::ClassPages
+            | SectionKind::DurationPages => {
+                let index = CodeIndex::<Page>::open(bytes, pages)?;
+                (0..index.codes()).try_for_each(|code| index.get(code).map(|_| ()))
+            }
+            SectionKind::Terms => {
+                let ranks = self.column(Segment::rank_column(key)).map_or(1, |c| c.values);
+                TermIndex::open(bytes, ranks.saturating_sub(1) as u32).map(|_| ())
+            }
+            SectionKind::PageOrdinals => self.page_ordinals().map(|_| ()),
+            SectionKind::PageDirectory | SectionKind::SparseStarts => Ok(()),
+        }
+    }
+
+    fn verify_page(&self, column: &ColumnEntry, page: usize) -> Result<()> {
+        let counter = ReadCounter::default();
+        if column.form == ColumnForm::Strings as u8 {
+            return self.strings(column.code, page, &counter, &mut Strings::default());
+        }
+        let mut values = Vec::new();
+        match [Fixed::Class, Fixed::EventClass, Fixed::LinkClass].into_iter().find(|c| *c as u32 == column.code) {
+            Some(class) => self.classes(class, page, &counter, &mut values),
+            None => self.integers(column.code, page, &counter, &mut values),
+        }
+    }
+}
