@@ -10,6 +10,8 @@ mod compile;
 mod evaluate;
 #[cfg(test)]
 mod fixture;
+mod explain;
+mod find;
 mod mask;
 mod number;
 mod page;
@@ -24,6 +26,8 @@ mod tag_tests;
 mod text;
 
 pub use annotation::AnnotationTerm;
+pub use explain::Explain;
+pub use find::{Found, find};
 pub use evaluate::{TraceMatcher, kind_meets, matching_spans, span_meets, status_meets};
 pub use number::Number;
 pub use page::{PageToken, SortKey};

@@ -1,0 +1,31 @@
+//! What a query read and what the indexes let it skip.
+
+use std::collections::BTreeMap;
+
+/// Counts of a query. Pages are pages of 1,024 span rows unless said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Explain {
+    /// Parts of the snapshot: segments and head chapters.
+    pub parts_considered: u64,
+    /// Parts without a page that could match.
+    pub parts_pruned: u64,
+    /// Parts looked into.
+    pub parts_read: u64,
+    /// Pages of all parts.
+    pub pages_considered: u64,
+    /// Pages an index ruled out.
+    pub pages_pruned: u64,
+    /// Pages scanned for matching rows.
+    pub pages_read: u64,
+    /// Pages neither ruled out nor scanned, because the limit was reached before.
+    pub pages_skipped: u64,
+    /// Encoded pages of single columns that were decoded.
+    pub pages_decoded: u64,
+    /// Bytes of all segments.
+    pub bytes_considered: u64,
+    /// Encoded bytes of the pages decoded.
+    pub bytes_read: u64,
+    /// Pages ruled out, by index.
+    pub by: BTreeMap<String, u64>,
+}

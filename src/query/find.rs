@@ -1,0 +1,543 @@
+//! Finding traces: candidates from every part in result order, each checked and summed up on its spans.
+//!
+//! A trace that lies in one segment alone (a clean one) comes from that segment's pages, newest first and
+//! only as many as the limit asks for. Traces of the head and dirty traces of segments (loose ones) are
+//! gathered first, since their place in the order depends on all their parts. Both streams are merged by
+//! [`SortKey`]; every candidate is then read in full and judged by the reference evaluator, so scanning
+//! may find too much but never decides alone.
+
+use std::collections::BinaryHeap;
+use std::cmp::Reverse;
+
+use rustc_hash::FxHashMap;
+
+use crate::catalog::{SegmentPart, Snapshot, TraceIds};
+use crate::error::{Error, ErrorKind, Result};
+use crate::head::trace_id_of;
+use crate::limits::{Limits, PAGE_ROWS};
+use crate::model::{Resource, Scope, Span, TraceId};
+use crate::part::ReadCounter;
+use crate::segment::{Fixed, IntegerCursor};
+
+use super::compile::{Compiled, compile};
+use super::evaluate::TraceMatcher;
+use super::explain::Explain;
+use super::mask::Mask;
+use super::page::{PageToken, SortKey};
+use super::plan::{Pruned, criterion_pages, window_pages};
+use super::predicate::{Criterion, Order, Query, QueryScope};
+use super::scan::PageScan;
+use super::segment_pages::SegmentPages;
+use super::summary::TraceSummary;
+
+/// Criteria a query may have: each takes a bit.
+const CRITERIA_MAX: usize = 120;
+
+/// What a search found.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Found {
+    /// The traces, in order.
+    pub traces: Vec<TraceSummary>,
+    /// False if something could not be read or a limit cut the result.
+    pub complete: bool,
+    /// Why it is not complete.
+    pub reason: Option<String>,
+    /// Names the next page; `None` exactly when nothing follows.
+    pub next_page_token: Option<String>,
+    /// What was read and what was skipped.
+    pub explain: Explain,
+}
+
+/// Searches a snapshot.
+///
+/// # Errors
+/// Invalid if the page token belongs to another query or there are too many criteria. Damage is no error:
+/// it makes the answer incomplete.
+pub fn find(snapshot: &Snapshot, query: &Query, limits: &Limits) -> Result<Found> {
+    let after = PageToken::decode(query)?.map(|token| token.after);
+    let criteria = row_criteria(query);
+    if criteria.len() > CRITERIA_MAX {
+        return Err(Error::invalid(format!("{} criteria; at most {CRITERIA_MAX}", criteria.len())));
+    }
+    let counter = ReadCounter::default();
+    let mut finder = Finder {
+        snapshot,
+        query,
+        criteria: &criteria,
+        after,
+        ids: if query.lenient { TraceIds::Lenient } else { TraceIds::Strict },
+        counter: &counter,
+        explain: Explain::default(),
+        problems: Vec::new(),
+    };
+    let mut found = finder.run(limits)?;
+    found.explain = finder.explain;
+    found.explain.pages_decoded = counter.pages();
+    found.explain.bytes_read = counter.bytes();
+    found.reason = (!finder.problems.is_empty()).then(|| finder.problems.join("; ")).or(found.reason);
+    found.complete = found.reason.is_none();
+    Ok(found)
+}
+
+/// What rows must meet. Under scope service the service is a condition on every row that is looked at.
+fn row_criteria(query: &Query) -> Vec<Criterion> {
+    let mut criteria = query.criteria();
+    if query.scope == QueryScope::Service {
+        criteria.retain(|c| !matches!(c, Criterion::Service(_)));
+    }
+    criteria
+}
+
+struct Finder<'q> {
+    snapshot: &'q Snapshot,
+    query: &'q Query,
+    criteria: &'q [Criterion],
+    after: Option<SortKey>,
+    ids: TraceIds,
+    counter: &'q ReadCounter,
+    explain: Explain,
+    problems: Vec<String>,
+}
+
+/// The criteria compiled against one part.
+struct PartCriteria<'q> {
+    /// Under scope service with a service: what every row must meet.
+    service: Option<Compiled<'q>>,
+    service_criterion: Option<Criterion>,
+    criteria: Vec<Compiled<'q>>,
+}
+
+/// A candidate: where it stands in the order, and where it lies if it is clean.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    key: SortKey,
+    /// Segment and ordinal; `None` for a loose trace.
+    place: Option<(usize, u32)>,
+    trace_id: TraceId,
+}
+
+impl<'q> Finder<'q> {
+    fn run(&mut self, limits: &Limits) -> Result<Found> {
+        let mut found = Found::default();
+        let mut loose: FxHashMap<u128, (TraceId, u128)> = FxHashMap::default();
+        self.scan_chapters(&mut loose)?;
+        let mut scans = Vec::new();
+        for index in 0..self.snapshot.segments.len() {
+            if let Some(scan) = self.begin_segment(index, &mut loose)? {
+                scans.push(scan);
+            }
+        }
+        let mut pending = self.loose_candidates(loose)?;
+        let lazy = self.query.order == Order::Newest && self.query.scope == QueryScope::Span;
+        if !lazy {
+            for scan in &mut scans {
+                while let Some(candidate) = self.next_clean(scan)? {
+                    pending.push(Reverse(candidate));
+                }
+            }
+        } else {
+            for scan in &mut scans {
+                scan.head = self.next_clean(scan)?;
+            }
+        }
+        let matcher = TraceMatcher::new(self.query);
+        while let Some(candidate) = self.next_candidate(&mut pending, &mut scans)? {
+            let Some(summary) = self.judge(&candidate, &matcher, limits)? else { continue };
+            let full = self.query.limit != 0 && found.traces.len() >= self.query.limit;
+            if full || found.traces.len() >= limits.result_traces_max {
+                let last = found.traces.last().map(|trace| SortKey::of(self.query.order, trace));
+                found.next_page_token = last.map(|after| PageToken { after }.encode(self.query));
+                if !full {
+                    found.reason = Some(format!("the result is cut at {} traces", limits.result_traces_max));
+                }
+                break;
+            }
+            found.traces.push(summary);
+        }
+        for scan in &scans {
+            self.explain.pages_skipped += scan.left_pages();
+        }
+        Ok(found)
+    }
+
+    fn compile(&self, source: &dyn crate::column::RowSource, resources: &[&Resource], scopes: &[&Scope]) -> PartCriteria<'q> {
+        let service_criterion = match (self.query.scope, &self.query.service) {
+            (QueryScope::Service, Some(service)) => Some(Criterion::Service(service.clone())),
+            _ => None,
+        };
+        // A service is decided by classes, so the compiled form needs no borrow of the criterion.
+        let service = service_criterion.as_ref().map(|c| {
+            let compiled = compile(c, source, resources, scopes);
+            Compiled {
+                classes: compiled.classes,
+                resources: compiled.resources,
+                fields: Vec::new(),
+                children: None,
+                duration: None,
+                negated: false,
+            }
+        });
+        let criteria = self.criteria.iter().map(|c| compile(c, source, resources, scopes)).collect();
+        PartCriteria { service, service_criterion, criteria }
+    }
+
+    /// The bits of the criteria each row of the page meets: rows by bit for scopes service and trace, one
+    /// mask for scope span.
+    fn scan_page(&self, page: &mut PageScan<'_>, criteria: &PartCriteria<'_>) -> Result<Vec<Mask>> {
+        let mut base = page.in_window(self.query.window)?;
+        if let Some(service) = &criteria.service {
+            base = base.and(&page.meeting(service)?);
+        }
+        if self.query.scope == QueryScope::Span || criteria.criteria.is_empty() {
+            for criterion in &criteria.criteria {
+                if base.is_empty() {
+                    break;
+                }
+                base = base.and(&page.meeting(criterion)?);
+            }
+            return Ok(vec![base]);
+        }
+        criteria.criteria.iter().map(|c| Ok(base.and(&page.meeting(c)?))).collect()
+    }
+
+    /// Every bit a trace needs.
+    fn wanted_bits(&self) -> u128 {
+        let bits = if self.query.scope == QueryScope::Span { 1 } else { self.criteria.len().max(1) };
+        (1u128 << bits) - 1
+    }
+
+    fn group_key(&self, id: TraceId) -> u128 {
+        match self.ids {
+            TraceIds::Strict => u128::from_be_bytes(id.to_bytes()),
+            TraceIds::Lenient => id.low().into(),
+        }
+    }
+
+    fn scan_chapters(&mut self, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<()> {
+        for chapter in &self.snapshot.chapters {
+            let resources: Vec<&Resource> = chapter.resources.iter().map(|r| &*r.resource).collect();
+            let scopes: Vec<&Scope> = chapter.scopes.iter().map(|s| &**s).collect();
+            let criteria = self.compile(&***chapter, &resources, &scopes);
+            let pages = chapter.rows.len().div_ceil(PAGE_ROWS) as u32;
+            self.explain.parts_considered += 1;
+            self.explain.parts_read += 1;
+            self.explain.pages_considered += u64::from(pages);
+            self.explain.pages_read += u64::from(pages);
+            for page in 0..pages {
+                let mut scan = PageScan::new(&***chapter, page)?;
+                for (bit, mask) in self.scan_page(&mut scan, &criteria)?.iter().enumerate() {
+                    for row in mask.iter() {
+                        let id = trace_id_of(&chapter.rows[page as usize * PAGE_ROWS + row]);
+                        loose.entry(self.group_key(id)).or_insert((id, 0)).1 |= 1 << bit;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans a segment and gathers what its dirty traces meet; `None` if no page can hold a match.
+    fn begin_segment(&mut self, index: usize, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<Option<SegmentScan<'q>>> {
+        let part = &self.snapshot.segments[index];
+        self.explain.parts_considered += 1;
+        self.explain.pages_considered += u64::from(part.segment.row_pages());
+        self.explain.bytes_considered += part.segment.len_bytes();
+        let source = match part.segment.source() {
+            Ok(source) => source,
+            Err(error) => return self.problem(error).map(|()| None),
+        };
+        let resources: Vec<&Resource> = source.tables.resources.iter().map(|r| &**r).collect();
+        let scopes: Vec<&Scope> = source.tables.scopes.iter().map(|s| &**s).collect();
+        let criteria = self.compile(&source, &resources, &scopes);
+        let pages = SegmentPages { segment: &part.segment, source, counter: self.counter };
+        let plan = self.plan(&pages, &criteria);
+        self.explain.pages_pruned += u64::from(part.segment.row_pages()) - plan.len();
+        if plan.is_empty() {
+            self.explain.parts_pruned += 1;
+            return Ok(None);
+        }
+        self.explain.parts_read += 1;
+        let mut scan = SegmentScan::new(index, part, pages, criteria, plan.iter().collect());
+        self.scan_dirty(&mut scan, loose)?;
+        if self.query.scope != QueryScope::Span {
+            self.scan_all_bits(&mut scan)?;
+        }
+        Ok(Some(scan))
+    }
+
+    fn plan(&mut self, pages: &SegmentPages<'_>, criteria: &PartCriteria<'_>) -> crate::index::PageSet {
+        let mut pruned = Pruned::default();
+        let mut plan = window_pages(pages, self.query.window, &mut pruned);
+        if let (Some(criterion), Some(compiled)) = (&criteria.service_criterion, &criteria.service) {
+            plan = criterion_pages(pages, criterion, compiled, plan, &mut pruned);
+        }
+        if self.query.scope == QueryScope::Span {
+            for (criterion, compiled) in self.criteria.iter().zip(&criteria.criteria) {
+                plan = criterion_pages(pages, criterion, compiled, plan, &mut pruned);
+            }
+        } else if !self.criteria.is_empty() {
+            let each = self.criteria.iter().zip(&criteria.criteria).map(|(criterion, compiled)| {
+                criterion_pages(pages, criterion, compiled, plan.clone(), &mut Pruned::default())
+            });
+            let any = each.fold(crate::index::PageSet::new(), |all, one| all.or(&one));
+            *pruned.entry("criteria").or_default() += plan.len() - any.len();
+            plan = any;
+        }
+        for (index, count) in pruned {
+            *self.explain.by.entry(index.to_owned()).or_default() += count;
+        }
+        plan
+    }
+
+    fn problem(&mut self, error: Error) -> Result<()> {
+        if error.kind() != ErrorKind::Corrupt {
+            return Err(error);
+        }
+        let text = error.to_string();
+        if !self.problems.contains(&text) {
+            self.problems.push(text);
+        }
+        Ok(())
+    }
+
+    /// Scans the planned pages that hold rows of dirty traces.
+    fn scan_dirty(&mut self, scan: &mut SegmentScan<'q>, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<()> {
+        for ordinal in scan.part.dirty.iter() {
+            let rows = match scan.part.segment.trace_rows(ordinal, self.counter) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    self.problem(error)?;
+                    continue;
+                }
+            };
+            let mut bits = 0;
+            for page in rows.start / PAGE_ROWS as u32..=(rows.end - 1) / PAGE_ROWS as u32 {
+                if scan.pages.binary_search(&page).is_err() {
+                    continue;
+                }
+                for (bit, mask) in self.masks(scan, page)?.iter().enumerate() {
+                    let first = page * PAGE_ROWS as u32;
+                    let inside = mask.iter().any(|row| rows.contains(&(first + row as u32)));
+                    bits |= u128::from(inside) << bit;
+                }
+            }
+            if bits != 0 {
+                let id = scan.part.segment.trace_id(ordinal, self.counter)?;
+                loose.entry(self.group_key(id)).or_insert((id, 0)).1 |= bits;
+            }
+        }
+        Ok(())
+    }
+
+    /// The masks of a page; the last pages scanned are kept.
+    fn masks(&mut self, scan: &mut SegmentScan<'q>, page: u32) -> Result<Vec<Mask>> {
+        if let Some((_, masks)) = scan.kept.iter().find(|(kept, _)| *kept == page) {
+            return Ok(masks.clone());
+        }
+        self.explain.pages_read += 1;
+        let scanned = PageScan::new(&scan.source, page).and_then(|mut p| self.scan_page(&mut p, &scan.criteria));
+        let masks = match scanned {
+            Ok(masks) => masks,
+            Err(error) => {
+                self.problem(error)?;
+                vec![Mask::NONE]
+            }
+        };
+        if scan.kept.len() >= 4 {
+            scan.kept.remove(0);
+        }
+        scan.kept.push((page, masks.clone()));
+        Ok(masks)
+    }
+
+    /// For scopes service and trace: the criteria that each clean trace meets, from all planned pages.
+    fn scan_all_bits(&mut self, scan: &mut SegmentScan<'q>) -> Result<()> {
+        let mut bits: FxHashMap<u32, u128> = FxHashMap::default();
+        for page in std::mem::take(&mut scan.pages) {
+            let masks = self.masks(scan, page)?;
+            for (bit, mask) in masks.iter().enumerate() {
+                for ordinal in scan.ordinals(page, mask, self.counter)? {
+                    *bits.entry(ordinal).or_default() |= 1 << bit;
+                }
+            }
+        }
+        let wanted = self.wanted_bits();
+        let mut all: Vec<u32> = bits.into_iter().filter(|(_, b)| *b == wanted).map(|(ordinal, _)| ordinal).collect();
+        all.sort_unstable();
+        scan.ready = all;
+        Ok(())
+    }
+
+    /// The next clean candidate of a segment in descending order of ordinals.
+    fn next_clean(&mut self, scan: &mut SegmentScan<'q>) -> Result<Option<Candidate>> {
+        loop {
+            let Some(ordinal) = scan.ready.pop() else {
+                let Some(page) = scan.pages.pop() else { return Ok(None) };
+                let mask = self.masks(scan, page)?[0];
+                scan.ready = match scan.ordinals(page, &mask, self.counter) {
+                    Ok(ordinals) => ordinals,
+                    Err(error) => {
+                        self.problem(error)?;
+                        Vec::new()
+                    }
+                };
+                continue;
+            };
+            // A trace that reaches into the page before was met there or will be met again.
+            if scan.last == Some(ordinal) || scan.part.dirty.contains(ordinal) {
+                continue;
+            }
+            scan.last = Some(ordinal);
+            let (start, duration) = match scan.extent(ordinal) {
+                Ok(extent) => extent,
+                Err(error) => {
+                    self.problem(error)?;
+                    continue;
+                }
+            };
+            if !self.query.trace_duration.contains(duration) {
+                continue;
+            }
+            let trace_id = scan.part.segment.trace_id(ordinal, self.counter)?;
+            let key = SortKey::new(self.query.order, start, duration, trace_id);
+            if self.after.is_some_and(|after| key <= after) {
+                continue;
+            }
+            return Ok(Some(Candidate { key, place: Some((scan.index, ordinal)), trace_id }));
+        }
+    }
+
+    fn loose_candidates(&mut self, loose: FxHashMap<u128, (TraceId, u128)>) -> Result<BinaryHeap<Reverse<Candidate>>> {
+        let wanted = self.wanted_bits();
+        let mut out = Vec::new();
+        for (id, bits) in loose.into_values() {
+            if bits != wanted {
+                continue;
+            }
+            let extent = match self.snapshot.extent(id, self.ids, self.counter) {
+                Ok(Some(extent)) => extent,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.problem(error)?;
+                    continue;
+                }
+            };
+            let key = SortKey::new(self.query.order, extent.start, extent.duration(), extent.trace_id);
+            let wanted = self.query.trace_duration.contains(extent.duration());
+            if wanted && self.after.is_none_or(|after| key > after) {
+                out.push(Reverse(Candidate { key, place: None, trace_id: extent.trace_id }));
+            }
+        }
+        Ok(BinaryHeap::from(out))
+    }
+
+    /// The candidate that comes first of all that are left.
+    fn next_candidate(
+        &mut self,
+        pending: &mut BinaryHeap<Reverse<Candidate>>,
+        scans: &mut [SegmentScan<'q>],
+    ) -> Result<Option<Candidate>> {
+        let lazily = scans.iter_mut().filter(|s| s.head.is_some()).min_by_key(|s| s.head);
+        let first = pending.peek().map(|Reverse(candidate)| *candidate);
+        match lazily {
+            Some(scan) if first.is_none_or(|first| scan.head < Some(first)) => {
+                let candidate = scan.head.take();
+                scan.head = self.next_clean(scan)?;
+                Ok(candidate)
+            }
+            _ => Ok(pending.pop().map(|Reverse(candidate)| candidate)),
+        }
+    }
+
+    /// Reads a candidate and sums it up, if it matches.
+    fn judge(&mut self, candidate: &Candidate, matcher: &TraceMatcher, limits: &Limits) -> Result<Option<TraceSummary>> {
+        let spans: Result<Vec<Span>> = match candidate.place {
+            Some((segment, ordinal)) => {
+                self.snapshot.segments[segment].segment.trace_spans(ordinal, self.counter)
+            }
+            None => self.snapshot.trace(candidate.trace_id, self.ids, self.counter),
+        };
+        match spans {
+            Ok(spans) => {
+                let matching = matcher.matching_spans(&spans);
+                if matching.is_empty() {
+                    return Ok(None);
+                }
+                Ok(TraceSummary::new(&spans, &matching, limits.matched_span_ids_max))
+            }
+            Err(error) => self.problem(error).map(|()| None),
+        }
+    }
+}
+
+/// One segment being searched, from its last page to its first.
+struct SegmentScan<'q> {
+    index: usize,
+    part: &'q SegmentPart,
+    source: SegmentPages<'q>,
+    criteria: PartCriteria<'q>,
+    /// Planned pages not yet scanned, ascending.
+    pages: Vec<u32>,
+    /// Ordinals of the page scanned last, ascending, not yet handed out.
+    ready: Vec<u32>,
+    last: Option<u32>,
+    head: Option<Candidate>,
+    kept: Vec<(u32, Vec<Mask>)>,
+    rows: IntegerCursor<'q>,
+    starts: IntegerCursor<'q>,
+    durations: IntegerCursor<'q>,
+}
+
+impl<'q> SegmentScan<'q> {
+    fn new(
+        index: usize,
+        part: &'q SegmentPart,
+        source: SegmentPages<'q>,
+        criteria: PartCriteria<'q>,
+        pages: Vec<u32>,
+    ) -> Self {
+        let counter = source.counter;
+        let cursor = |column: Fixed| IntegerCursor::new(&part.segment, column as u32, true, counter);
+        Self {
+            index,
+            part,
+            source,
+            criteria,
+            pages,
+            ready: Vec::new(),
+            last: None,
+            head: None,
+            kept: Vec::new(),
+            rows: cursor(Fixed::TraceRow),
+            starts: cursor(Fixed::TraceStart),
+            durations: cursor(Fixed::TraceDuration),
+        }
+    }
+
+    fn left_pages(&self) -> u64 {
+        self.pages.len() as u64
+    }
+
+    /// The traces the rows of a page belong to, ascending, each once.
+    fn ordinals(&mut self, page: u32, mask: &Mask, _counter: &ReadCounter) -> Result<Vec<u32>> {
+        let segment = &self.part.segment;
+        let first = segment.page_ordinals()?.get(page as usize).copied();
+        let mut ordinal = first.ok_or_else(|| Error::corrupt(format!("page {page} has no first trace")))?;
+        let (traces, base) = (segment.traces(), u64::from(page) * PAGE_ROWS as u64);
+        let mut out: Vec<u32> = Vec::new();
+        for row in mask.iter() {
+            while ordinal + 1 < traces && self.rows.get(ordinal as usize + 1)? <= base + row as u64 {
+                ordinal += 1;
+            }
+            if out.last() != Some(&ordinal) {
+                out.push(ordinal);
+            }
+        }
+        Ok(out)
+    }
+
+    fn extent(&mut self, ordinal: u32) -> Result<(u64, u64)> {
+        Ok((self.starts.get(ordinal as usize)?, self.durations.get(ordinal as usize)?))
+    }
+}
