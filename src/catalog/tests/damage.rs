@@ -6,7 +6,7 @@ use super::store::{Store, assert_kind, lived, read_only, segment_store};
 use crate::bytes::{Seed, checksum};
 use crate::error::ErrorKind;
 use crate::log::FileId;
-use crate::os::{CrashChoice, Directory, SimulatedDisk, Storage};
+use crate::os::{CrashChoice, Directory, Fault, FaultKind, OperationKind, SimulatedDisk, Storage};
 
 /// The same disk again, to be damaged.
 fn copy(disk: &SimulatedDisk) -> SimulatedDisk {
@@ -176,17 +176,18 @@ fn a_retired_file_that_was_not_removed_yet_is_removed_at_opening_and_not_read() 
     let store = Store::open(&disk).unwrap();
     store.append().unwrap();
     store.rotate().unwrap();
-    let log = FileId(1).log_path();
-    let bytes = disk.read_file(&log).unwrap();
-    store.seal().unwrap();
+    let (operation, error) = (OperationKind::Remove, FaultKind::Eio);
+    disk.inject(Fault { operation, path_contains: "log/".into(), nth: 1, error, forever: false });
+    assert_kind(store.seal(), ErrorKind::Io);
+    // A new manifest still knows it.
     store.manifest.rewrite().unwrap();
     drop(store);
-    disk.write_file(&log, &bytes);
     let Contents::Store(found) = look(&disk, &segment_store).unwrap() else { panic!("a store") };
-    // The rewrite forgot what was removed already; a log of an id given out and not named holds nothing new.
-    assert!(plan(&found).logs.iter().any(|log| log.id == FileId(1) && !log.named));
-    let again = Store::open(&disk).unwrap();
-    assert_eq!(again.opened.sequences.len(), 1);
+    let plan = plan(&found);
+    assert_eq!(plan.remove, [FileId(1).log_path()]);
+    assert!(plan.logs.iter().all(|log| log.id != FileId(1)));
+    assert_eq!(Store::open(&disk).unwrap().opened.sequences.len(), 1);
+    assert_eq!(disk.read_file(&FileId(1).log_path()), None);
 }
 
 #[test]
