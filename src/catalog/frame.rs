@@ -1,6 +1,6 @@
 //! The bytes of a manifest: a header, then frames of edits.
 //!
-//! The header, 40 bytes. Its layout stays the same in every format version, so that any build can tell a
+//! The header, 48 bytes. Its layout stays the same in every format version, so that any build can tell a
 //! newer store from a damaged one:
 //!
 //! ```text
@@ -9,8 +9,9 @@
 //! 12   4  zero
 //! 16   8  store id
 //! 24   8  generation: one more for every manifest the store begins
-//! 32   4  zero
-//! 36   4  checksum of bytes 0..36
+//! 32   8  generation of the manifest it replaces, 0 for none
+//! 40   4  zero
+//! 44   4  checksum of bytes 0..44
 //! ```
 //!
 //! A frame, beginning at a multiple of 8 and padded with zeros to one:
@@ -40,7 +41,7 @@ pub const MANIFEST_MAGIC: &[u8; 8] = b"TSPANMAN";
 /// Version of the store's format.
 pub const FORMAT_VERSION: u32 = 1;
 /// Length of the manifest's header in bytes.
-pub const MANIFEST_HEADER_BYTES: usize = 40;
+pub const MANIFEST_HEADER_BYTES: usize = 48;
 /// First bytes of a frame.
 pub const FRAME_MAGIC: &[u8; 4] = b"TSME";
 /// Length of a frame's header in bytes.
@@ -56,6 +57,8 @@ pub struct ManifestHeader {
     pub store: u64,
     /// Higher in every manifest that replaces another.
     pub generation: u64,
+    /// The generation of the one it replaces; 0 for none.
+    pub previous: u64,
 }
 
 impl ManifestHeader {
@@ -67,6 +70,7 @@ impl ManifestHeader {
         w.u32(0);
         w.u64(self.store);
         w.u64(self.generation);
+        w.u64(self.previous);
         w.u32(0);
         w.u32(checksum(Seed { store: self.store, file: 0 }, 0, w.as_slice()));
         w.into_vec()
@@ -81,7 +85,8 @@ impl ManifestHeader {
         ensure(r.bytes(8, "manifest magic")? == MANIFEST_MAGIC, || "no manifest header".into())?;
         let version = r.u32("format version")?;
         r.u32("manifest header")?;
-        let header = Self { store: r.u64("store id")?, generation: r.u64("generation")? };
+        let header =
+            Self { store: r.u64("store id")?, generation: r.u64("generation")?, previous: r.u64("generation")? };
         r.u32("manifest header")?;
         let checked = bytes.get(..r.position()).unwrap_or_default();
         let computed = checksum(Seed { store: header.store, file: 0 }, 0, checked);
@@ -228,7 +233,7 @@ mod tests {
     use super::super::testing::{add_log, add_segment};
     use super::*;
 
-    const HEADER: ManifestHeader = ManifestHeader { store: 5, generation: 2 };
+    const HEADER: ManifestHeader = ManifestHeader { store: 5, generation: 2, previous: 1 };
 
     /// A manifest of three frames and where each begins.
     fn manifest() -> (Vec<u8>, Vec<usize>) {
@@ -313,8 +318,8 @@ mod tests {
     fn an_intact_header_of_a_newer_version_is_unsupported() {
         let mut bytes = HEADER.to_bytes();
         bytes[8] = 2;
-        let sum = checksum(Seed { store: 5, file: 0 }, 0, &bytes[..36]);
-        bytes[36..].copy_from_slice(&sum.to_le_bytes());
+        let sum = checksum(Seed { store: 5, file: 0 }, 0, &bytes[..44]);
+        bytes[44..].copy_from_slice(&sum.to_le_bytes());
         let error = ManifestHeader::parse(&bytes).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("format version 2"), "{error}");
@@ -323,9 +328,9 @@ mod tests {
     #[test]
     fn the_bytes_of_a_header_and_a_frame_are_these() {
         let (bytes, starts) = manifest();
-        assert_eq!(bytes[..32], *b"TSPANMAN\x01\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0");
+        assert_eq!(bytes[..33], *b"TSPANMAN\x01\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01");
         assert_eq!(starts[0], MANIFEST_HEADER_BYTES);
-        assert_eq!(bytes[40..56], *b"TSME\x05\0\0\0\0\0\0\0\0\0\0\0");
-        assert_eq!(bytes[64..69], [1, 3, 2, 1, 100]);
+        assert_eq!(bytes[48..64], *b"TSME\x05\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(bytes[72..77], [1, 3, 2, 1, 100]);
     }
 }

@@ -102,6 +102,8 @@ pub struct Found {
     pub(super) new_is_current: bool,
     /// Highest generation seen.
     pub(super) generation: u64,
+    /// Generation of the manifest that the next one replaces.
+    pub(super) current_generation: u64,
     /// True if MANIFEST is whole, so that it becomes MANIFEST.old when it is replaced.
     pub(super) current_is_whole: bool,
 }
@@ -248,6 +250,7 @@ fn found(
         listing,
         new_is_current: false,
         generation: generations.max().unwrap_or(0),
+        current_generation: 0,
         current_is_whole: false,
     };
     let current = found.read_file(&files, MANIFEST)?;
@@ -309,13 +312,14 @@ impl Found {
     /// What the header of MANIFEST should say, if it is bad.
     fn guess_header(&self, files: &Files) -> Option<ManifestHeader> {
         let old = files.get(MANIFEST_OLD).and_then(|file| file.header.as_ref().ok());
-        let generation = old.map_or(0, |header| header.generation) + 1;
-        Some(ManifestHeader { store: self.store?, generation })
+        let generation = old.map_or(0, |header| header.generation).saturating_add(1);
+        Some(ManifestHeader { store: self.store?, generation, previous: generation - 1 })
     }
 
     fn choose(&mut self, current: Option<ReadFile>, old: Option<ReadFile>, new: Option<ReadFile>) {
         self.current_is_whole = current.as_ref().is_some_and(ReadFile::is_whole);
         let Some(current) = current else { return self.choose_spare(old, new) };
+        self.current_generation = current.header.generation;
         let whole_old = old.filter(ReadFile::is_whole);
         let newer_old = |old: &ReadFile| old.header.generation > current.header.generation;
         if let Some(old) = whole_old.as_ref().filter(|old| newer_old(old)) {
@@ -343,9 +347,8 @@ impl Found {
         let new = new.filter(ReadFile::is_whole);
         let interrupted = match (&old, &new) {
             // A crash between the two renames: MANIFEST.new says all that MANIFEST.old says.
-            (Some(old), Some(new)) => {
-                old.header.generation + 1 == new.header.generation && old.frames.is_clean() && new.frames.is_clean()
-            }
+            // The old one may have a torn end, if the new one comes from a recovery.
+            (Some(old), Some(new)) => old.header.generation == new.header.previous && new.frames.is_clean(),
             // The very first manifest, not yet renamed: nothing else can exist.
             (None, Some(new)) => {
                 new.header.generation == 1 && self.listing.logs.is_empty() && self.listing.segments.is_empty()
@@ -360,6 +363,7 @@ impl Found {
         }
         let best = [old, new].into_iter().flatten().max_by_key(|file| file.header.generation);
         let Some(best) = best else { return };
+        self.current_generation = best.header.generation;
         self.new_is_current = interrupted && best.name == MANIFEST_NEW;
         self.apply(&best);
     }

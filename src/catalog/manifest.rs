@@ -75,7 +75,7 @@ impl Manifest {
     pub fn create(storage: Arc<dyn Storage>, store: u64) -> Result<Self> {
         let mut catalog = Catalog::default();
         catalog.reserve_file_ids(FileId(1 + FILE_ID_STRIDE));
-        let header = ManifestHeader { store, generation: 1 };
+        let header = ManifestHeader { store, generation: 1, previous: 0 };
         let (file, len) = begin(storage.as_ref(), header, &catalog)?;
         put_in_place(storage.as_ref(), header, Previous::None)?;
         Ok(Self::over(storage, file, header, len, 1, catalog, FileId(1)))
@@ -101,7 +101,8 @@ impl Manifest {
         }
         let next_id = first_free_id(&catalog);
         catalog.reserve_file_ids(FileId(next_id.0.saturating_add(FILE_ID_STRIDE)));
-        let header = ManifestHeader { store, generation: found.generation.saturating_add(1) };
+        let previous = found.current_generation;
+        let header = ManifestHeader { store, generation: found.generation.saturating_add(1), previous };
         let exists = found.listing.root.iter().any(|entry| entry.name == MANIFEST);
         let previous = match (exists, found.current_is_whole || found.new_is_current) {
             (_, true) => Previous::Old,
@@ -209,7 +210,8 @@ impl Manifest {
     }
 
     fn rewrite_locked(&self, inner: &mut Inner, catalog: &Catalog) -> Result<()> {
-        let header = ManifestHeader { generation: inner.header.generation.saturating_add(1), ..inner.header };
+        let previous = inner.header.generation;
+        let header = ManifestHeader { store: self.store, generation: previous.saturating_add(1), previous };
         let storage = self.storage.as_ref();
         let (file, len) = begin(storage, header, catalog).inspect_err(|_| {
             // It is ignored while MANIFEST exists; if it stays, the next attempt removes it.

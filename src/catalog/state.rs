@@ -212,7 +212,12 @@ impl Catalog {
 
 /// Does it for each item, all of them, and answers the first failure.
 fn each<T>(items: &[T], mut act: impl FnMut(&T) -> Result<()>) -> Result<()> {
-    items.iter().fold(Ok(()), |so_far, item| so_far.and(act(item)))
+    let mut first = Ok(());
+    for item in items {
+        let result = act(item);
+        first = first.and(result);
+    }
+    first
 }
 
 #[cfg(test)]
