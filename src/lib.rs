@@ -17,8 +17,11 @@ mod os;
 mod part;
 mod query;
 mod segment;
+mod store;
+
 
 pub use error::{Error, ErrorKind, Result};
+pub use ingest::{Appended, RecoveryReport, SealSummary, Sequence};
 pub use limits::Limits;
 pub use model::{
     Endpoint, EntityRef, Event, IdError, KeyValue, Link, Origin, RejectReason, Resource, Scope, Span, SpanId, SpanKind,
@@ -31,3 +34,8 @@ pub use os::{
     Clock, CrashChoice, Directory, DirectoryEntry, Disk, Fault, FaultKind, FileBytes, LockGuard, ManualClock,
     OperationKind, SimulatedDisk, Storage, SystemClock, WritableFile,
 };
+pub use query::{
+    AnnotationTerm, DurationRange, Explain, Found, Operand, Order, Query, QueryScope, TagFilter, TagOperator, TagScope,
+    TraceSummary,
+};
+pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};

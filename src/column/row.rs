@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
-use crate::model::{Endpoint, Event, KeyValue, Link, Origin, Resource, Scope, Span, SpanId, Status, TraceId, Value};
+use crate::model::{Endpoint, Event, KeyValue, Link, Origin, Resource, Scope, Span, SpanId, Status, StatusCode, TraceId, Value};
 
 use super::identity::decode_endpoint;
 use super::schema::{Class, ClassBits, Field, NONE, Schema, internal};
@@ -109,6 +109,24 @@ pub fn materialize(
 ) -> Result<Span> {
     let class = source.schema().classes[class as usize];
     let parts = read_parts(source, &class, values)?;
+    assemble(source, times, &class, resource, parts)
+}
+
+/// Builds a span without attributes, events and links: ids, times, service, name, kind, status. A Zipkin
+/// span keeps an empty tag `error` if it has one.
+///
+/// # Errors
+/// Corrupt if a code is unknown.
+pub fn materialize_outline(source: &dyn RowSource, times: &RowTimes, class: u32, resource: u32) -> Result<Span> {
+    let class = source.schema().classes[class as usize];
+    let mut parts = Parts::default();
+    if class.bits.has(ClassBits::ZIPKIN) && class.status == StatusCode::ERROR {
+        parts.attributes.push(KeyValue::new("error", ""));
+    }
+    assemble(source, times, &class, resource, parts)
+}
+
+fn assemble(source: &dyn RowSource, times: &RowTimes, class: &Class, resource: u32, parts: Parts) -> Result<Span> {
     let origin = if class.bits.has(ClassBits::ZIPKIN) {
         Origin::Zipkin {
             remote_endpoint: parts.remote_endpoint,

@@ -16,10 +16,11 @@ use crate::os::{Clock, LockGuard, Storage};
 
 use super::generation::Generation;
 use super::open::RecoveryReport;
+use super::seal::SealSummary;
 
 /// Share of the memory budget at which a head is sealed: the rest is for the head that follows and for the
 /// sealing itself.
-const SEAL_SHARE: usize = 6;
+const SEAL_SHARE: usize = 4;
 /// Share of the budget at which appends wait.
 const FULL_SHARE: usize = 2;
 
@@ -56,6 +57,8 @@ pub(super) struct Live {
     pub sealed_spans: FxHashMap<TraceId, FxHashMap<u64, Span>>,
     /// Why appends are refused, if they are.
     pub closed: Option<String>,
+    /// What was sealed since the store was opened.
+    pub sealed: SealSummary,
     /// Why the last attempt to seal failed, until one succeeds.
     pub seal_error: Option<Error>,
 }

@@ -23,7 +23,7 @@ use crate::segment::{Segment, store_of_segment};
 
 use super::engine::{Engine, Head, Live, Writer};
 use super::generation::Generation;
-use super::seal::{dirty_bytes, info_of};
+use super::seal::{SealSummary, dirty_bytes, info_of};
 
 /// Times a read-only opening begins again because a writer removed a file meanwhile.
 const ATTEMPTS: usize = 8;
@@ -51,6 +51,8 @@ pub struct RecoveryReport {
     pub replayed_spans: u64,
     /// Bytes of torn log tails that were cut; nothing in them was acknowledged as durable.
     pub torn_bytes: u64,
+    /// What was put right without a loss, in words that name the file.
+    pub notes: Vec<String>,
     /// Every loss or damage, in words that name the file.
     pub damage: Vec<String>,
 }
@@ -110,12 +112,15 @@ impl OpenRequest {
 
     fn recover(&self, found: &Found, lock: Option<Box<dyn LockGuard>>) -> Result<Engine> {
         let storage = self.storage.as_ref();
-        let plan = plan(found);
-        let store_id = found.store.unwrap_or(0);
+        let mut found = found.clone();
+        let plan = plan(&found);
+        // With neither manifest nor log nothing tells the id; a segment's header does.
+        let store_id = found.store.or_else(|| self.store_of_any_segment(&plan)).unwrap_or(0);
+        found.store = Some(store_id);
         let mut report = RecoveryReport::default();
         report.damage.extend(found.damage.iter().map(|d| format!("{} at byte {}: {}", d.file, d.offset, d.problem)));
         report.damage.extend(plan.missing.iter().map(|m| format!("{} is missing", m.path)));
-        let mut segments = self.open_segments(found, &plan, store_id, &mut report)?;
+        let mut segments = self.open_segments(&found, &plan, store_id, &mut report)?;
         let adopted = self.adopt(&plan, store_id, lock.is_some(), &mut segments, &mut report)?;
         let replayed = self.replay_logs(&plan, store_id, lock.is_some(), &mut report)?;
         let sealed = segments.iter().map(|s| s.segment.directory().sequences.1).max().unwrap_or(0);
@@ -138,7 +143,7 @@ impl OpenRequest {
                 }
                 let mut plan = plan.clone();
                 plan.logs.retain(|log| replayed.logs.contains(&log.id));
-                let manifest = Manifest::resume(self.storage.clone(), found, &plan, &edits)?;
+                let manifest = Manifest::resume(self.storage.clone(), &found, &plan, &edits)?;
                 remove_leftovers(storage, &manifest, &plan)?;
                 Some(begin_writing(&self.storage, manifest, lock, next)?)
             }
@@ -146,6 +151,10 @@ impl OpenRequest {
         let generation = replayed.into_generation(next, &mut segments);
         let generations = generation.map(Arc::new).into_iter().collect();
         Ok(self.engine(store_id, writer, segments, generations, next, report))
+    }
+
+    fn store_of_any_segment(&self, plan: &Plan) -> Option<u64> {
+        plan.adopt.iter().find_map(|id| store_of_segment(self.storage.map(&id.segment_path()).ok()?.bytes()))
     }
 
     fn open_segments(&self, found: &Found, plan: &Plan, store_id: u64, report: &mut RecoveryReport) -> Result<Vec<SegmentPart>> {
@@ -185,12 +194,15 @@ impl OpenRequest {
             });
             match proven {
                 Ok(segment) => {
-                    report.damage.push(format!("segment {} was in no manifest; it is used again", segment.name()));
+                    report.notes.push(format!("segment {} was in no manifest; it is used again", segment.name()));
                     infos.push(info_of(*id, &segment));
                     segments.push(SegmentPart { segment: Arc::new(segment), dirty: Arc::default() });
                 }
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    report.damage.push(format!("{error}; it was in no manifest and is put aside"));
+                    let text = format!("{error}; it was in no manifest and is put aside");
+                    // Half a segment is what a crash while sealing leaves: its spans are still in the log.
+                    let list = if plan.adoption == Adoption::Whole { &mut report.notes } else { &mut report.damage };
+                    list.push(text);
                     if writing {
                         quarantine(self.storage.as_ref(), &id.segment_path(), &id.segment_name())?;
                     }
@@ -223,8 +235,8 @@ impl OpenRequest {
             if replayed.valid_bytes > 0 {
                 out.logs.push(log.id);
             }
-            if writing && replayed.valid_bytes < len {
-                cut_log(self.storage.as_ref(), log.id, replayed.valid_bytes)?;
+            if writing {
+                settle_log(self.storage.as_ref(), log.id, replayed.valid_bytes, len)?;
             }
         }
         Ok(out)
@@ -252,6 +264,7 @@ impl OpenRequest {
                 head: Head::new(log, sequence),
                 sealed_spans: FxHashMap::default(),
                 closed: None,
+                sealed: SealSummary::default(),
                 seal_error: None,
             }),
             changed: Condvar::new(),
@@ -355,13 +368,17 @@ fn begin_writing(storage: &Arc<dyn Storage>, manifest: Manifest, lock: Box<dyn L
     Ok(Writer { manifest, log, _lock: lock })
 }
 
-fn cut_log(storage: &dyn Storage, id: FileId, valid_bytes: u64) -> Result<()> {
+/// Cuts a replayed log to what is valid and makes that durable: after the death of a process alone its tail
+/// may exist in the operating system's memory only, and the log that is begun next declares it complete.
+fn settle_log(storage: &dyn Storage, id: FileId, valid_bytes: u64, len: u64) -> Result<()> {
     if valid_bytes == 0 {
         storage.remove(&id.log_path())?;
         return storage.sync_directory(Directory::Log);
     }
     let mut file = storage.open_append(&id.log_path())?;
-    file.truncate(valid_bytes)?;
+    if valid_bytes < len {
+        file.truncate(valid_bytes)?;
+    }
     file.sync()
 }
 

@@ -3,8 +3,8 @@
 //! A trace that lies in one segment alone (a clean one) comes from that segment's pages, newest first and
 //! only as many as the limit asks for. Traces of the head and dirty traces of segments (loose ones) are
 //! gathered first, since their place in the order depends on all their parts. Both streams are merged by
-//! [`SortKey`]; every candidate is then read in full and judged by the reference evaluator, so scanning
-//! may find too much but never decides alone.
+//! [`SortKey`]. A loose candidate is then read in full, its records united, and judged by the reference
+//! evaluator; a clean one is summed up from its outline and the rows the scan found.
 
 use std::collections::BinaryHeap;
 use std::cmp::Reverse;
@@ -143,7 +143,7 @@ impl<'q> Finder<'q> {
         }
         let matcher = TraceMatcher::new(self.query);
         while let Some(candidate) = self.next_candidate(&mut pending, &mut scans)? {
-            let Some(summary) = self.judge(&candidate, &matcher, limits)? else { continue };
+            let Some(summary) = self.judge(&candidate, &mut scans, &matcher, limits)? else { continue };
             let full = self.query.limit != 0 && found.traces.len() >= self.query.limit;
             if full || found.traces.len() >= limits.result_traces_max {
                 let last = found.traces.last().map(|trace| SortKey::of(self.query.order, trace));
@@ -313,7 +313,7 @@ impl<'q> Finder<'q> {
             };
             let mut bits = 0;
             for page in rows.start / PAGE_ROWS as u32..=(rows.end - 1) / PAGE_ROWS as u32 {
-                if scan.pages.binary_search(&page).is_err() {
+                if scan.plan.binary_search(&page).is_err() {
                     continue;
                 }
                 for (bit, mask) in self.masks(scan, page)?.iter().enumerate() {
@@ -451,23 +451,46 @@ impl<'q> Finder<'q> {
     }
 
     /// Reads a candidate and sums it up, if it matches.
-    fn judge(&mut self, candidate: &Candidate, matcher: &TraceMatcher, limits: &Limits) -> Result<Option<TraceSummary>> {
-        let spans: Result<Vec<Span>> = match candidate.place {
-            Some((segment, ordinal)) => {
-                self.snapshot.segments[segment].segment.trace_spans(ordinal, self.counter)
-            }
-            None => self.snapshot.trace(candidate.trace_id, self.ids, self.counter),
-        };
-        match spans {
-            Ok(spans) => {
+    fn judge(
+        &mut self,
+        candidate: &Candidate,
+        scans: &mut [SegmentScan<'q>],
+        matcher: &TraceMatcher,
+        limits: &Limits,
+    ) -> Result<Option<TraceSummary>> {
+        let judged = match candidate.place {
+            Some((segment, ordinal)) => match scans.iter_mut().find(|scan| scan.index == segment) {
+                Some(scan) => self.outline(scan, ordinal),
+                None => Ok((Vec::new(), Vec::new())),
+            },
+            None => self.snapshot.trace(candidate.trace_id, self.ids, self.counter).map(|spans| {
                 let matching = matcher.matching_spans(&spans);
-                if matching.is_empty() {
-                    return Ok(None);
-                }
-                Ok(TraceSummary::new(&spans, &matching, limits.matched_span_ids_max))
-            }
+                (spans, matching)
+            }),
+        };
+        match judged {
+            Ok((_, matching)) if matching.is_empty() => Ok(None),
+            Ok((spans, matching)) => Ok(TraceSummary::new(&spans, &matching, limits.matched_span_ids_max)),
             Err(error) => self.problem(error).map(|()| None),
         }
+    }
+
+    /// The spans of a clean trace without their attributes, and which of them match: its pages were scanned.
+    fn outline(&mut self, scan: &mut SegmentScan<'q>, ordinal: u32) -> Result<(Vec<Span>, Vec<usize>)> {
+        let segment = &scan.part.segment;
+        let rows = segment.trace_rows(ordinal, self.counter)?;
+        let spans = segment.trace_outline(ordinal, self.counter)?;
+        let mut matching = Vec::new();
+        for page in rows.start / PAGE_ROWS as u32..=(rows.end - 1) / PAGE_ROWS as u32 {
+            if scan.plan.binary_search(&page).is_err() {
+                continue;
+            }
+            let masks = self.masks(scan, page)?;
+            let any = masks.iter().fold(Mask::NONE, |any, mask| any.or(mask));
+            let found = any.iter().map(|row| page * PAGE_ROWS as u32 + row as u32);
+            matching.extend(found.filter(|row| rows.contains(row)).map(|row| (row - rows.start) as usize));
+        }
+        Ok((spans, matching))
     }
 }
 
@@ -477,7 +500,9 @@ struct SegmentScan<'q> {
     part: &'q SegmentPart,
     source: SegmentPages<'q>,
     criteria: PartCriteria<'q>,
-    /// Planned pages not yet scanned, ascending.
+    /// Planned pages, ascending.
+    plan: Vec<u32>,
+    /// Those not yet scanned.
     pages: Vec<u32>,
     /// Ordinals of the page scanned last, ascending, not yet handed out.
     ready: Vec<u32>,
@@ -504,6 +529,7 @@ impl<'q> SegmentScan<'q> {
             part,
             source,
             criteria,
+            plan: pages.clone(),
             pages,
             ready: Vec::new(),
             last: None,

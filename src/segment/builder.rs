@@ -29,6 +29,9 @@ use super::writer::SegmentWriter;
 pub const DURATION_STEPS: u32 = 4;
 /// Codes of duration buckets: 64 octaves and the one of zero.
 pub const DURATION_BUCKETS: usize = 64 * DURATION_STEPS as usize + 1;
+/// A dictionary up to this many bytes is taken without comparing; a larger one must be smaller than the
+/// values in the pages.
+const SMALL_DICTIONARY_LEN: usize = 8 << 10;
 /// A value on more than one page in this many is not listed in a term index.
 const COMMON_SHARE: u32 = 4;
 
@@ -382,16 +385,24 @@ fn write_bytes_field(
         terms.add(hash64(text(value)), page);
     }
     out.section(SectionKind::Terms, code, &terms.finish())?;
-    match DictionaryBuilder::build(&column.values, gathered.chapters) {
-        Some(dictionary) => {
-            out.section(SectionKind::Dictionary, code, &dictionary.section)?;
-            out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Dictionary, &dictionary.codes)
-        }
-        None => {
-            let texts: Vec<&[u8]> = column.values.iter().map(|v| text(*v)).collect();
-            out.strings(FIELD_COLUMN_FIRST + code, &texts)
-        }
+    let dictionary = DictionaryBuilder::build(&column.values, gathered.chapters);
+    if let Some(dictionary) = &dictionary
+        && dictionary.section.len() <= SMALL_DICTIONARY_LEN
+    {
+        return write_dictionary(code, dictionary, out);
     }
+    let texts: Vec<&[u8]> = column.values.iter().map(|v| text(*v)).collect();
+    match dictionary {
+        Some(dictionary) if dictionary.encoded_len() <= out.strings_len(&texts) => {
+            write_dictionary(code, &dictionary, out)
+        }
+        _ => out.strings(FIELD_COLUMN_FIRST + code, &texts),
+    }
+}
+
+fn write_dictionary(code: u32, dictionary: &DictionaryBuilder, out: &mut SegmentWriter) -> Result<()> {
+    out.section(SectionKind::Dictionary, code, &dictionary.section)?;
+    out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Dictionary, &dictionary.codes)
 }
 
 fn common_limit(pages: usize) -> u32 {

@@ -62,6 +62,15 @@ impl DictionaryBuilder {
         Some(Self::by_frequency(texts, counts, codes))
     }
 
+    /// Bytes of the section and of the column in its codes, roughly: the codes as entropy would have them.
+    pub fn encoded_len(&self) -> usize {
+        let mut counts = vec![0u64; self.codes.iter().max().map_or(0, |c| *c as usize + 1)];
+        self.codes.iter().for_each(|code| counts[*code as usize] += 1);
+        let total = self.codes.len() as f64;
+        let bits: f64 = counts.iter().filter(|c| **c > 0).map(|c| *c as f64 * (total / *c as f64).log2()).sum();
+        self.section.len() + (bits / 8.0) as usize
+    }
+
     fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>) -> Self {
         let mut order: Vec<u32> = (0..texts.len() as u32).collect();
         order.sort_by_key(|&code| (std::cmp::Reverse(counts[code as usize]), texts[code as usize]));

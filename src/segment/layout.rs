@@ -170,6 +170,25 @@ impl Fixed {
         Self::LinkClass,
     ];
 
+    /// The column's name in statistics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SpanId => "span_id",
+            Self::Depth => "depth",
+            Self::Start => "start",
+            Self::Length => "duration",
+            Self::Class => "class",
+            Self::Resource => "resource",
+            Self::ParentRow | Self::ParentId => "parent exceptions",
+            Self::TraceHigh | Self::TraceLow => "trace_id",
+            Self::TraceRow => "trace rows",
+            Self::TraceStart => "trace start",
+            Self::TraceDuration => "trace duration",
+            Self::EventRow | Self::EventTime | Self::EventClass => "events",
+            Self::LinkRow | Self::LinkTraceHigh | Self::LinkTraceLow | Self::LinkSpan | Self::LinkClass => "links",
+        }
+    }
+
     /// True for a rising list of rows, which has a `SparseStarts` section to be searched by.
     pub fn is_sparse(self) -> bool {
         matches!(self, Self::ParentRow | Self::EventRow | Self::LinkRow | Self::TraceRow)

@@ -10,6 +10,7 @@ mod order;
 mod reader;
 mod rows;
 mod unite;
+mod usage;
 mod verify;
 mod writer;
 
@@ -18,4 +19,5 @@ pub use dictionary::DictionaryView;
 pub use layout::{Fixed, SectionKind, SegmentDirectory, store_of_segment};
 pub use reader::{Segment, SegmentSource, Tables};
 pub use rows::IntegerCursor;
+pub use usage::Usage;
 pub use verify::UnitDamage;

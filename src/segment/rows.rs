@@ -11,9 +11,9 @@ use rustc_hash::FxHashMap;
 use crate::bytes::{Reader, zigzag_decode};
 use crate::column::{
     ClassBits, RowSource, RowTimes, RowValues, Schema, Table, ValueType, decode_value, materialize, materialize_event,
-    materialize_link,
+    materialize_link, materialize_outline,
 };
-use crate::encoding::{Strings, integer_at};
+use crate::encoding::{Strings, decode_strings, integer_at, string_at};
 use crate::error::{Error, Result, ensure};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Event, Link, Span, SpanId, TraceId, Value};
@@ -80,7 +80,52 @@ struct FieldCursor<'s> {
 enum FieldKind<'s> {
     Integers(IntegerCursor<'s>),
     Dictionary(IntegerCursor<'s>, DictionaryView<'s>),
-    Strings { column: u32, page: usize, strings: Strings },
+    Strings(StringCursor<'s>),
+}
+
+/// Reads single byte strings of a column: the first few of a page one by one, then the page as a whole.
+struct StringCursor<'s> {
+    column: u32,
+    page: usize,
+    bytes: &'s [u8],
+    count: usize,
+    singly: usize,
+    one: Vec<u8>,
+    all: Option<Strings>,
+}
+
+/// Strings read singly out of a page before it is decoded.
+const SINGLE_STRINGS: usize = 12;
+/// Code of the pages that only decode as a whole.
+const WHOLE_PAGE_CODEC: u8 = 3;
+
+impl<'s> StringCursor<'s> {
+    fn new(column: u32, dense: bool) -> Self {
+        let singly = if dense { 0 } else { SINGLE_STRINGS };
+        Self { column, page: usize::MAX, bytes: &[], count: 0, singly, one: Vec::new(), all: None }
+    }
+
+    fn get(&mut self, segment: &'s Segment, index: usize, counter: &ReadCounter) -> Result<&[u8]> {
+        let (page, at) = (index / PAGE_ROWS, index % PAGE_ROWS);
+        if page != self.page {
+            (self.bytes, self.count) = segment.page(self.column, page, counter)?;
+            self.page = page;
+            self.all = None;
+        }
+        ensure(at < self.count, || format!("column {} has no value {index}", self.column))?;
+        let in_page = |e: Error| segment.in_page(e, self.column, page);
+        if self.all.is_none() && self.singly > 0 && self.bytes.first() != Some(&WHOLE_PAGE_CODEC) {
+            self.singly -= 1;
+            string_at(self.bytes, self.count, at, &mut self.one).map_err(in_page)?;
+            return Ok(&self.one);
+        }
+        if self.all.is_none() {
+            let mut all = Strings::default();
+            decode_strings(self.bytes, self.count, &mut all).map_err(in_page)?;
+            self.all = Some(all);
+        }
+        Ok(self.all.as_ref().map_or(&[], |all| all.get(at)))
+    }
 }
 
 impl<'s> FieldCursor<'s> {
@@ -92,12 +137,12 @@ impl<'s> FieldCursor<'s> {
         } else if let Some(dictionary) = segment.dictionary(field)? {
             FieldKind::Dictionary(integers(), dictionary)
         } else {
-            FieldKind::Strings { column, page: usize::MAX, strings: Strings::default() }
+            FieldKind::Strings(StringCursor::new(column, dense))
         };
         Ok(Self { next, value_type, kind })
     }
 
-    fn read(&mut self, segment: &Segment, counter: &ReadCounter) -> Result<Value> {
+    fn read(&mut self, segment: &'s Segment, counter: &ReadCounter) -> Result<Value> {
         let index = self.next;
         self.next += 1;
         match &mut self.kind {
@@ -107,15 +152,7 @@ impl<'s> FieldCursor<'s> {
                 ensure(code < dictionary.len() as u64, || format!("dictionary code {code} is unknown"))?;
                 bytes_value(self.value_type, dictionary.get(code as u32))
             }
-            FieldKind::Strings { column, page, strings } => {
-                if *page != index / PAGE_ROWS {
-                    *page = index / PAGE_ROWS;
-                    segment.strings(*column, *page, counter, strings)?;
-                }
-                let at = index % PAGE_ROWS;
-                ensure(at < strings.len(), || format!("column {column} has no value {index}"))?;
-                bytes_value(self.value_type, strings.get(at))
-            }
+            FieldKind::Strings(cursor) => bytes_value(self.value_type, cursor.get(segment, index, counter)?),
         }
     }
 }
@@ -146,41 +183,42 @@ pub struct TableValues<'s> {
     schema: &'s Schema,
     counter: &'s ReadCounter,
     dense: bool,
-    /// Page of the first row, and how often each class occurs in that page before it.
+    /// Page of the first row, and how many values of each field stand in that page before it.
     page: usize,
-    before: FxHashMap<u32, usize>,
-    cursors: FxHashMap<u32, FieldCursor<'s>>,
+    before: Vec<u32>,
+    cursors: Vec<Option<FieldCursor<'s>>>,
 }
 
 impl<'s> TableValues<'s> {
     /// Values from row `first` on; `classes` are those of the page of that row (of its table).
     pub fn new(segment: &'s Segment, schema: &'s Schema, first: usize, classes: &[u64], dense: bool, counter: &'s ReadCounter) -> Self {
-        let mut before: FxHashMap<u32, usize> = FxHashMap::default();
+        let mut histogram: FxHashMap<u32, u32> = FxHashMap::default();
         for class in &classes[..(first % PAGE_ROWS).min(classes.len())] {
-            *before.entry(*class as u32).or_default() += 1;
+            *histogram.entry(*class as u32).or_default() += 1;
         }
-        Self { segment, schema, counter, dense, page: first / PAGE_ROWS, before, cursors: FxHashMap::default() }
+        let mut before = vec![0; schema.fields.len()];
+        for (class, count) in histogram {
+            schema.shape_of(class).iter().for_each(|field| before[*field as usize] += count);
+        }
+        let cursors = schema.fields.iter().map(|_| None).collect();
+        Self { segment, schema, counter, dense, page: first / PAGE_ROWS, before, cursors }
     }
 
-    fn cursor(&mut self, field: u32) -> Result<&mut FieldCursor<'s>> {
-        if !self.cursors.contains_key(&field) {
-            let mut ranks = IntegerCursor::new(self.segment, Segment::rank_column(field), false, self.counter);
-            let mut next = ranks.get(self.page)? as usize;
-            for (class, count) in &self.before {
-                next += count * self.schema.shape_of(*class).iter().filter(|f| **f == field).count();
-            }
-            let value_type = self.schema.fields[field as usize].value_type;
-            let cursor = FieldCursor::new(self.segment, field, value_type, next, self.dense, self.counter)?;
-            self.cursors.insert(field, cursor);
-        }
-        self.cursors.get_mut(&field).ok_or_else(|| Error::corrupt("a field has no cursor"))
+    fn open(&self, field: u32) -> Result<FieldCursor<'s>> {
+        let mut ranks = IntegerCursor::new(self.segment, Segment::rank_column(field), false, self.counter);
+        let next = ranks.get(self.page)? as usize + self.before[field as usize] as usize;
+        let value_type = self.schema.fields[field as usize].value_type;
+        FieldCursor::new(self.segment, field, value_type, next, self.dense, self.counter)
     }
 }
 
 impl RowValues for TableValues<'_> {
     fn next(&mut self, field: u32) -> Result<Value> {
-        let (segment, counter) = (self.segment, self.counter);
-        self.cursor(field)?.read(segment, counter)
+        if self.cursors[field as usize].is_none() {
+            self.cursors[field as usize] = Some(self.open(field)?);
+        }
+        let cursor = self.cursors[field as usize].as_mut().ok_or_else(|| Error::corrupt("a field has no cursor"))?;
+        cursor.read(self.segment, self.counter)
     }
 }
 
@@ -246,7 +284,20 @@ impl Segment {
         let mut start = IntegerCursor::new(self, Fixed::TraceStart as u32, false, counter);
         let start = start.get(ordinal as usize)?;
         let source = self.source()?;
-        SpanRows::new(self, &source, rows.clone(), counter)?.read(trace_id, start, rows)
+        SpanRows::new(self, &source, rows.clone(), counter)?.read(trace_id, start, rows, Detail::Full)
+    }
+
+    /// The spans of a trace without attributes, events and links, in row order: enough to sum it up.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn trace_outline(&self, ordinal: u32, counter: &ReadCounter) -> Result<Vec<Span>> {
+        let rows = self.trace_rows(ordinal, counter)?;
+        let trace_id = self.trace_id(ordinal, counter)?;
+        let mut start = IntegerCursor::new(self, Fixed::TraceStart as u32, false, counter);
+        let start = start.get(ordinal as usize)?;
+        let source = self.source()?;
+        SpanRows::new(self, &source, rows.clone(), counter)?.read(trace_id, start, rows, Detail::Outline)
     }
 
     /// The events of a range of span rows, with their rows. Their times are relative to the span's start.
@@ -293,6 +344,13 @@ impl Segment {
         };
         Ok(bound(rows.start)?..bound(rows.end)?)
     }
+}
+
+/// How much of a span is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    Full,
+    Outline,
 }
 
 /// Reads successive span rows.
@@ -342,7 +400,7 @@ impl<'s> SpanRows<'s> {
         self.classes.get(row % PAGE_ROWS).map(|c| *c as u32).ok_or_else(missing)
     }
 
-    fn read(mut self, trace_id: TraceId, trace_start: u64, rows: Range<u32>) -> Result<Vec<Span>> {
+    fn read(mut self, trace_id: TraceId, trace_start: u64, rows: Range<u32>, detail: Detail) -> Result<Vec<Span>> {
         let parents = self.parents(&rows)?;
         let mut events = ChildRows::new(self.segment, self.source, self.counter, EVENT_COLUMNS, &rows);
         let mut links = ChildRows::new(self.segment, self.source, self.counter, LINK_COLUMNS, &rows);
@@ -367,6 +425,10 @@ impl<'s> SpanRows<'s> {
                 end_unix_nano: start.wrapping_add(self.lengths.get(at)?),
             };
             let resource = self.resources.get(at)? as u32;
+            if detail == Detail::Outline {
+                out.push(materialize_outline(self.source, &times, class, resource)?);
+                continue;
+            }
             let mut span = materialize(self.source, &times, class, resource, &mut self.values)?;
             let bits = self.source.schema().classes[class as usize].bits;
             if bits.has(ClassBits::EVENTS) {

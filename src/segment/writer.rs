@@ -76,6 +76,16 @@ impl SegmentWriter {
         })
     }
 
+    /// Bytes a column of these strings would take, judged by a few of its pages.
+    pub fn strings_len(&self, values: &[&[u8]]) -> usize {
+        let pages: Vec<&[&[u8]]> = values.chunks(PAGE_ROWS).collect();
+        let samples = sample(&pages);
+        let codec = choose_strings(&samples);
+        let mut page = Vec::new();
+        let fits = samples.iter().all(|values| encode_strings(codec, values, &mut page).is_ok());
+        if fits { page.len() * pages.len() / samples.len().max(1) } else { usize::MAX }
+    }
+
     fn column(
         &mut self,
         code: u32,

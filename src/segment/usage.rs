@@ -1,0 +1,78 @@
+//! Where the bytes of a segment went.
+
+use crate::bytes::Reader;
+use crate::column::{RowSource, Table};
+use crate::error::Result;
+
+use super::layout::{FIELD_COLUMN_FIRST, Fixed, PAGE_ENTRY_LEN, RANK_COLUMN_FIRST, SectionKind};
+use super::reader::Segment;
+
+/// Bytes of one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Name of the column or index.
+    pub name: String,
+    /// Its bytes, page directory or offsets included.
+    pub bytes: u64,
+    /// True for an index, which could be rebuilt.
+    pub index: bool,
+}
+
+impl Segment {
+    /// Bytes by column and index, in file order. Names may repeat.
+    ///
+    /// # Errors
+    /// Corrupt if the tables that hold the names are damaged.
+    pub fn usage(&self) -> Result<Vec<Usage>> {
+        let mut out = Vec::new();
+        for column in &self.directory().columns {
+            let name = self.column_name(column.code)?;
+            let pages = self.section(SectionKind::PageDirectory, column.code)?.unwrap_or_default();
+            let last = pages.len().checked_sub(PAGE_ENTRY_LEN).and_then(|at| pages.get(at..));
+            let end = last.map_or(Ok(0), |entry| Reader::new(entry).u32("page end"))?;
+            out.push(Usage { name, bytes: u64::from(end), index: false });
+        }
+        for section in &self.directory().sections {
+            let kind = SectionKind::from_code(section.kind);
+            let (name, index) = match kind {
+                Some(SectionKind::PageDirectory) => (self.column_name(section.key)?, false),
+                Some(SectionKind::Dictionary) => (self.column_name(FIELD_COLUMN_FIRST + section.key)?, false),
+                Some(SectionKind::Terms) => (format!("terms of {}", self.field_name(section.key)?), true),
+                Some(SectionKind::TraceIndex) => ("trace ids".to_owned(), true),
+                Some(SectionKind::Zones) => ("zones".to_owned(), true),
+                Some(SectionKind::ServicePages) => ("service pages".to_owned(), true),
+                Some(SectionKind::RemotePages) => ("remote service pages".to_owned(), true),
+                Some(SectionKind::ClassPages) => ("class pages".to_owned(), true),
+                Some(SectionKind::DurationPages) => ("duration pages".to_owned(), true),
+                Some(SectionKind::PageOrdinals | SectionKind::SparseStarts) => ("row lists".to_owned(), false),
+                Some(SectionKind::Schema | SectionKind::Strings) => ("classes".to_owned(), false),
+                Some(SectionKind::Resources | SectionKind::Scopes) => ("resources".to_owned(), false),
+                None => ("unknown".to_owned(), false),
+            };
+            out.push(Usage { name, bytes: section.len, index });
+        }
+        Ok(out)
+    }
+
+    fn field_name(&self, field: u32) -> Result<String> {
+        let source = self.source()?;
+        let Some(field) = source.schema().fields.get(field as usize) else { return Ok("unknown".to_owned()) };
+        let prefix = match field.table {
+            Table::Span => "",
+            Table::Event => "event:",
+            Table::Link => "link:",
+        };
+        Ok(format!("{prefix}{}", source.text(field.key)))
+    }
+
+    fn column_name(&self, code: u32) -> Result<String> {
+        if code >= RANK_COLUMN_FIRST {
+            return Ok("ranks".to_owned());
+        }
+        if code >= FIELD_COLUMN_FIRST {
+            return self.field_name(code - FIELD_COLUMN_FIRST);
+        }
+        let fixed = Fixed::ALL.into_iter().find(|fixed| *fixed as u32 == code);
+        Ok(fixed.map_or("unknown", Fixed::name).to_owned())
+    }
+}

@@ -1,0 +1,378 @@
+//! The facade: wires the parts together and computes nothing itself.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::catalog::{Snapshot as Parts, TraceIds};
+use crate::error::{Error, Result};
+use crate::ingest::{Appended, Engine, HeadSink, OpenRequest, RecoveryReport, SealSummary, Sequence};
+use crate::interchange::read_otlp;
+use crate::limits::Limits;
+use crate::model::{Span, TraceId, deliver};
+use crate::options::{Durability, Options, WhenFull};
+use crate::os::{Clock, Disk, Storage, SystemClock};
+use crate::part::ReadCounter;
+use crate::query::{Found, Query, find};
+
+/// A store of spans in a directory. Cheap to clone; clones are the same store.
+///
+/// The store is closed when the last clone is dropped, or by [`Store::close`]. What was acknowledged before
+/// survives as the durability mode promises, closed or not.
+#[derive(Clone, Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Arc<Engine>,
+    sealer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("storage", self.engine.storage()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn close(&self) -> Result<()> {
+        let closed = self.engine.close();
+        let sealer = self.sealer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sealer) = sealer {
+            let _ = sealer.join();
+        }
+        closed
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}
+
+/// Settings of a store about to be opened; see [`Store::builder`].
+#[derive(Debug)]
+#[must_use]
+pub struct StoreBuilder {
+    path: PathBuf,
+    storage: Option<Arc<dyn Storage>>,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    read_only: bool,
+    create: bool,
+}
+
+impl StoreBuilder {
+    /// When an append is acknowledged.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.options.durability = durability;
+        self
+    }
+
+    /// What an append does when the head is full.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.options.when_full = when_full;
+        self
+    }
+
+    /// Memory for spans not yet sealed and for sealing them, in bytes.
+    pub fn memory_budget_bytes(mut self, bytes: usize) -> Self {
+        self.options.memory_budget_bytes = bytes;
+        self
+    }
+
+    /// Rows of a block: a multiple of 1,024.
+    pub fn block_rows(mut self, rows: usize) -> Self {
+        self.options.block_rows = rows;
+        self
+    }
+
+    /// Whether full heads are sealed by themselves; if not, [`Store::seal`] does it and appends never wait.
+    pub fn seal_automatically(mut self, automatically: bool) -> Self {
+        self.options.seal_automatically = automatically;
+        self
+    }
+
+    /// Limits on what comes in and goes out.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.options.limits = limits;
+        self
+    }
+
+    /// Where time comes from, for tests.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where files live, for tests; the path is not used then.
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// Opens without a lock and writes nothing; a writer may be at work in another process.
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// Whether a store is created where there is none. Default true.
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// NotAStore if the directory holds something else, Unsupported if the store is of a newer format
+    /// version, Locked if another process writes to it, Invalid if an option makes no sense, Io otherwise.
+    /// In all these cases nothing was written. Damage is no error: [`Store::recovery`] tells of it.
+    pub fn open(self) -> Result<Store> {
+        if self.options.block_rows == 0 || !self.options.block_rows.is_multiple_of(crate::limits::PAGE_ROWS) {
+            let text = format!("{} rows a block; it must be a multiple of 1024", self.options.block_rows);
+            return Err(Error::invalid(text));
+        }
+        let storage = self.storage.unwrap_or_else(|| {
+            Arc::new(if self.read_only { Disk::read_only(&self.path) } else { Disk::new(&self.path) })
+        });
+        let seals = self.options.seal_automatically && !self.read_only;
+        let request = OpenRequest {
+            storage,
+            clock: self.clock,
+            options: self.options,
+            read_only: self.read_only,
+            create: self.create,
+        };
+        let engine = Arc::new(request.open()?);
+        let sealer = seals.then(|| {
+            let engine = engine.clone();
+            std::thread::Builder::new().name("tailspan-seal".into()).spawn(move || engine.seal_for_ever())
+        });
+        let sealer = sealer.transpose().map_err(|e| Error::io("starting the sealing thread", e))?;
+        Ok(Store { shared: Arc::new(Shared { engine, sealer: Mutex::new(sealer) }) })
+    }
+}
+
+impl Store {
+    /// Opens the store in this directory for writing, creating it if there is nothing yet.
+    ///
+    /// # Errors
+    /// See [`StoreBuilder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder(path).open()
+    }
+
+    /// Opens the store in this directory for reading, beside a writer if there is one.
+    ///
+    /// # Errors
+    /// See [`StoreBuilder::open`].
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder(path).read_only().open()
+    }
+
+    /// Settings to open a store with.
+    pub fn builder(path: impl AsRef<Path>) -> StoreBuilder {
+        StoreBuilder {
+            path: path.as_ref().to_owned(),
+            storage: None,
+            clock: Arc::new(SystemClock),
+            options: Options::default(),
+            read_only: false,
+            create: true,
+        }
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
+    /// What opening found and lost.
+    pub fn recovery(&self) -> &RecoveryReport {
+        self.engine().recovery()
+    }
+
+    /// Appends the batch atomically: after a crash either all of its spans are found or none. Readable the
+    /// moment this returns, durable as the store's mode promises.
+    ///
+    /// # Errors
+    /// Busy if the head is full and the store does not wait; NoSpace or Io if the log refuses (then nothing
+    /// was appended); Closed on a closed store or after a failed sync.
+    pub fn append<'s>(&self, spans: impl IntoIterator<Item = &'s Span>) -> Result<Appended> {
+        self.append_with(Input::Spans(&mut spans.into_iter()), AppendOptions::default())
+    }
+
+    /// Appends an OTLP `ExportTraceServiceRequest` or `TracesData` message, atomically.
+    ///
+    /// # Errors
+    /// Invalid if the message is no such protobuf; else as [`Store::append`]. Bad spans are rejected alone.
+    pub fn append_otlp(&self, message: &[u8]) -> Result<Appended> {
+        self.append_with(Input::Otlp(message), AppendOptions::default())
+    }
+
+    /// Appends an OTLP JSON object, atomically.
+    ///
+    /// # Errors
+    /// Invalid if the text is no such JSON; else as [`Store::append`]. Bad spans are rejected alone.
+    pub fn append_otlp_json(&self, text: &[u8]) -> Result<Appended> {
+        self.append_with(Input::OtlpJson(text), AppendOptions::default())
+    }
+
+    /// Appends a JSON array of Zipkin v2 spans, atomically.
+    ///
+    /// # Errors
+    /// Invalid if the text is no such JSON; else as [`Store::append`]. Bad spans are rejected alone.
+    pub fn append_zipkin_json(&self, text: &[u8]) -> Result<Appended> {
+        self.append_with(Input::ZipkinJson(text), AppendOptions::default())
+    }
+
+    /// Appends like [`Store::append`], but answers Busy with a hint instead of waiting for room.
+    ///
+    /// # Errors
+    /// Busy if the head is full; [`Error::retry_after`] says when to try again. Else as [`Store::append`].
+    pub fn try_append<'s>(&self, spans: impl IntoIterator<Item = &'s Span>) -> Result<Appended> {
+        let options = AppendOptions { when_full: Some(WhenFull::Busy), ..AppendOptions::default() };
+        self.append_with(Input::Spans(&mut spans.into_iter()), options)
+    }
+
+    /// Appends any input with options of its own.
+    ///
+    /// # Errors
+    /// As the other appends.
+    pub fn append_with(&self, input: Input<'_, '_>, options: AppendOptions) -> Result<Appended> {
+        let engine = self.engine();
+        let limits = &engine.options().limits;
+        let durability = options.durability.unwrap_or(engine.options().durability);
+        let when_full = options.when_full.unwrap_or(engine.options().when_full);
+        engine.append(durability, when_full, |sink: &mut HeadSink<'_>| match input {
+            Input::Spans(spans) => {
+                deliver(spans, sink);
+                Ok(())
+            }
+            Input::Otlp(message) => read_otlp(message, limits, sink),
+            Input::OtlpJson(_) => Ok(()),
+            Input::ZipkinJson(_) => Ok(()),
+        })
+    }
+
+    /// Returns when everything up to this sequence survives a power cut.
+    ///
+    /// # Errors
+    /// Closed if a sync failed before that; Invalid for a sequence that was never given out.
+    pub fn wait_durable(&self, sequence: Sequence) -> Result<()> {
+        self.engine().wait_durable(sequence)
+    }
+
+    /// A view of the store as it is now, whatever is appended, sealed or removed later.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { parts: self.engine().snapshot(), limits: self.engine().options().limits.clone() }
+    }
+
+    /// The distinct spans of a trace by start, then id. Empty if there is no such trace.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn trace(&self, id: TraceId) -> Result<Vec<Span>> {
+        self.snapshot().trace(id)
+    }
+
+    /// The traces of these ids that exist, each once, in the order of their first mention.
+    ///
+    /// # Errors
+    /// As [`Store::trace`].
+    pub fn traces(&self, ids: &[TraceId]) -> Result<Vec<Vec<Span>>> {
+        self.snapshot().traces(ids)
+    }
+
+    /// Searches for traces.
+    ///
+    /// # Errors
+    /// Invalid if the query's page token belongs to another query.
+    pub fn find(&self, query: &Query) -> Result<Found> {
+        self.snapshot().find(query)
+    }
+
+    /// Seals everything appended before the call: memory and log become segments.
+    ///
+    /// # Errors
+    /// NoSpace or Io if the storage refuses; the spans stay where they are then.
+    pub fn seal(&self) -> Result<SealSummary> {
+        self.engine().seal()
+    }
+
+    /// Closes the store: no append is accepted any more, what was appended becomes durable.
+    ///
+    /// # Errors
+    /// Closed or Io if the last sync failed.
+    pub fn close(self) -> Result<()> {
+        self.shared.close()
+    }
+}
+
+/// What an append takes.
+pub enum Input<'a, 's> {
+    /// Owned spans.
+    Spans(&'a mut dyn Iterator<Item = &'s Span>),
+    /// An OTLP protobuf message.
+    Otlp(&'a [u8]),
+    /// An OTLP JSON object.
+    OtlpJson(&'a [u8]),
+    /// A JSON array of Zipkin v2 spans.
+    ZipkinJson(&'a [u8]),
+}
+
+/// Options of one append; what is `None` is the store's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AppendOptions {
+    /// When it is acknowledged.
+    pub durability: Option<Durability>,
+    /// What it does when the head is full.
+    pub when_full: Option<WhenFull>,
+}
+
+/// A pinned view of a store.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    parts: Arc<Parts>,
+    limits: Limits,
+}
+
+impl Snapshot {
+    /// See [`Store::trace`].
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn trace(&self, id: TraceId) -> Result<Vec<Span>> {
+        self.parts.trace(id, TraceIds::Strict, &ReadCounter::default())
+    }
+
+    /// The spans of every trace whose id shares the low 64 bits with this one, as one trace.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn trace_lenient(&self, id: TraceId) -> Result<Vec<Span>> {
+        self.parts.trace(id, TraceIds::Lenient, &ReadCounter::default())
+    }
+
+    /// See [`Store::traces`].
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn traces(&self, ids: &[TraceId]) -> Result<Vec<Vec<Span>>> {
+        let mut seen = rustc_hash::FxHashSet::default();
+        let distinct = ids.iter().filter(|id| seen.insert(**id));
+        let found: Result<Vec<_>> = distinct.map(|id| self.trace(*id)).collect();
+        Ok(found?.into_iter().filter(|spans| !spans.is_empty()).collect())
+    }
+
+    /// See [`Store::find`].
+    ///
+    /// # Errors
+    /// Invalid if the query's page token belongs to another query.
+    pub fn find(&self, query: &Query) -> Result<Found> {
+        find(&self.parts, query, &self.limits)
+    }
+}

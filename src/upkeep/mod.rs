@@ -1,0 +1,7 @@
+//! Looking after a store: what it holds, whether it is sound.
+
+mod stats;
+mod verify;
+
+pub use stats::Stats;
+pub use verify::{Damage, VerifyReport, verify};
