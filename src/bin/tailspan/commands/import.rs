@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
-use tailspan::{Appended, Durability, ErrorKind, Input, RejectReason, Sequence, Store};
+use tailspan::{AppendOptions, Appended, Durability, ErrorKind, Input, RejectReason, Sequence, Store};
 
 use super::{warn, warn_of_damage};
 use crate::args::Common;
@@ -274,7 +274,7 @@ impl Appender<'_> {
             Format::OtlpJson => Input::OtlpJson(message),
             Format::ZipkinJson => Input::ZipkinJson(message),
         };
-        self.store.append_with(input, Some(durability))
+        self.store.append_with(input, AppendOptions { durability: Some(durability), ..AppendOptions::default() })
     }
 
     fn complain(&mut self, place: Place, problem: impl std::fmt::Display) {

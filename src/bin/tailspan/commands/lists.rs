@@ -163,7 +163,7 @@ fn finish(
         report.table(table)?;
     }
     if explain {
-        explain::write(&snapshot.explain(), report)?;
+        explain::write_of(snapshot, report)?;
     }
     Ok(Outcome::Done)
 }

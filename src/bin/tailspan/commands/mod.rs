@@ -23,6 +23,9 @@ use crate::args::StoreCommand;
 use crate::outcome::Outcome;
 use crate::output::{Look, Report};
 
+/// Losses reported one by one; the rest is counted.
+const COMPLAINTS_MAX: usize = 10;
+
 /// Opens the store a command names and runs it there.
 pub fn on_store(command: &StoreCommand, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let store = if command.writes() {
@@ -58,12 +61,14 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
 
 /// Says what opening the store found damaged. True if it found anything.
 pub fn warn_of_damage(store: &Store) -> bool {
-    let recovery = store.recovery();
-    if recovery.is_clean() {
-        return false;
+    let damage = &store.recovery().damage;
+    for loss in damage.iter().take(COMPLAINTS_MAX) {
+        warn(loss);
     }
-    warn(format_args!("{recovery}"));
-    true
+    if damage.len() > COMPLAINTS_MAX {
+        warn(format_args!("{} more; tailspan verify lists all", damage.len() - COMPLAINTS_MAX));
+    }
+    !damage.is_empty()
 }
 
 /// A line on standard error for something that does not stop the command.

@@ -74,7 +74,7 @@ pub fn run(store: &Store, args: &TraceArgs, report: &mut Report<'_>) -> anyhow::
     })?;
     report.count_rows(1);
     if args.explain {
-        explain::write(&snapshot.explain(), report)?;
+        explain::write_of(&snapshot, report)?;
     }
     Ok(Outcome::Done)
 }
