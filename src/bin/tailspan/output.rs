@@ -182,6 +182,12 @@ pub fn count(number: u64) -> String {
     grouped
 }
 
+/// So many of something: the noun takes an `s` unless there is one.
+pub fn many(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
+}
+
 /// A number of bytes in the binary unit that fits.
 pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -82,7 +82,7 @@ const SEARCHES: [Stop; 4] = [
 pub fn run(args: &DemoArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
     let folder = Folder::new(args.keep.as_deref())?;
-    let store = Store::builder(&folder.path).durability(Durability::Buffered).open()?;
+    let store = Store::builder(&folder.path).durability(Durability::Buffered).seal_automatically(false).open()?;
     let mut tour = Tour { folder: &folder, look: Look::of_stdout(), out };
     tour.fill(&store)?;
     tour.stops(&store, &NAMES)?;

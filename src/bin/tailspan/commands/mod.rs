@@ -29,7 +29,8 @@ const COMPLAINTS_MAX: usize = 10;
 /// Opens the store a command names and runs it there.
 pub fn on_store(command: &StoreCommand, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let store = if command.writes() {
-        Store::builder(command.store_path()).create(false).open()?
+        // Sealing by itself as well would only compete with sealing by hand.
+        Store::builder(command.store_path()).create(false).seal_automatically(false).open()?
     } else {
         Store::open_read_only(command.store_path())?
     };

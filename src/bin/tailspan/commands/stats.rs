@@ -8,7 +8,7 @@ use tailspan::{Stats, Store};
 
 use crate::args::Common;
 use crate::outcome::Outcome;
-use crate::output::{Align, Report, Table, bytes, count};
+use crate::output::{Align, Report, Table, bytes, count, many};
 
 /// Flags of `stats`.
 #[derive(Args, Debug)]
@@ -42,11 +42,11 @@ pub fn run(store: &Store, _args: &StatsArgs, report: &mut Report<'_>) -> anyhow:
 
 fn print(stats: &Stats, report: &mut Report<'_>) -> anyhow::Result<()> {
     report.line(&format!(
-        "{} spans in {} traces, {} rows in {} segments and the log",
-        count(stats.spans),
-        count(stats.traces),
-        count(stats.rows),
-        count(stats.segments),
+        "{} in {}, {} in {} and the log",
+        many(stats.spans, "span"),
+        many(stats.traces, "trace"),
+        many(stats.rows, "row"),
+        many(stats.segments, "segment"),
     ))?;
     report.line(&format!(
         "{} on disk ({:.1} bytes a span), of which the log has {} and rollups {}",

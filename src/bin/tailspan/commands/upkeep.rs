@@ -6,7 +6,7 @@ use tailspan::Store;
 
 use crate::args::Common;
 use crate::outcome::Outcome;
-use crate::output::{Align, Report, Table, bytes, count};
+use crate::output::{Align, Report, Table, bytes, count, many};
 
 /// Flags of `seal`.
 #[derive(Args, Debug)]
@@ -33,9 +33,9 @@ pub fn seal(store: &Store, _args: &SealArgs, report: &mut Report<'_>) -> anyhow:
         report.line("nothing to seal")?;
     } else {
         report.line(&format!(
-            "sealed {} spans into {} segments of {}",
-            count(sealed.spans),
-            count(sealed.segments),
+            "sealed {} into {} of {}",
+            many(sealed.spans, "span"),
+            many(sealed.segments, "segment"),
             bytes(sealed.bytes),
         ))?;
     }
@@ -70,8 +70,8 @@ pub fn verify(store: &Store, _args: &VerifyArgs, report: &mut Report<'_>) -> any
         } }))?;
     } else {
         report.table(&table)?;
-        let checked = format!("{} files, {} read", count(found.files_checked), bytes(found.bytes_checked));
-        let verdict = if damaged == 0 { "no damage".to_owned() } else { format!("{} damaged units", count(damaged)) };
+        let checked = format!("{}, {} read", many(found.files_checked, "file"), bytes(found.bytes_checked));
+        let verdict = if damaged == 0 { "no damage".to_owned() } else { many(damaged, "damaged unit") };
         report.line(&format!("{checked}: {verdict}"))?;
     }
     Ok(Outcome::Done.or_damaged(damaged > 0))

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use tailspan::{Span, SpanKind};
 
 use super::tree::{Node, Row, rows};
-use crate::output::{Look, count};
+use crate::output::{Look, many};
 use crate::text::{clean, fit, width};
 use crate::times::{human_duration, human_time};
 
@@ -45,9 +45,9 @@ fn write_header(spans: &[Span], axis: &Axis, look: Look, out: &mut dyn Write) ->
     let Some(first) = spans.first() else { return Ok(()) };
     let services: BTreeSet<Option<&str>> = spans.iter().map(Span::service).collect();
     let errors = spans.iter().filter(|span| span.is_error()).count();
-    let mut parts = vec![many(spans.len(), "span"), many(services.len(), "service")];
+    let mut parts = vec![many(spans.len() as u64, "span"), many(services.len() as u64, "service")];
     if errors > 0 {
-        parts.push(paint(&many(errors, "error"), RED, look));
+        parts.push(paint(&many(errors as u64, "error"), RED, look));
     }
     parts.push(human_duration(axis.len));
     writeln!(out, "trace {}  {}", paint(&first.trace_id.to_string(), BOLD, look), parts.join(", "))?;
@@ -55,11 +55,6 @@ fn write_header(spans: &[Span], axis: &Axis, look: Look, out: &mut dyn Write) ->
         writeln!(out, "started {} UTC", human_time(from))?;
     }
     Ok(())
-}
-
-fn many(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", count(number as u64))
 }
 
 /// What the errors say of themselves: the status message, else the exception.
@@ -74,7 +69,7 @@ fn write_errors(spans: &[Span], look: Look, out: &mut dyn Write) -> io::Result<(
         writeln!(out, "{}", paint(fit(&line, look.columns.max(COLUMNS_MIN)).trim_end(), RED, look))?;
     }
     if told.len() > ERRORS_TOLD_MAX {
-        writeln!(out, "and {}", many(told.len() - ERRORS_TOLD_MAX, "more error"))?;
+        writeln!(out, "and {}", many((told.len() - ERRORS_TOLD_MAX) as u64, "more error"))?;
     }
     Ok(())
 }
