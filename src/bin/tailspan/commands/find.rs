@@ -1,0 +1,137 @@
+//! `find`: traces by what their spans are.
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use tailspan::{Found, Order, Query, Store, TraceSummary};
+
+use super::{explain, warn};
+use crate::args::Common;
+use crate::filters::Filters;
+use crate::outcome::Outcome;
+use crate::output::{Align, Report, Table, count};
+use crate::times::{human_duration, human_time};
+
+const EXAMPLES: &str = "\
+Examples:
+  tailspan find my-store --service=checkout --error --since=-1h
+  tailspan find my-store --name='POST /pay' --min-duration=1s --order=slowest
+  tailspan find my-store --tag=app.payment.channel=slowbank --tag='http.status_code>=500' --json";
+
+/// Flags of `find`.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct FindArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub filters: Filters,
+    /// Traces of a page; 0 for all
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub limit: usize,
+    /// Latest start first, or longest trace first
+    #[arg(long, value_enum, default_value_t)]
+    pub order: OrderWord,
+    /// Go on where the page with this nextPageToken ended
+    #[arg(long, value_name = "TOKEN")]
+    pub page_token: Option<String>,
+    /// Join traces whose ids agree in their last 16 digits
+    #[arg(long)]
+    pub lenient: bool,
+    /// Say what was read
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// Which traces come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OrderWord {
+    /// Latest start first
+    #[default]
+    Newest,
+    /// Longest duration first
+    Slowest,
+}
+
+/// Prints a page of traces, then a summary.
+pub fn run(store: &Store, args: &FindArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
+    let found = store.find(&query(args))?;
+    if report.json() {
+        for trace in &found.traces {
+            report.row(&object(trace))?;
+        }
+    } else {
+        print_table(&found, report)?;
+    }
+    if args.explain {
+        explain::write(&found.explain, report)?;
+    }
+    if report.json() {
+        report.object(&json!({ "summary": {
+            "complete": found.complete, "reason": found.reason, "nextPageToken": found.next_page_token,
+        } }))?;
+    }
+    if let Some(reason) = &found.reason {
+        warn(format_args!("the answer is not complete: {reason}"));
+    }
+    Ok(Outcome::Done.or_damaged(!found.complete))
+}
+
+fn query(args: &FindArgs) -> Query {
+    let mut query = args.filters.query();
+    query.limit = args.limit;
+    query.order = match args.order {
+        OrderWord::Newest => Order::Newest,
+        OrderWord::Slowest => Order::Slowest,
+    };
+    query.page_token.clone_from(&args.page_token);
+    query.lenient = args.lenient;
+    query
+}
+
+fn object(trace: &TraceSummary) -> Value {
+    let matched: Vec<String> = trace.matched_span_ids.iter().map(ToString::to_string).collect();
+    json!({
+        "traceId": trace.trace_id.to_string(),
+        "rootService": trace.root_service,
+        "rootName": trace.root_name,
+        "startUnixNano": trace.start_unix_nano,
+        "durationNano": trace.duration_nano,
+        "spanCount": trace.span_count,
+        "errorCount": trace.error_count,
+        "services": trace.services,
+        "matchedCount": trace.matched_count,
+        "matchedSpanIds": matched,
+    })
+}
+
+fn print_table(found: &Found, report: &mut Report<'_>) -> anyhow::Result<()> {
+    let mut table = Table::new(&[
+        ("trace", Align::Left),
+        ("start (UTC)", Align::Left),
+        ("duration", Align::Right),
+        ("spans", Align::Right),
+        ("errors", Align::Right),
+        ("matched", Align::Right),
+        ("root", Align::Left),
+    ]);
+    for trace in &found.traces {
+        let root = [trace.root_service.as_deref(), trace.root_name.as_deref()];
+        table.push([
+            trace.trace_id.to_string(),
+            human_time(trace.start_unix_nano),
+            human_duration(trace.duration_nano),
+            count(trace.span_count),
+            count(trace.error_count),
+            count(trace.matched_count),
+            root.into_iter().flatten().collect::<Vec<_>>().join(": "),
+        ]);
+    }
+    if table.is_empty() {
+        report.line("no trace matches")?;
+    }
+    report.table(&table)?;
+    if let Some(token) = &found.next_page_token {
+        report.line(&format!("more: add --page-token={token}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! `seal` and `verify`: keeping a store in order.
+
+use clap::Args;
+use serde_json::json;
+use tailspan::Store;
+
+use crate::args::Common;
+use crate::outcome::Outcome;
+use crate::output::{Align, Report, Table, bytes, count, many};
+
+/// Flags of `seal`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  tailspan seal my-store")]
+pub struct SealArgs {
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags of `verify`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  tailspan verify my-store --json      # exit code 4 when damage was found")]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Turns everything in the log into segments, holding nothing back.
+pub fn seal(store: &Store, _args: &SealArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
+    let sealed = store.seal()?;
+    if report.json() {
+        report.row(&json!({ "spans": sealed.spans, "segments": sealed.segments, "bytes": sealed.bytes }))?;
+    } else if sealed.spans == 0 {
+        report.line("nothing to seal")?;
+    } else {
+        report.line(&format!(
+            "sealed {} into {} of {}",
+            many(sealed.spans, "span"),
+            many(sealed.segments, "segment"),
+            bytes(sealed.bytes),
+        ))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Reads every byte and lists each damaged unit.
+pub fn verify(store: &Store, _args: &VerifyArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
+    let found = store.verify()?;
+    let mut table = Table::new(&[
+        ("file", Align::Left),
+        ("offset", Align::Right),
+        ("kind", Align::Left),
+        ("rows", Align::Right),
+        ("problem", Align::Left),
+    ]);
+    for unit in &found.damaged {
+        if report.json() {
+            report.row(&json!({
+                "file": unit.file, "offset": unit.offset, "kind": unit.kind,
+                "problem": unit.problem, "rowsAffected": unit.rows_affected,
+            }))?;
+        } else {
+            let (offset, rows) = (count(unit.offset), count(unit.rows_affected));
+            table.push([unit.file.clone(), offset, unit.kind.to_string(), rows, unit.problem.clone()]);
+        }
+    }
+    let damaged = found.damaged.len() as u64;
+    if report.json() {
+        report.object(&json!({ "summary": {
+            "damaged": damaged, "filesChecked": found.files_checked, "bytesChecked": found.bytes_checked,
+        } }))?;
+    } else {
+        report.table(&table)?;
+        let checked = format!("{}, {} read", many(found.files_checked, "file"), bytes(found.bytes_checked));
+        let verdict = if damaged == 0 { "no damage".to_owned() } else { many(damaged, "damaged unit") };
+        report.line(&format!("{checked}: {verdict}"))?;
+    }
+    Ok(Outcome::Done.or_damaged(damaged > 0))
+}
