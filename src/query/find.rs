@@ -6,8 +6,8 @@
 //! [`SortKey`]; every candidate is then read in full and judged by the reference evaluator, so scanning
 //! may find too much but never decides alone.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use rustc_hash::FxHashMap;
 
@@ -161,7 +161,12 @@ impl<'q> Finder<'q> {
         Ok(found)
     }
 
-    fn compile(&self, source: &dyn crate::column::RowSource, resources: &[&Resource], scopes: &[&Scope]) -> PartCriteria<'q> {
+    fn compile(
+        &self,
+        source: &dyn crate::column::RowSource,
+        resources: &[&Resource],
+        scopes: &[&Scope],
+    ) -> PartCriteria<'q> {
         let service_criterion = match (self.query.scope, &self.query.service) {
             (QueryScope::Service, Some(service)) => Some(Criterion::Service(service.clone())),
             _ => None,
@@ -238,7 +243,11 @@ impl<'q> Finder<'q> {
     }
 
     /// Plans a segment and gathers what its dirty traces meet; `None` if no page can hold a match.
-    fn begin_segment(&mut self, index: usize, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<Option<SegmentScan<'q>>> {
+    fn begin_segment(
+        &mut self,
+        index: usize,
+        loose: &mut FxHashMap<u128, (TraceId, u128)>,
+    ) -> Result<Option<SegmentScan<'q>>> {
         let part = &self.snapshot.segments[index];
         self.explain.parts_considered += 1;
         self.explain.pages_considered += u64::from(part.segment.row_pages());
@@ -451,11 +460,14 @@ impl<'q> Finder<'q> {
     }
 
     /// Reads a candidate and sums it up, if it matches.
-    fn judge(&mut self, candidate: &Candidate, matcher: &TraceMatcher, limits: &Limits) -> Result<Option<TraceSummary>> {
+    fn judge(
+        &mut self,
+        candidate: &Candidate,
+        matcher: &TraceMatcher,
+        limits: &Limits,
+    ) -> Result<Option<TraceSummary>> {
         let spans: Result<Vec<Span>> = match candidate.place {
-            Some((segment, ordinal)) => {
-                self.snapshot.segments[segment].segment.trace_spans(ordinal, self.counter)
-            }
+            Some((segment, ordinal)) => self.snapshot.segments[segment].segment.trace_spans(ordinal, self.counter),
             None => self.snapshot.trace(candidate.trace_id, self.ids, self.counter),
         };
         match spans {
