@@ -19,7 +19,6 @@ mod query;
 mod segment;
 mod store;
 
-
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, RecoveryReport, SealSummary, Sequence};
 pub use limits::Limits;

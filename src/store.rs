@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use crate::catalog::{Snapshot as Parts, TraceIds};
 use crate::error::{Error, Result};
 use crate::ingest::{Appended, Engine, HeadSink, OpenRequest, RecoveryReport, SealSummary, Sequence};
-use crate::interchange::read_otlp;
+use crate::interchange::{read_otlp, read_otlp_json, read_zipkin_json};
 use crate::limits::Limits;
 use crate::model::{Span, TraceId, deliver};
 use crate::options::{Durability, Options, WhenFull};
@@ -253,8 +253,8 @@ impl Store {
                 Ok(())
             }
             Input::Otlp(message) => read_otlp(message, limits, sink),
-            Input::OtlpJson(_) => Ok(()),
-            Input::ZipkinJson(_) => Ok(()),
+            Input::OtlpJson(text) => read_otlp_json(text, limits, sink),
+            Input::ZipkinJson(text) => read_zipkin_json(text, limits, sink),
         })
     }
 

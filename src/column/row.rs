@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::bytes::Reader;
 use crate::error::{Error, Result};
-use crate::model::{Endpoint, Event, KeyValue, Link, Origin, Resource, Scope, Span, SpanId, Status, StatusCode, TraceId, Value};
+use crate::model::{
+    Endpoint, Event, KeyValue, Link, Origin, Resource, Scope, Span, SpanId, Status, StatusCode, TraceId, Value,
+};
 
 use super::identity::decode_endpoint;
 use super::schema::{Class, ClassBits, Field, NONE, Schema, internal};

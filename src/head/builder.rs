@@ -12,9 +12,7 @@ use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::bytes::Writer;
-use crate::column::{
-    Class, ClassBits, Field, NONE, Table, ValueType, encode_endpoint, encode_value, internal,
-};
+use crate::column::{Class, ClassBits, Field, NONE, Table, ValueType, encode_endpoint, encode_value, internal};
 use crate::model::{
     AttributeRef, Resource, Scope, SpanKind, SpanRef, StatusCode, ValueRef, duration_nanos, remote_service_keys,
 };
@@ -400,8 +398,7 @@ impl ChapterBuilder {
         if state.last != NONE && self.chapter.strings.get(state.last) == bytes {
             return state.last;
         }
-        let given_up =
-            state.seen >= TRIAL_VALUES && state.distinct * 4 > state.seen && state.remote_rank == [0; 3];
+        let given_up = state.seen >= TRIAL_VALUES && state.distinct * 4 > state.seen && state.remote_rank == [0; 3];
         let before = self.chapter.strings.len();
         let code = if given_up {
             self.chapter.strings.push(bytes)

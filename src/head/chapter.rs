@@ -195,8 +195,7 @@ impl Chapter {
         let bits = self.schema.classes[row.class as usize].bits;
         if bits.has(ClassBits::EVENTS) {
             for event in self.events_of(index) {
-                let mut values =
-                    ChapterValues { chapter: self, codes: self.codes(event.class, event.values), next: 0 };
+                let mut values = ChapterValues { chapter: self, codes: self.codes(event.class, event.values), next: 0 };
                 span.events.push(materialize_event(self, event.time, event.class, &mut values)?);
             }
         }

@@ -131,8 +131,7 @@ fn check_values(chapter: &Chapter, table: Table, class: u32, first: u32, expecte
     ensure(first as usize == expected, || format!("values at {first}, expected {expected}"))?;
     let shape = schema.shape_of(class);
     let last = expected + shape.len();
-    let codes =
-        chapter.values.get(expected..last).ok_or_else(|| Error::corrupt("values are missing".to_owned()))?;
+    let codes = chapter.values.get(expected..last).ok_or_else(|| Error::corrupt("values are missing".to_owned()))?;
     for (field, code) in shape.iter().zip(codes) {
         let field = &schema.fields[*field as usize];
         let (strings, wide) = (chapter.strings.len() as u64, chapter.wide.len() as u64);

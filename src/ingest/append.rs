@@ -257,9 +257,8 @@ impl Engine {
         // depend on an earlier one's dictionaries.
         live.head.freeze_chapter();
         let id = writer.manifest.allocate_file_id()?;
-        let publish = |first_sequence| {
-            writer.manifest.commit(&[crate::catalog::Edit::AddLog { id, first_sequence }]).map(|_| ())
-        };
+        let publish =
+            |first_sequence| writer.manifest.commit(&[crate::catalog::Edit::AddLog { id, first_sequence }]).map(|_| ());
         writer.log.rotate(id, publish)?;
         live.head.logs.push(id);
         live.head.rotate_first = false;

@@ -157,13 +157,22 @@ impl OpenRequest {
         plan.adopt.iter().find_map(|id| store_of_segment(self.storage.map(&id.segment_path()).ok()?.bytes()))
     }
 
-    fn open_segments(&self, found: &Found, plan: &Plan, store_id: u64, report: &mut RecoveryReport) -> Result<Vec<SegmentPart>> {
+    fn open_segments(
+        &self,
+        found: &Found,
+        plan: &Plan,
+        store_id: u64,
+        report: &mut RecoveryReport,
+    ) -> Result<Vec<SegmentPart>> {
         let mut out = Vec::new();
         for id in &plan.segments {
             match self.open_segment(*id, store_id) {
                 Ok(segment) => {
                     let dirty = found.catalog.segment(*id).map(|s| s.dirty.clone()).unwrap_or_else(|| Arc::from([]));
-                    out.push(SegmentPart { dirty: Arc::new(read_dirty(&dirty, &segment)?), segment: Arc::new(segment) });
+                    out.push(SegmentPart {
+                        dirty: Arc::new(read_dirty(&dirty, &segment)?),
+                        segment: Arc::new(segment),
+                    });
                 }
                 Err(error) if error.kind() == ErrorKind::Corrupt => report.damage.push(error.to_string()),
                 Err(error) => return Err(error),
@@ -229,7 +238,8 @@ impl OpenRequest {
                 let (path, at, len) = (log.id.log_path(), damage.offset, damage.len_bytes);
                 report.damage.push(format!("{path} at byte {at}: {len} bytes lost: {}", damage.problem));
             }
-            out.next_sequence = out.next_sequence.max(replayed.next_sequence.unwrap_or(0)).max(log.first_sequence.unwrap_or(0));
+            out.next_sequence =
+                out.next_sequence.max(replayed.next_sequence.unwrap_or(0)).max(log.first_sequence.unwrap_or(0));
             let len = file.bytes().len() as u64;
             drop(file);
             if replayed.valid_bytes > 0 {
@@ -361,7 +371,12 @@ fn read_dirty(bytes: &[u8], segment: &Segment) -> Result<TraceSet> {
     Ok(TraceSet::read(bytes, segment.traces()).unwrap_or_else(|_| TraceSet::all(segment.traces())))
 }
 
-fn begin_writing(storage: &Arc<dyn Storage>, manifest: Manifest, lock: Box<dyn LockGuard>, sequence: u64) -> Result<Writer> {
+fn begin_writing(
+    storage: &Arc<dyn Storage>,
+    manifest: Manifest,
+    lock: Box<dyn LockGuard>,
+    sequence: u64,
+) -> Result<Writer> {
     let id = manifest.allocate_file_id()?;
     let log = LogWriter::create(storage.clone(), manifest.store(), id, sequence)?;
     manifest.commit(&[Edit::AddLog { id, first_sequence: sequence }])?;

@@ -37,8 +37,7 @@ impl Engine {
             return Ok(());
         }
         let id = writer.manifest.allocate_file_id()?;
-        let publish =
-            |first_sequence| writer.manifest.commit(&[Edit::AddLog { id, first_sequence }]).map(|_| ());
+        let publish = |first_sequence| writer.manifest.commit(&[Edit::AddLog { id, first_sequence }]).map(|_| ());
         writer.log.rotate(id, publish)?;
         let next = live.head.next_sequence;
         live.head.freeze_chapter();

@@ -1,6 +1,8 @@
 //! A sink that keeps what it is given, for tests.
 
 use std::collections::HashMap;
+use std::io::Read as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{
@@ -111,4 +113,26 @@ fn owned_attribute(attribute: &AttributeRef<'_>) -> KeyValue {
         ValueRef::Composite(v) => v.clone().into_owned(),
     };
     KeyValue { key: attribute.key.to_owned(), value }
+}
+
+/// The public data for tests: files under `$TAILSPAN_DATA` in `folder`, unzipped; none, with a word
+/// on stderr, where the variable is unset.
+pub fn public_data(folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let Some(root) = std::env::var_os("TAILSPAN_DATA") else {
+        eprintln!("skipped: TAILSPAN_DATA is not set");
+        return Vec::new();
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(PathBuf::from(root).join(folder)).unwrap() {
+        let path = entry.unwrap().path();
+        let mut content = std::fs::read(&path).unwrap();
+        if path.extension().is_some_and(|extension| extension == "gz") {
+            let packed = std::mem::take(&mut content);
+            flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut content).unwrap();
+        }
+        files.push((path, content));
+    }
+    assert!(!files.is_empty(), "no files in {folder}");
+    files.sort();
+    files
 }

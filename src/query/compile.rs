@@ -115,7 +115,12 @@ impl Compiled<'_> {
 }
 
 /// Compiles a criterion against a part's tables.
-pub fn compile<'q>(criterion: &'q Criterion, source: &dyn RowSource, resources: &[&Resource], scopes: &[&Scope]) -> Compiled<'q> {
+pub fn compile<'q>(
+    criterion: &'q Criterion,
+    source: &dyn RowSource,
+    resources: &[&Resource],
+    scopes: &[&Scope],
+) -> Compiled<'q> {
     let mut out = Compiled {
         classes: vec![0; source.schema().classes.len()],
         resources: Vec::new(),
@@ -176,7 +181,13 @@ fn compile_annotation<'q>(term: &'q AnnotationTerm, source: &dyn RowSource, out:
     }
 }
 
-fn compile_tag<'q>(filter: &'q TagFilter, source: &dyn RowSource, resources: &[&Resource], scopes: &[&Scope], out: &mut Compiled<'q>) {
+fn compile_tag<'q>(
+    filter: &'q TagFilter,
+    source: &dyn RowSource,
+    resources: &[&Resource],
+    scopes: &[&Scope],
+    out: &mut Compiled<'q>,
+) {
     out.negated = filter.operator().is_negated();
     if filter.looks_in(TagScope::Span) {
         for field in fields_of_key(source, Table::Span, filter.key()) {
@@ -215,12 +226,12 @@ fn facts_of(filter: &TagFilter, attributes: &[crate::model::KeyValue]) -> u8 {
 
 fn scope_facts(filter: &TagFilter, scope: &Scope) -> u8 {
     let texts = [("otel.scope.name", &scope.name), ("otel.scope.version", &scope.version)];
-    texts.iter().filter(|(key, text)| *key == filter.key() && !text.is_empty()).fold(
-        facts_of(filter, &scope.attributes),
-        |facts, (_, text)| {
+    texts
+        .iter()
+        .filter(|(key, text)| *key == filter.key() && !text.is_empty())
+        .fold(facts_of(filter, &scope.attributes), |facts, (_, text)| {
             facts | PRESENT | if filter.matches_value(&ValueRef::String(text)) { MATCHED } else { 0 }
-        },
-    )
+        })
 }
 
 /// The attribute fields of this table and key, of whatever type.

@@ -6,8 +6,8 @@
 //! [`SortKey`]. A loose candidate is then read in full, its records united, and judged by the reference
 //! evaluator; a clean one is summed up from its outline and the rows the scan found.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use rustc_hash::FxHashMap;
 
@@ -161,7 +161,12 @@ impl<'q> Finder<'q> {
         Ok(found)
     }
 
-    fn compile(&self, source: &dyn crate::column::RowSource, resources: &[&Resource], scopes: &[&Scope]) -> PartCriteria<'q> {
+    fn compile(
+        &self,
+        source: &dyn crate::column::RowSource,
+        resources: &[&Resource],
+        scopes: &[&Scope],
+    ) -> PartCriteria<'q> {
         let service_criterion = match (self.query.scope, &self.query.service) {
             (QueryScope::Service, Some(service)) => Some(Criterion::Service(service.clone())),
             _ => None,
@@ -238,7 +243,11 @@ impl<'q> Finder<'q> {
     }
 
     /// Plans a segment and gathers what its dirty traces meet; `None` if no page can hold a match.
-    fn begin_segment(&mut self, index: usize, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<Option<SegmentScan<'q>>> {
+    fn begin_segment(
+        &mut self,
+        index: usize,
+        loose: &mut FxHashMap<u128, (TraceId, u128)>,
+    ) -> Result<Option<SegmentScan<'q>>> {
         let part = &self.snapshot.segments[index];
         self.explain.parts_considered += 1;
         self.explain.pages_considered += u64::from(part.segment.row_pages());

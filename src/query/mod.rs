@@ -8,10 +8,10 @@ mod annotation;
 mod chapter_pages;
 mod compile;
 mod evaluate;
-#[cfg(test)]
-mod fixture;
 mod explain;
 mod find;
+#[cfg(test)]
+mod fixture;
 mod mask;
 mod number;
 mod page;
@@ -26,9 +26,9 @@ mod tag_tests;
 mod text;
 
 pub use annotation::AnnotationTerm;
+pub use evaluate::{TraceMatcher, kind_meets, matching_spans, span_meets, status_meets};
 pub use explain::Explain;
 pub use find::{Found, find};
-pub use evaluate::{TraceMatcher, kind_meets, matching_spans, span_meets, status_meets};
 pub use number::Number;
 pub use page::{PageToken, SortKey};
 pub use predicate::{Criterion, DurationRange, Order, Query, QueryScope};

@@ -73,7 +73,11 @@ fn matching_classes(compiled: &Compiled<'_>) -> Vec<u32> {
     (0..compiled.classes.len()).filter(|c| compiled.class_can_match(*c)).map(|c| c as u32).collect()
 }
 
-fn string_codes(pages: &SegmentPages<'_>, compiled: &Compiled<'_>, of: impl Fn(&crate::column::Class) -> u32) -> Vec<u32> {
+fn string_codes(
+    pages: &SegmentPages<'_>,
+    compiled: &Compiled<'_>,
+    of: impl Fn(&crate::column::Class) -> u32,
+) -> Vec<u32> {
     let classes = &pages.source.schema().classes;
     let mut codes: Vec<u32> = matching_classes(compiled).iter().map(|c| of(&classes[*c as usize])).collect();
     codes.sort_unstable();
@@ -130,7 +134,8 @@ fn attribute_pages(pages: &SegmentPages<'_>, compiled: &Compiled<'_>, within: Pa
     for field in &compiled.fields {
         let own = index.any((0..).zip(&field.per_class).filter(|(_, n)| **n > 0).map(|(class, _)| class));
         let own = own.unwrap_or_else(|_| PageSet::all(pages.segment.row_pages()));
-        possible = possible.or(&term_pages(pages, field.field, field.value_type, &field.test).map_or(own.clone(), |t| own.and(&t)));
+        possible = possible
+            .or(&term_pages(pages, field.field, field.value_type, &field.test).map_or(own.clone(), |t| own.and(&t)));
     }
     possible = possible.or(&child_pages(pages, compiled).map_or(children.clone(), |t| children.and(&t)));
     narrow(left, possible, "terms", pruned)
@@ -194,7 +199,9 @@ fn equal_hashes(value_type: ValueType, test: &ValueTest<'_>) -> Option<Vec<u64>>
         (ValueTest::Text(_), _) => None,
         (ValueTest::Tag(filter), _) if filter.operator() != TagOperator::Equal => None,
         (ValueTest::Tag(filter), ValueType::String) => Some(vec![hash64(filter.operand().text().as_bytes())]),
-        (ValueTest::Tag(filter), ValueType::Int) => Some(int_of(filter)?.into_iter().map(|v| number(v as u64)).collect()),
+        (ValueTest::Tag(filter), ValueType::Int) => {
+            Some(int_of(filter)?.into_iter().map(|v| number(v as u64)).collect())
+        }
         (ValueTest::Tag(filter), ValueType::Bool) => match filter.operand() {
             Operand::Bare(text) => Some(text.parse::<bool>().into_iter().map(|b| number(b.into())).collect()),
             Operand::Quoted(_) => Some(Vec::new()),

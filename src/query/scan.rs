@@ -137,7 +137,13 @@ fn ask_event(test: ChildTest<'_>, event: &Event, row: usize, present: &mut Mask,
     }
 }
 
-fn ask_attributes(test: ChildTest<'_>, attributes: &[crate::model::KeyValue], row: usize, present: &mut Mask, matched: &mut Mask) {
+fn ask_attributes(
+    test: ChildTest<'_>,
+    attributes: &[crate::model::KeyValue],
+    row: usize,
+    present: &mut Mask,
+    matched: &mut Mask,
+) {
     let ChildTest::Tag(filter) = test else { return };
     for attribute in attributes.iter().filter(|a| a.key == filter.key()) {
         present.insert(row);

@@ -42,7 +42,13 @@ impl SegmentPages<'_> {
     }
 
     /// Calls `visit` with the place in the field's column and the row in the page of every value of the page.
-    fn each_value(&self, page: u32, classes: &[u32], test: &FieldTest<'_>, mut visit: impl FnMut(usize, usize) -> Result<()>) -> Result<()> {
+    fn each_value(
+        &self,
+        page: u32,
+        classes: &[u32],
+        test: &FieldTest<'_>,
+        mut visit: impl FnMut(usize, usize) -> Result<()>,
+    ) -> Result<()> {
         let mut ranks = IntegerCursor::new(self.segment, Segment::rank_column(test.field), false, self.counter);
         let mut at = ranks.get(page as usize)? as usize;
         let end = ranks.get(page as usize + 1)? as usize;

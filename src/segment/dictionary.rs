@@ -121,9 +121,8 @@ impl<'a> DictionaryView<'a> {
         let mut reader = Reader::new(section);
         let count = reader.u32("dictionary size")? as usize;
         reader.u32("dictionary padding")?;
-        let numbers = |bytes: &'a [u8]| {
-            pod_slice::<u32>(bytes).ok_or_else(|| Error::corrupt("the dictionary is not aligned"))
-        };
+        let numbers =
+            |bytes: &'a [u8]| pod_slice::<u32>(bytes).ok_or_else(|| Error::corrupt("the dictionary is not aligned"));
         let ends = numbers(reader.bytes(count.saturating_mul(4), "dictionary offsets")?)?;
         let counts = numbers(reader.bytes(count.saturating_mul(4), "dictionary counts")?)?;
         let bytes = reader.bytes(reader.remaining(), "dictionary bytes")?;

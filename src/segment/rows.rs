@@ -129,7 +129,14 @@ impl<'s> StringCursor<'s> {
 }
 
 impl<'s> FieldCursor<'s> {
-    fn new(segment: &'s Segment, field: u32, value_type: ValueType, next: usize, dense: bool, counter: &'s ReadCounter) -> Result<Self> {
+    fn new(
+        segment: &'s Segment,
+        field: u32,
+        value_type: ValueType,
+        next: usize,
+        dense: bool,
+        counter: &'s ReadCounter,
+    ) -> Result<Self> {
         let column = Segment::field_column(field);
         let integers = || IntegerCursor::new(segment, column, dense, counter);
         let kind = if !value_type.is_bytes() {
@@ -191,7 +198,14 @@ pub struct TableValues<'s> {
 
 impl<'s> TableValues<'s> {
     /// Values from row `first` on; `classes` are those of the page of that row (of its table).
-    pub fn new(segment: &'s Segment, schema: &'s Schema, first: usize, classes: &[u64], dense: bool, counter: &'s ReadCounter) -> Self {
+    pub fn new(
+        segment: &'s Segment,
+        schema: &'s Schema,
+        first: usize,
+        classes: &[u64],
+        dense: bool,
+        counter: &'s ReadCounter,
+    ) -> Self {
         let mut histogram: FxHashMap<u32, u32> = FxHashMap::default();
         for class in &classes[..(first % PAGE_ROWS).min(classes.len())] {
             *histogram.entry(*class as u32).or_default() += 1;
@@ -230,7 +244,8 @@ impl Segment {
     pub fn trace_rows(&self, ordinal: u32, counter: &ReadCounter) -> Result<Range<u32>> {
         let mut cursor = IntegerCursor::new(self, Fixed::TraceRow as u32, false, counter);
         let first = cursor.get(ordinal as usize)?;
-        let last = if ordinal + 1 == self.traces() { u64::from(self.rows()) } else { cursor.get(ordinal as usize + 1)? };
+        let last =
+            if ordinal + 1 == self.traces() { u64::from(self.rows()) } else { cursor.get(ordinal as usize + 1)? };
         let sound = first < last && last <= u64::from(self.rows());
         ensure(sound, || format!("segment {}: trace {ordinal} has rows {first}..{last}", self.name()))?;
         Ok(first as u32..last as u32)
@@ -304,7 +319,12 @@ impl Segment {
     ///
     /// # Errors
     /// Corrupt if a page it needs is damaged.
-    pub fn events_in(&self, rows: &Range<u32>, source: &SegmentSource<'_>, counter: &ReadCounter) -> Result<Vec<(u32, Event)>> {
+    pub fn events_in(
+        &self,
+        rows: &Range<u32>,
+        source: &SegmentSource<'_>,
+        counter: &ReadCounter,
+    ) -> Result<Vec<(u32, Event)>> {
         let mut children = ChildRows::new(self, source, counter, EVENT_COLUMNS, rows);
         let mut out = Vec::new();
         while let Some(row) = children.next_row()? {
@@ -317,7 +337,12 @@ impl Segment {
     ///
     /// # Errors
     /// Corrupt if a page it needs is damaged.
-    pub fn links_in(&self, rows: &Range<u32>, source: &SegmentSource<'_>, counter: &ReadCounter) -> Result<Vec<(u32, Link)>> {
+    pub fn links_in(
+        &self,
+        rows: &Range<u32>,
+        source: &SegmentSource<'_>,
+        counter: &ReadCounter,
+    ) -> Result<Vec<(u32, Link)>> {
         let mut children = ChildRows::new(self, source, counter, LINK_COLUMNS, rows);
         let mut out = Vec::new();
         while let Some(row) = children.next_row()? {
@@ -369,7 +394,12 @@ struct SpanRows<'s> {
 }
 
 impl<'s> SpanRows<'s> {
-    fn new(segment: &'s Segment, source: &'s SegmentSource<'s>, rows: Range<u32>, counter: &'s ReadCounter) -> Result<Self> {
+    fn new(
+        segment: &'s Segment,
+        source: &'s SegmentSource<'s>,
+        rows: Range<u32>,
+        counter: &'s ReadCounter,
+    ) -> Result<Self> {
         let dense = rows.len() > FEW;
         let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, dense, counter);
         let first = rows.start as usize;
@@ -457,7 +487,8 @@ struct ChildColumns {
     class: Fixed,
 }
 
-const EVENT_COLUMNS: ChildColumns = ChildColumns { table: Table::Event, row: Fixed::EventRow, class: Fixed::EventClass };
+const EVENT_COLUMNS: ChildColumns =
+    ChildColumns { table: Table::Event, row: Fixed::EventRow, class: Fixed::EventClass };
 const LINK_COLUMNS: ChildColumns = ChildColumns { table: Table::Link, row: Fixed::LinkRow, class: Fixed::LinkClass };
 
 /// Reads the events or links of successive span rows; opened at the first row that has some.
@@ -479,7 +510,13 @@ struct OpenChildren<'s> {
 }
 
 impl<'s> ChildRows<'s> {
-    fn new(segment: &'s Segment, source: &'s SegmentSource<'s>, counter: &'s ReadCounter, columns: ChildColumns, within: &Range<u32>) -> Self {
+    fn new(
+        segment: &'s Segment,
+        source: &'s SegmentSource<'s>,
+        counter: &'s ReadCounter,
+        columns: ChildColumns,
+        within: &Range<u32>,
+    ) -> Self {
         Self { segment, source, counter, columns, within: within.clone(), open: None }
     }
 

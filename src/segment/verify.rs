@@ -59,7 +59,9 @@ impl Segment {
     pub fn verify_all(&self) -> Result<()> {
         match self.verify().into_iter().next() {
             None => Ok(()),
-            Some(damage) => Err(Error::corrupt(format!("segment {}, {}: {}", self.name(), damage.unit, damage.problem))),
+            Some(damage) => {
+                Err(Error::corrupt(format!("segment {}, {}: {}", self.name(), damage.unit, damage.problem)))
+            }
         }
     }
 

@@ -13,7 +13,7 @@
 mod origin;
 mod span;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod text;
 mod value;
 mod wire;

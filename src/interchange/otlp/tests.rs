@@ -116,7 +116,7 @@ fn span_of(resource: &Arc<Resource>, scope: &Arc<Scope>, span: trace::Span) -> S
     }
 }
 
-fn spans_of(message: trace::TracesData) -> Vec<Span> {
+pub fn spans_of(message: trace::TracesData) -> Vec<Span> {
     let mut spans = Vec::new();
     for of_resource in message.resource_spans {
         let resource = Arc::new(resource_of(of_resource.resource, of_resource.schema_url));
@@ -235,7 +235,7 @@ fn any_resource() -> impl Strategy<Value = resource::Resource> {
     })
 }
 
-fn any_message() -> impl Strategy<Value = trace::TracesData> {
+pub fn any_message() -> impl Strategy<Value = trace::TracesData> {
     let scope = (any_text(), any_text(), any_attributes(), 0..3u32).prop_map(|(name, version, attributes, dropped)| {
         common::InstrumentationScope { name, version, attributes, dropped_attributes_count: dropped }
     });
