@@ -18,9 +18,11 @@ mod part;
 mod query;
 mod segment;
 mod store;
+mod upkeep;
 
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, RecoveryReport, SealSummary, Sequence};
+pub use interchange::{otlp_to_zipkin, write_otlp_json, write_zipkin_json, zipkin_to_otlp};
 pub use limits::Limits;
 pub use model::{
     Endpoint, EntityRef, Event, IdError, KeyValue, Link, Origin, RejectReason, Resource, Scope, Span, SpanId, SpanKind,
@@ -34,7 +36,8 @@ pub use os::{
     OperationKind, SimulatedDisk, Storage, SystemClock, WritableFile,
 };
 pub use query::{
-    AnnotationTerm, DurationRange, Explain, Found, Operand, Order, Query, QueryScope, TagFilter, TagOperator, TagScope,
+    AnnotationTerm, AttributeKeyCount, AttributeValueCount, OperationCount, RemoteServiceCount, ServiceCount, DurationRange, Explain, Found, Operand, Order, Query, QueryScope, TagFilter, TagOperator, TagScope,
     TraceSummary,
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
+pub use upkeep::{Damage, Stats, VerifyReport};

@@ -13,7 +13,11 @@ use crate::model::{Span, TraceId, deliver};
 use crate::options::{Durability, Options, WhenFull};
 use crate::os::{Clock, Disk, Storage, SystemClock};
 use crate::part::ReadCounter;
-use crate::query::{Found, Query, find};
+use crate::query::{
+    AttributeKeyCount, AttributeValueCount, Explain, Found, OperationCount, Query, RemoteServiceCount, ServiceCount,
+    attribute_keys, attribute_values, find, operations, remote_services, services,
+};
+use crate::upkeep::{Stats, VerifyReport, verify};
 
 /// A store of spans in a directory. Cheap to clone; clones are the same store.
 ///
@@ -268,7 +272,11 @@ impl Store {
 
     /// A view of the store as it is now, whatever is appended, sealed or removed later.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { parts: self.engine().snapshot(), limits: self.engine().options().limits.clone() }
+        Snapshot {
+            parts: self.engine().snapshot(),
+            limits: self.engine().options().limits.clone(),
+            explain: Arc::default(),
+        }
     }
 
     /// The distinct spans of a trace by start, then id. Empty if there is no such trace.
@@ -301,6 +309,68 @@ impl Store {
     /// NoSpace or Io if the storage refuses; the spans stay where they are then.
     pub fn seal(&self) -> Result<SealSummary> {
         self.engine().seal()
+    }
+
+    /// The services and how many spans each has, by name.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged; so do the other lists.
+    pub fn services(&self) -> Result<Vec<ServiceCount>> {
+        self.snapshot().services()
+    }
+
+    /// The operations of a service, or of all.
+    ///
+    /// # Errors
+    /// As [`Store::services`].
+    pub fn operations(&self, service: Option<&str>) -> Result<Vec<OperationCount>> {
+        self.snapshot().operations(service)
+    }
+
+    /// The remote services a service talks to, or all do.
+    ///
+    /// # Errors
+    /// As [`Store::services`].
+    pub fn remote_services(&self, service: Option<&str>) -> Result<Vec<RemoteServiceCount>> {
+        self.snapshot().remote_services(service)
+    }
+
+    /// Attribute keys by scope and type.
+    ///
+    /// # Errors
+    /// As [`Store::services`].
+    pub fn attribute_keys(&self) -> Result<Vec<AttributeKeyCount>> {
+        self.snapshot().attribute_keys()
+    }
+
+    /// The values of an attribute, in whatever scope, the most frequent first.
+    ///
+    /// # Errors
+    /// As [`Store::services`].
+    pub fn attribute_values(&self, key: &str) -> Result<Vec<AttributeValueCount>> {
+        self.snapshot().attribute_values(key)
+    }
+
+    /// Every live span once, trace by trace; an error stands for a trace that could not be read, and what
+    /// follows it is still given.
+    pub fn spans(&self) -> impl Iterator<Item = Result<Vec<Span>>> + use<> {
+        self.snapshot().spans()
+    }
+
+    /// Where the bytes went and how many there are.
+    ///
+    /// # Errors
+    /// Corrupt if tables are damaged, Io if a directory cannot be listed.
+    pub fn stats(&self) -> Result<Stats> {
+        Stats::gather(self.engine())
+    }
+
+    /// Reads every byte and lists what is damaged.
+    ///
+    /// # Errors
+    /// Io if a file cannot be read; damage is no error.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        verify(self.engine())
     }
 
     /// Closes the store: no append is accepted any more, what was appended becomes durable.
@@ -338,15 +408,36 @@ pub struct AppendOptions {
 pub struct Snapshot {
     parts: Arc<Parts>,
     limits: Limits,
+    explain: Arc<Mutex<Explain>>,
 }
 
 impl Snapshot {
+    fn counted<T>(&self, read: impl FnOnce(&ReadCounter) -> Result<T>) -> Result<T> {
+        let counter = ReadCounter::default();
+        let result = read(&counter);
+        let mut explain = self.explain.lock().unwrap_or_else(PoisonError::into_inner);
+        explain.pages_decoded += counter.pages();
+        explain.bytes_read += counter.bytes();
+        result
+    }
+
+    /// What was read through this snapshot by its lookups; a search brings its own.
+    pub fn explain(&self) -> Explain {
+        let mut explain = self.explain.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let head = u64::from(!self.parts.chapters.is_empty());
+        explain.parts_considered = self.parts.segments.len() as u64 + head;
+        explain.parts_read = explain.parts_considered;
+        explain.pages_considered = self.parts.segments.iter().map(|p| u64::from(p.segment.row_pages())).sum();
+        explain.bytes_considered = self.parts.segments.iter().map(|p| p.segment.len_bytes()).sum();
+        explain
+    }
+
     /// See [`Store::trace`].
     ///
     /// # Errors
     /// Corrupt if a page it needs is damaged.
     pub fn trace(&self, id: TraceId) -> Result<Vec<Span>> {
-        self.parts.trace(id, TraceIds::Strict, &ReadCounter::default())
+        self.counted(|counter| self.parts.trace(id, TraceIds::Strict, counter))
     }
 
     /// The spans of every trace whose id shares the low 64 bits with this one, as one trace.
@@ -354,7 +445,7 @@ impl Snapshot {
     /// # Errors
     /// Corrupt if a page it needs is damaged.
     pub fn trace_lenient(&self, id: TraceId) -> Result<Vec<Span>> {
-        self.parts.trace(id, TraceIds::Lenient, &ReadCounter::default())
+        self.counted(|counter| self.parts.trace(id, TraceIds::Lenient, counter))
     }
 
     /// See [`Store::traces`].
@@ -374,5 +465,54 @@ impl Snapshot {
     /// Invalid if the query's page token belongs to another query.
     pub fn find(&self, query: &Query) -> Result<Found> {
         find(&self.parts, query, &self.limits)
+    }
+
+    /// See [`Store::services`].
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged; so do the other lists.
+    pub fn services(&self) -> Result<Vec<ServiceCount>> {
+        services(&self.parts)
+    }
+
+    /// See [`Store::operations`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::services`].
+    pub fn operations(&self, service: Option<&str>) -> Result<Vec<OperationCount>> {
+        operations(&self.parts, service)
+    }
+
+    /// See [`Store::remote_services`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::services`].
+    pub fn remote_services(&self, service: Option<&str>) -> Result<Vec<RemoteServiceCount>> {
+        remote_services(&self.parts, service)
+    }
+
+    /// See [`Store::attribute_keys`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::services`].
+    pub fn attribute_keys(&self) -> Result<Vec<AttributeKeyCount>> {
+        attribute_keys(&self.parts)
+    }
+
+    /// See [`Store::attribute_values`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::services`].
+    pub fn attribute_values(&self, key: &str) -> Result<Vec<AttributeValueCount>> {
+        attribute_values(&self.parts, key)
+    }
+
+    /// See [`Store::spans`].
+    pub fn spans(&self) -> impl Iterator<Item = Result<Vec<Span>>> + use<> {
+        let (traces, error) = match self.parts.every_trace() {
+            Ok(traces) => (Some(traces), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        error.into_iter().chain(traces.into_iter().flatten())
     }
 }

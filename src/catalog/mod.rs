@@ -25,5 +25,5 @@ pub use load::{
 };
 pub use manifest::Manifest;
 pub use recover::{Adoption, LogToReplay, MissingFile, Plan, plan};
-pub use snapshot::{Extent, SegmentPart, Snapshot, TraceIds, fingerprint};
+pub use snapshot::{EveryTrace, Extent, SegmentPart, Snapshot, TraceIds, fingerprint};
 pub use state::{Catalog, LiveSegment};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::column::ClassBits;
 use crate::error::Result;
@@ -163,21 +163,58 @@ impl Snapshot {
         Ok(out)
     }
 
-    /// The ids of all traces of the head, each once, and of the dirty traces of segments.
+    /// Every trace once, with its distinct spans: clean traces segment by segment, then the loose ones by id.
+    /// Goes on after an error, which stands for the trace that could not be read.
     ///
     /// # Errors
     /// Corrupt if a trace table is damaged.
-    pub fn loose_traces(&self, counter: &ReadCounter) -> Result<FxHashSet<TraceId>> {
-        let mut out = FxHashSet::default();
+    pub fn every_trace(self: &Arc<Self>) -> Result<EveryTrace> {
+        let counter = ReadCounter::default();
+        let mut loose: Vec<TraceId> = Vec::new();
         for chapter in &self.chapters {
-            out.extend(chapter.rows.iter().map(trace_id_of));
+            loose.extend(chapter.rows.iter().map(trace_id_of));
+            loose.sort_unstable();
+            loose.dedup();
         }
         for part in &self.segments {
             for ordinal in part.dirty.iter() {
-                out.insert(part.segment.trace_id(ordinal, counter)?);
+                loose.push(part.segment.trace_id(ordinal, &counter)?);
             }
         }
-        Ok(out)
+        loose.sort_unstable();
+        loose.dedup();
+        Ok(EveryTrace { snapshot: self.clone(), segment: 0, ordinal: 0, loose: loose.into_iter() })
+    }
+}
+
+/// Walks over the traces of a snapshot; see [`Snapshot::every_trace`].
+#[derive(Debug)]
+pub struct EveryTrace {
+    snapshot: Arc<Snapshot>,
+    segment: usize,
+    ordinal: u32,
+    loose: std::vec::IntoIter<TraceId>,
+}
+
+impl Iterator for EveryTrace {
+    type Item = Result<Vec<Span>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let counter = ReadCounter::default();
+        while let Some(part) = self.snapshot.segments.get(self.segment) {
+            if self.ordinal == part.segment.traces() {
+                self.segment += 1;
+                self.ordinal = 0;
+                continue;
+            }
+            let ordinal = self.ordinal;
+            self.ordinal += 1;
+            if !part.dirty.contains(ordinal) {
+                return Some(part.segment.trace_spans(ordinal, &counter));
+            }
+        }
+        let id = self.loose.next()?;
+        Some(self.snapshot.trace(id, TraceIds::Strict, &counter))
     }
 }
 

@@ -26,11 +26,11 @@ pub struct Damage {
 #[non_exhaustive]
 pub struct VerifyReport {
     /// Files read.
-    pub files: u64,
+    pub files_checked: u64,
     /// Bytes read.
-    pub bytes: u64,
+    pub bytes_checked: u64,
     /// Every damaged unit.
-    pub damage: Vec<Damage>,
+    pub damaged: Vec<Damage>,
 }
 
 /// Reads manifest, logs and segments of an open store.
@@ -42,7 +42,7 @@ pub fn verify(engine: &Engine) -> Result<VerifyReport> {
     let storage = engine.storage().as_ref();
     let Contents::Store(found) = look(storage, &store_of_segment)? else { return Ok(report) };
     for damage in &found.damage {
-        report.damage.push(Damage {
+        report.damaged.push(Damage {
             file: damage.file.clone(),
             offset: damage.offset,
             kind: "manifest".to_owned(),
@@ -50,7 +50,7 @@ pub fn verify(engine: &Engine) -> Result<VerifyReport> {
             rows_affected: 0,
         });
     }
-    report.files += 1;
+    report.files_checked += 1;
     for segment in found.catalog.segments() {
         verify_segment(engine, segment.info.id, segment.info.rows, &mut report)?;
     }
@@ -74,23 +74,23 @@ fn verify_segment(engine: &Engine, id: FileId, rows: u64, report: &mut VerifyRep
     let file = match engine.storage().map(&path) {
         Ok(file) => file,
         Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {
-            report.damage.push(whole("the file is missing".to_owned()));
+            report.damaged.push(whole("the file is missing".to_owned()));
             return Ok(());
         }
         Err(error) => return Err(error),
     };
-    report.files += 1;
-    report.bytes += file.bytes().len() as u64;
+    report.files_checked += 1;
+    report.bytes_checked += file.bytes().len() as u64;
     let seed = crate::bytes::Seed { store: engine.store_id(), file: id.0 };
     match Segment::open(id.0, id.segment_name(), file, seed) {
-        Ok(segment) => report.damage.extend(segment.verify().into_iter().map(|unit| Damage {
+        Ok(segment) => report.damaged.extend(segment.verify().into_iter().map(|unit| Damage {
             file: path.clone(),
             offset: unit.offset,
             kind: unit.unit,
             problem: unit.problem,
             rows_affected: unit.rows_affected,
         })),
-        Err(error) if error.kind() == ErrorKind::Corrupt => report.damage.push(whole(error.to_string())),
+        Err(error) if error.kind() == ErrorKind::Corrupt => report.damaged.push(whole(error.to_string())),
         Err(error) => return Err(error),
     }
     Ok(())
@@ -104,11 +104,11 @@ fn verify_log(engine: &Engine, id: FileId, ending: LogEnding, report: &mut Verif
         Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => return Ok(()),
         Err(error) => return Err(error),
     };
-    report.files += 1;
-    report.bytes += file.bytes().len() as u64;
+    report.files_checked += 1;
+    report.bytes_checked += file.bytes().len() as u64;
     let identity = LogIdentity { store: engine.store_id(), file: id, ending };
     let replayed = replay(file.bytes(), identity, |_, _| Ok(()))?;
-    report.damage.extend(replayed.damage.into_iter().map(|damage| Damage {
+    report.damaged.extend(replayed.damage.into_iter().map(|damage| Damage {
         file: path.clone(),
         offset: damage.offset,
         kind: "log".to_owned(),
