@@ -37,7 +37,7 @@ pub use os::{
 };
 pub use query::{
     AnnotationTerm, AttributeKeyCount, AttributeValueCount, OperationCount, RemoteServiceCount, ServiceCount, DurationRange, Explain, Found, Operand, Order, Query, QueryScope, TagFilter, TagOperator, TagScope,
-    TraceSummary,
+    TraceSummary, text_of,
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
 pub use upkeep::{Damage, Stats, VerifyReport};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::column::ClassBits;
 use crate::error::Result;
@@ -163,26 +163,31 @@ impl Snapshot {
         Ok(out)
     }
 
+    /// The ids of all traces of the head and of the dirty traces of segments, each once.
+    ///
+    /// # Errors
+    /// Corrupt if a trace table is damaged.
+    pub fn loose_traces(&self, counter: &ReadCounter) -> Result<FxHashSet<TraceId>> {
+        let mut out = FxHashSet::default();
+        for chapter in &self.chapters {
+            out.extend(chapter.rows.iter().map(trace_id_of));
+        }
+        for part in &self.segments {
+            for ordinal in part.dirty.iter() {
+                out.insert(part.segment.trace_id(ordinal, counter)?);
+            }
+        }
+        Ok(out)
+    }
+
     /// Every trace once, with its distinct spans: clean traces segment by segment, then the loose ones by id.
     /// Goes on after an error, which stands for the trace that could not be read.
     ///
     /// # Errors
     /// Corrupt if a trace table is damaged.
     pub fn every_trace(self: &Arc<Self>) -> Result<EveryTrace> {
-        let counter = ReadCounter::default();
-        let mut loose: Vec<TraceId> = Vec::new();
-        for chapter in &self.chapters {
-            loose.extend(chapter.rows.iter().map(trace_id_of));
-            loose.sort_unstable();
-            loose.dedup();
-        }
-        for part in &self.segments {
-            for ordinal in part.dirty.iter() {
-                loose.push(part.segment.trace_id(ordinal, &counter)?);
-            }
-        }
+        let mut loose: Vec<TraceId> = self.loose_traces(&ReadCounter::default())?.into_iter().collect();
         loose.sort_unstable();
-        loose.dedup();
         Ok(EveryTrace { snapshot: self.clone(), segment: 0, ordinal: 0, loose: loose.into_iter() })
     }
 }

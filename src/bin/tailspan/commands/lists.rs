@@ -141,9 +141,9 @@ fn attribute_values(store: &Store, key: &str, explain: bool, report: &mut Report
     let mut table = Table::new(&[("value", Align::Left), ("spans", Align::Right)]);
     for row in snapshot.attribute_values(key)? {
         if report.json() {
-            report.row(&json!({ "value": row.value, "spanCount": row.span_count }))?;
+            report.row(&json!({ "value": tailspan::text_of(&row.value), "spanCount": row.span_count }))?;
         } else {
-            table.push([row.value, count(row.span_count)]);
+            table.push([tailspan::text_of(&row.value).into_owned(), count(row.span_count)]);
         }
     }
     finish(&table, explain, &snapshot, report)
