@@ -332,8 +332,10 @@ impl<'q> Finder<'q> {
                 }
             }
             if bits != 0 {
-                let id = scan.part.segment.trace_id(ordinal, self.counter)?;
-                loose.entry(self.group_key(id)).or_insert((id, 0)).1 |= bits;
+                match scan.part.segment.trace_id(ordinal, self.counter) {
+                    Ok(id) => loose.entry(self.group_key(id)).or_insert((id, 0)).1 |= bits,
+                    Err(error) => self.problem(error)?,
+                }
             }
         }
         Ok(())
@@ -366,8 +368,9 @@ impl<'q> Finder<'q> {
         for page in std::mem::take(&mut scan.pages) {
             let masks = self.masks(scan, page)?;
             for (bit, mask) in masks.iter().enumerate() {
-                for ordinal in scan.ordinals(page, mask, self.counter)? {
-                    *bits.entry(ordinal).or_default() |= 1 << bit;
+                match scan.ordinals(page, mask, self.counter) {
+                    Ok(ordinals) => ordinals.into_iter().for_each(|o| *bits.entry(o).or_default() |= 1 << bit),
+                    Err(error) => self.problem(error)?,
                 }
             }
         }
@@ -408,7 +411,13 @@ impl<'q> Finder<'q> {
             if !self.query.trace_duration.contains(duration) {
                 continue;
             }
-            let trace_id = scan.part.segment.trace_id(ordinal, self.counter)?;
+            let trace_id = match scan.part.segment.trace_id(ordinal, self.counter) {
+                Ok(trace_id) => trace_id,
+                Err(error) => {
+                    self.problem(error)?;
+                    continue;
+                }
+            };
             let key = SortKey::new(self.query.order, start, duration, trace_id);
             if self.after.is_some_and(|after| key <= after) {
                 continue;
