@@ -93,6 +93,29 @@ impl Engine {
 
     fn seal_generation(&self, generation: &Arc<Generation>) -> Result<SealSummary> {
         let writer = self.writer()?;
+        let summary = if generation.spans() == 0 {
+            self.retire_empty(writer, generation)?;
+            SealSummary::default()
+        } else {
+            self.seal_rows(writer, generation)?
+        };
+        for log in &generation.logs {
+            self.storage.remove(&log.log_path())?;
+        }
+        self.storage.sync_directory(Directory::Log)?;
+        writer.manifest.forget_retired(&[], &generation.logs);
+        Ok(summary)
+    }
+
+    /// Ends the logs of a generation without spans: a store was opened and closed and nothing came.
+    fn retire_empty(&self, writer: &Writer, generation: &Arc<Generation>) -> Result<()> {
+        let mut live = self.lock();
+        writer.manifest.commit(&[Edit::RemoveLogs { ids: generation.logs.clone() }])?;
+        live.generations.retain(|g| !Arc::ptr_eq(g, generation));
+        Ok(())
+    }
+
+    fn seal_rows(&self, writer: &Writer, generation: &Arc<Generation>) -> Result<SealSummary> {
         let id = writer.manifest.allocate_file_id()?;
         let built = self.write_segment(id, generation).inspect_err(|_| {
             // Half a segment is of no use; if it stays, the next opening removes it.
@@ -101,11 +124,6 @@ impl Engine {
         let bytes = built.len_bytes();
         let summary = SealSummary { segments: 1, spans: u64::from(built.rows()), bytes };
         self.publish(writer, id, built, generation)?;
-        for log in &generation.logs {
-            self.storage.remove(&log.log_path())?;
-        }
-        self.storage.sync_directory(Directory::Log)?;
-        writer.manifest.forget_retired(&[], &generation.logs);
         Ok(summary)
     }
 
