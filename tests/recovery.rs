@@ -8,6 +8,8 @@
 
 #[path = "common/crash.rs"]
 mod crash;
+#[path = "common/fault.rs"]
+mod fault;
 #[path = "common/numbered.rs"]
 mod numbered;
 
@@ -16,7 +18,10 @@ use std::sync::Mutex;
 
 use tailspan::{CrashChoice, Durability, Fault, FaultKind, OperationKind, SimulatedDisk};
 
-use crash::{Loss, Record, Step, Verdict, append, contents, judge_without_panic, open, run, script};
+use crash::{
+    CHOICES, Loss, Record, Verdict, append, crashed_after, judge_without_panic, open, run, script, without_panic,
+};
+use fault::judge_fault;
 
 /// Images unless `TAILSPAN_CRASH_IMAGES` says otherwise.
 const IMAGES_DEFAULT: u64 = 3_000;
@@ -25,17 +30,6 @@ const IMAGES_DEFAULT: u64 = 3_000;
 const RECOVERY_OPERATIONS: u64 = 16;
 /// Images of each death of the process.
 const DEATHS: u64 = 4;
-
-/// Every crash but the random ones.
-const CHOICES: [CrashChoice; 7] = [
-    CrashChoice::LoseUnsynced,
-    CrashChoice::KeepAll,
-    CrashChoice::TornTail { granularity: 1 },
-    CrashChoice::TornTail { granularity: 512 },
-    CrashChoice::TornTail { granularity: 4096 },
-    CrashChoice::ZeroTail,
-    CrashChoice::GarbageTail,
-];
 
 fn images_wanted() -> u64 {
     let word = std::env::var("TAILSPAN_CRASH_IMAGES").ok();
@@ -75,14 +69,6 @@ fn operations() -> u64 {
     let record = run(&disk, &script());
     assert!(record.batches.iter().all(|batch| batch.standing == crash::Standing::Durable), "{record:?}");
     disk.operations()
-}
-
-/// A disk whose power is cut after `n` operations of the reference workload.
-fn crashed_after(n: u64) -> (SimulatedDisk, Record) {
-    let disk = SimulatedDisk::new(n);
-    disk.crash_after(n);
-    let record = run(&disk, &script());
-    (disk, record)
 }
 
 #[test]
@@ -195,78 +181,6 @@ const FAULT_KINDS: [FaultKind; 7] = [
     FaultKind::ShortWrite,
 ];
 
-/// Goes through the script whatever fails, and keeps account. Fails if an append is acknowledged although a sync
-/// of the log failed since the store was opened.
-fn run_on(disk: &SimulatedDisk) -> Result<Record, String> {
-    let mut record = Record::default();
-    let mut store = open(disk).ok();
-    let mut closed = false;
-    for step in script() {
-        let Some(open_store) = &store else {
-            store = open(disk).ok();
-            continue;
-        };
-        match step {
-            Step::Append(numbers, durability) => {
-                let appended = append(open_store, numbers.clone(), durability);
-                if closed && appended.is_ok() {
-                    return Err(format!("{numbers:?} was acknowledged after a failed sync"));
-                }
-                record.appended(numbers, durability, appended.is_ok());
-                if let Err(error) = appended {
-                    closed |= durability == Durability::Sync && error.to_string().contains("a sync failed");
-                    record.in_doubt();
-                }
-            }
-            Step::Again(_) => {}
-            Step::Seal => match open_store.seal() {
-                Ok(_) if closed => return Err("a store whose log cannot be synced was sealed".to_owned()),
-                Ok(_) => record.synced(),
-                Err(_) => record.in_doubt(),
-            },
-            Step::Reopen => {
-                store = None;
-                record.in_doubt();
-                closed = false;
-                store = open(disk).ok().or(store);
-            }
-        }
-        if let Some(store) = &store {
-            shows_what_it_acknowledged(store, &record)?;
-        }
-    }
-    Ok(record)
-}
-
-/// A failure costs what failed alone: what was acknowledged can still be read.
-fn shows_what_it_acknowledged(store: &tailspan::Store, record: &Record) -> Verdict {
-    let found = contents(store)?;
-    let sure = record.batches.iter().filter(|batch| batch.standing == crash::Standing::Durable);
-    for number in sure.flat_map(|batch| batch.numbers.clone()) {
-        crash::ensure(found.contains_key(&number), || format!("span {number} cannot be read any more"))?;
-    }
-    Ok(())
-}
-
-/// What was acknowledged survives, whatever failed; a failed batch is there whole or not at all.
-fn judge_after_fault(disk: &SimulatedDisk, record: &Record) -> Verdict {
-    disk.clear_faults();
-    for choice in [CrashChoice::LoseUnsynced, CrashChoice::KeepAll, CrashChoice::Random(1), CrashChoice::Random(2)] {
-        let image = disk.crash_image(choice);
-        let store = open(&image).map_err(|error| format!("{choice:?}: {error}"))?;
-        let found = contents(&store).map_err(|error| format!("{choice:?}: {error}"))?;
-        shows_what_it_acknowledged(&store, record).map_err(|error| format!("{choice:?}: {error}"))?;
-        for batch in &record.batches {
-            let there = batch.numbers.clone().filter(|number| found.contains_key(number)).count();
-            let whole = there == 0 || there == batch.numbers.clone().count();
-            crash::ensure(whole, || format!("{choice:?}: {there} spans of {batch:?}"))?;
-        }
-        let taken = append(&store, 2_000..2_003, Durability::Sync).map(drop);
-        taken.map_err(|error| format!("{choice:?}: no appends: {error}"))?;
-    }
-    Ok(())
-}
-
 #[test]
 fn a_failing_operation_costs_no_acknowledged_span_and_a_failed_sync_ends_the_writer() {
     use OperationKind::{Append, Create, Remove, Rename, Sync, SyncDirectory, Truncate};
@@ -283,16 +197,8 @@ fn a_failing_operation_costs_no_acknowledged_span_and_a_failed_sync_ends_the_wri
     }
     let mut violations = Vec::new();
     for fault in cases.into_inner().unwrap() {
-        let verdict = std::panic::catch_unwind(|| {
-            let disk = SimulatedDisk::new(5);
-            disk.inject(fault.clone());
-            let record = run_on(&disk)?;
-            judge_after_fault(&disk, &record)
-        });
-        match verdict {
-            Ok(Ok(())) => {}
-            Ok(Err(violation)) => violations.push(format!("{fault:?}: {violation}")),
-            Err(_) => violations.push(format!("{fault:?}: a panic, told above")),
+        if let Err(violation) = without_panic(|| judge_fault(&fault)) {
+            violations.push(format!("{fault:?}: {violation}"));
         }
     }
     assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));

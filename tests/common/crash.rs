@@ -17,6 +17,17 @@ use tailspan::{AppendOptions, CrashChoice, Durability, Input, Query, SimulatedDi
 
 use super::numbered::{SERVICE, number_of, span};
 
+/// Every crash but the random ones.
+pub const CHOICES: [CrashChoice; 7] = [
+    CrashChoice::LoseUnsynced,
+    CrashChoice::KeepAll,
+    CrashChoice::TornTail { granularity: 1 },
+    CrashChoice::TornTail { granularity: 512 },
+    CrashChoice::TornTail { granularity: 4096 },
+    CrashChoice::ZeroTail,
+    CrashChoice::GarbageTail,
+];
+
 /// What a violated promise is told as.
 pub type Verdict = Result<(), String>;
 
@@ -164,6 +175,14 @@ fn run_steps(disk: &SimulatedDisk, script: &[Step], record: &mut Record) -> Resu
     Ok(())
 }
 
+/// A disk whose power is cut after `n` operations of the reference workload.
+pub fn crashed_after(n: u64) -> (SimulatedDisk, Record) {
+    let disk = SimulatedDisk::new(n);
+    disk.crash_after(n);
+    let record = run(&disk, &script());
+    (disk, record)
+}
+
 /// What a crash may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
@@ -242,8 +261,16 @@ enum Rows {
 /// # Errors
 /// As [`judge`].
 pub fn judge_without_panic(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
-    let judged = std::panic::catch_unwind(|| judge(disk, records, loss));
-    judged.unwrap_or_else(|_| Err("a panic, told above".to_owned()))
+    without_panic(|| judge(disk, records, loss))
+}
+
+/// What the check says, a panic told as a violation.
+///
+/// # Errors
+/// As `check`.
+pub fn without_panic(check: impl FnOnce() -> Verdict) -> Verdict {
+    let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
+    checked.unwrap_or_else(|_| Err("a panic, told above".to_owned()))
 }
 
 /// Fails with this message unless the condition holds.

@@ -1,0 +1,121 @@
+//! Do the crash tests notice? Each defect that is wired into the code is planted, and the judges of recovery.rs must
+//! find a broken promise; with none planted they must find nothing.
+//!
+//! Defects are switches of the whole process, so there is one test here and it runs alone.
+
+#[path = "common/crash.rs"]
+mod crash;
+#[path = "common/fault.rs"]
+mod fault;
+#[path = "common/numbered.rs"]
+mod numbered;
+
+use std::io::Write;
+
+use tailspan::defects::{self, Defect};
+use tailspan::{CrashChoice, Durability, Fault, FaultKind, OperationKind, SimulatedDisk};
+
+use crash::{
+    CHOICES, Loss, Verdict, append, contents, crashed_after, ensure, judge_without_panic, open, run, script,
+    without_panic,
+};
+use fault::judge_fault;
+
+/// The defects with a place in the code where they are asked for.
+const WIRED: [Defect; 14] = [
+    Defect::SkipLogSync,
+    Defect::SkipSegmentSync,
+    Defect::SkipManifestSync,
+    Defect::SkipDirectorySync,
+    Defect::AcknowledgeBeforeSync,
+    Defect::RetryFailedSync,
+    Defect::AppendAfterFailedWrite,
+    Defect::SkipLogChecksum,
+    Defect::SkipManifestChecksum,
+    Defect::TrustLogLength,
+    Defect::StopAtFirstDamage,
+    Defect::DeleteNewerLog,
+    Defect::ReplaySealedLog,
+    Defect::ReuseFileIds,
+];
+
+/// Random images of each moment.
+const RANDOM_IMAGES: u64 = 6;
+
+/// Crashes the reference workload everywhere.
+fn crashes() -> Verdict {
+    let disk = SimulatedDisk::new(1);
+    run(&disk, &script());
+    for n in 0..=disk.operations() {
+        let (disk, record) = crashed_after(n);
+        let records = [record];
+        let random = (0..RANDOM_IMAGES).map(|seed| CrashChoice::Random(n << 32 | seed));
+        for choice in CHOICES.into_iter().chain(random) {
+            judge_without_panic(&disk.crash_image(choice), &records, Loss::of(choice))
+                .map_err(|violation| format!("after {n} operations, {choice:?}: {violation}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets operations on the log and the manifest fail once.
+fn faults() -> Verdict {
+    for (operation, error) in [(OperationKind::Sync, FaultKind::Eio), (OperationKind::Append, FaultKind::ShortWrite)] {
+        for path in ["log/", "MANIFEST"] {
+            for nth in 1..12 {
+                let fault = Fault { operation, path_contains: path.to_owned(), nth, error, forever: false };
+                without_panic(|| judge_fault(&fault)).map_err(|violation| format!("{fault:?}: {violation}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Flips bits of a log and of a manifest: what is lost must be told, and what is told must be true.
+fn flips() -> Verdict {
+    let disk = SimulatedDisk::new(1);
+    let store = open(&disk)?;
+    for first in 0..6 {
+        append(&store, first * 10..first * 10 + 10, Durability::Sync).map(drop).map_err(|error| error.to_string())?;
+    }
+    drop(store);
+    for name in disk.file_names().into_iter().filter(|name| name.starts_with("log/") || name == "MANIFEST") {
+        let bits = disk.read_file(&name).map_or(0, |bytes| bytes.len() as u64 * 8);
+        for bit in (0..bits).step_by(37) {
+            let image = disk.crash_image(CrashChoice::KeepAll);
+            image.flip_bit(&name, bit);
+            let checked = without_panic(|| {
+                let store = open(&image)?;
+                let whole = contents(&store)?.len() == 60;
+                let told = !store.recovery().damage.is_empty();
+                ensure(whole || told, || "spans are lost and nothing is said of it".to_owned())
+            });
+            checked.map_err(|violation| format!("bit {bit} of {name}: {violation}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The first broken promise, if one is found.
+fn noticed() -> Option<String> {
+    crashes().and_then(|()| faults()).and_then(|()| flips()).err()
+}
+
+#[test]
+fn every_planted_defect_is_noticed_and_none_is_imagined() {
+    assert_eq!(noticed(), None, "nothing is planted");
+    let mut missed = Vec::new();
+    for defect in WIRED {
+        defects::plant(defect);
+        let violation = noticed();
+        defects::clear();
+        println!("{defect:?}: {violation:?}");
+        if violation.is_none() {
+            missed.push(defect);
+        }
+    }
+    let (planted, caught) = (WIRED.len(), WIRED.len() - missed.len());
+    let line = format!("\ncanaries planted={planted} caught={caught}\n");
+    std::io::stdout().write_all(line.as_bytes()).expect("standard output takes a line");
+    assert_eq!(missed, [], "not noticed");
+}
