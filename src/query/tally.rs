@@ -62,6 +62,7 @@ impl<'s> Tally<'s> {
     }
 
     /// Pages read so far.
+    #[cfg(test)]
     pub fn pages_read(&self) -> u64 {
         self.counter.pages()
     }
