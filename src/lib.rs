@@ -38,8 +38,9 @@ pub use os::{
     OperationKind, SimulatedDisk, Storage, SystemClock, WritableFile,
 };
 pub use query::{
-    AnnotationTerm, AttributeKeyCount, AttributeValueCount, OperationCount, RemoteServiceCount, ServiceCount, DurationRange, Explain, Found, Operand, Order, Query, QueryScope, TagFilter, TagOperator, TagScope,
-    TraceSummary, text_of,
+    AnnotationTerm, AttributeKeyCount, AttributeValueCount, DurationRange, Explain, Found, Operand, OperationCount,
+    Order, Query, QueryScope, RemoteServiceCount, ServiceCount, TagFilter, TagOperator, TagScope, TraceSummary,
+    text_of,
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
 pub use upkeep::{Damage, Stats, VerifyReport};

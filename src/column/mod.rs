@@ -15,4 +15,4 @@ pub use identity::{decode_endpoint, decode_resource, decode_scope, encode_endpoi
 pub use row::{RowSource, RowTimes, RowValues, materialize, materialize_event, materialize_link, materialize_outline};
 pub use schema::{Class, ClassBits, Field, NONE, Schema, Table, ValueType, internal};
 pub use schema_bytes::{decode_schema, encode_schema, optional, read_optional};
-pub use value::{decode_value, encode_value};
+pub use value::{composite_word, decode_value, encode_value};

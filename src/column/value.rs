@@ -94,6 +94,18 @@ fn decode_at(reader: &mut Reader<'_>, depth: usize) -> Result<Value> {
     })
 }
 
+/// The word for the kind of an encoded composite, `array` or `kvlist`, told by its second byte alone.
+///
+/// # Errors
+/// Corrupt if the bytes do not begin as [`encode_value`] begins a composite.
+pub fn composite_word(encoded: &[u8]) -> Result<&'static str> {
+    match encoded {
+        [kind, ARRAY, ..] if *kind == ValueType::Composite as u8 => Ok("array"),
+        [kind, LIST, ..] if *kind == ValueType::Composite as u8 => Ok("kvlist"),
+        _ => Err(Error::corrupt("a composite value is neither array nor list")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +125,18 @@ mod tests {
         for len in 0..out.len() {
             assert!(decode_value(&mut Reader::new(&out.as_slice()[..len])).is_err(), "{len}");
         }
+    }
+
+    #[test]
+    fn an_encoded_composite_tells_its_kind_by_its_first_bytes() {
+        let word = |value: Value| {
+            let mut out = Writer::new();
+            encode_value(&value, &mut out);
+            composite_word(out.as_slice()).ok()
+        };
+        assert_eq!(word(Value::Array(vec![])), Some("array"));
+        assert_eq!(word(Value::KeyValueList(vec![KeyValue::new("k", 1i64)])), Some("kvlist"));
+        assert_eq!(word(Value::Bytes(vec![ARRAY, ARRAY])), None);
+        assert!(composite_word(&[]).is_err());
     }
 }

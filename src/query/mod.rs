@@ -5,6 +5,8 @@
 //! [`TraceMatcher`] is the reference that every faster path must equal.
 
 mod annotation;
+mod attribute_values;
+mod attributes;
 mod chapter_pages;
 mod compile;
 mod evaluate;
@@ -13,6 +15,9 @@ mod find;
 #[cfg(test)]
 mod fixture;
 mod mask;
+mod names;
+#[cfg(test)]
+mod names_tests;
 mod number;
 mod page;
 mod plan;
@@ -23,15 +28,21 @@ mod summary;
 mod tag;
 #[cfg(test)]
 mod tag_tests;
+mod tally;
 mod text;
+mod walk;
 
 pub use annotation::AnnotationTerm;
+pub use attribute_values::{AttributeValueCount, attribute_values};
+pub use attributes::{AttributeKeyCount, attribute_keys};
 pub use evaluate::{TraceMatcher, kind_meets, matching_spans, span_meets, status_meets};
 pub use explain::Explain;
 pub use find::{Found, find};
+pub use names::{OperationCount, RemoteServiceCount, ServiceCount, operations, remote_services, services};
 pub use number::Number;
 pub use page::{PageToken, SortKey};
 pub use predicate::{Criterion, DurationRange, Order, Query, QueryScope};
 pub use summary::{TraceSummary, root_of, trace_duration, trace_start};
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
+pub use tally::{Counts, counts, trace_ids};
 pub use text::text_of;

@@ -1,0 +1,282 @@
+//! The values of one field, one after the other, as they stand in a part: nothing is made of them yet.
+//!
+//! A field's column holds the values of its table's rows end to end. Each row has as many of them as its
+//! class's shape names the field, so a walk from the front needs the ranks only to pass over pages that
+//! have none. Values of dirty rows are passed over unread.
+
+use crate::column::{RowSource, Table, ValueType};
+use crate::encoding::Strings;
+use crate::error::{Error, Result, ensure};
+use crate::head::Chapter;
+use crate::index::RowSet;
+use crate::limits::PAGE_ROWS;
+use crate::part::ReadCounter;
+use crate::segment::{DictionaryView, Fixed, IntegerCursor, Segment};
+
+use super::segment_pages::SegmentPages;
+
+/// A value as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub enum RawValue<'a> {
+    /// The 64 bits of a bool, int or double; 0 for no value.
+    Number(u64),
+    /// The bytes of a string, bytes or composite.
+    Bytes(&'a [u8]),
+    /// The same, as the entry of this code in the column's dictionary.
+    Entry(u32, &'a [u8]),
+}
+
+/// A walk over the values of one field in the clean rows of a part, in row order. It begins before the
+/// first value.
+pub trait ValueWalk {
+    /// Goes to the next value and returns its span row, or `None` past the last.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    fn next(&mut self) -> Result<Option<u32>>;
+
+    /// The value gone to.
+    fn value(&self) -> RawValue<'_>;
+}
+
+/// The columns with span row and class of the events or links of a segment; `None` for spans.
+pub fn child_columns(table: Table) -> Option<(Fixed, Fixed)> {
+    match table {
+        Table::Span => None,
+        Table::Event => Some((Fixed::EventRow, Fixed::EventClass)),
+        Table::Link => Some((Fixed::LinkRow, Fixed::LinkClass)),
+    }
+}
+
+/// How often each class has the field.
+fn per_class(source: &dyn RowSource, field: u32) -> Vec<usize> {
+    let schema = source.schema();
+    let times = |shape: &[u32]| shape.iter().filter(|f| **f == field).count();
+    let per_shape: Vec<usize> = schema.shapes.iter().map(|shape| times(shape)).collect();
+    schema.classes.iter().map(|class| per_shape[class.shape as usize]).collect()
+}
+
+/// Walks a field of a head chapter.
+pub struct ChapterWalk<'t> {
+    chapter: &'t Chapter,
+    dirty: &'t RowSet,
+    field: u32,
+    table: Table,
+    value_type: ValueType,
+    per_class: Vec<usize>,
+    /// The next row of the table.
+    next: usize,
+    /// Fields left of the shape of the row before it, with their value codes.
+    left: std::iter::Zip<std::slice::Iter<'t, u32>, std::slice::Iter<'t, u32>>,
+    row: u32,
+    code: u32,
+}
+
+impl<'t> ChapterWalk<'t> {
+    /// A walk over the field of this code.
+    pub fn new(chapter: &'t Chapter, dirty: &'t RowSet, field: u32) -> Self {
+        let (table, value_type) = {
+            let field = &chapter.schema.fields[field as usize];
+            (field.table, field.value_type)
+        };
+        let per_class = per_class(chapter, field);
+        let left = [].iter().zip([].iter());
+        Self { chapter, dirty, field, table, value_type, per_class, next: 0, left, row: 0, code: 0 }
+    }
+
+    /// Span row, class and first value of the next row of the table.
+    fn next_row(&mut self) -> Option<(u32, u32, u32)> {
+        let at = self.next;
+        self.next += 1;
+        match self.table {
+            Table::Span => self.chapter.rows.get(at).map(|row| (at as u32, row.class, row.values)),
+            Table::Event => self.chapter.events.get(at).map(|e| (e.span_row, e.class, e.values)),
+            Table::Link => self.chapter.links.get(at).map(|l| (l.span_row, l.class, l.values)),
+        }
+    }
+}
+
+impl ValueWalk for ChapterWalk<'_> {
+    fn next(&mut self) -> Result<Option<u32>> {
+        loop {
+            if let Some((_, code)) = self.left.find(|(field, _)| **field == self.field) {
+                self.code = *code;
+                return Ok(Some(self.row));
+            }
+            let Some((row, class, first)) = self.next_row() else { return Ok(None) };
+            if self.per_class[class as usize] > 0 && !self.dirty.contains(row) {
+                let chapter = self.chapter;
+                self.row = row;
+                self.left = chapter.schema.shape_of(class).iter().zip(chapter.codes(class, first));
+            }
+        }
+    }
+
+    fn value(&self) -> RawValue<'_> {
+        match self.value_type {
+            t if t.is_bytes() => RawValue::Bytes(self.chapter.strings.get(self.code)),
+            ValueType::Empty => RawValue::Number(0),
+            t => RawValue::Number(self.chapter.number(t, self.code)),
+        }
+    }
+}
+
+/// Walks a field of a segment.
+pub struct SegmentWalk<'t> {
+    segment: &'t Segment,
+    counter: &'t ReadCounter,
+    dirty: &'t RowSet,
+    per_class: Vec<usize>,
+    ranks: IntegerCursor<'t>,
+    class_column: Fixed,
+    /// Span rows of events or links.
+    rows: Option<IntegerCursor<'t>>,
+    /// Pages of the table, and the one after that at hand.
+    pages: usize,
+    next_page: usize,
+    /// Classes of the page at hand, and the next row in it.
+    classes: Vec<u64>,
+    next: usize,
+    /// The place of the next value, and how many of the row at hand are left.
+    place: usize,
+    left: usize,
+    row: u32,
+    column: Column<'t>,
+}
+
+impl<'t> SegmentWalk<'t> {
+    /// A walk over the field of this code.
+    ///
+    /// # Errors
+    /// Corrupt if the field's dictionary is damaged.
+    pub fn new(pages: &'t SegmentPages<'_>, dirty: &'t RowSet, field: u32) -> Result<Self> {
+        let (segment, counter) = (pages.segment, pages.counter);
+        let cursor = |column: u32| IntegerCursor::new(segment, column, true, counter);
+        let known = &pages.source.schema().fields[field as usize];
+        let children = child_columns(known.table);
+        let class_column = children.map_or(Fixed::Class, |(_, class)| class);
+        let values = segment.column(class_column as u32).map_or(0, |c| c.values) as usize;
+        Ok(Self {
+            segment,
+            counter,
+            dirty,
+            per_class: per_class(&pages.source, field),
+            ranks: cursor(Segment::rank_column(field)),
+            class_column,
+            rows: children.map(|(row, _)| cursor(row as u32)),
+            pages: values.div_ceil(PAGE_ROWS),
+            next_page: 0,
+            classes: Vec::new(),
+            next: 0,
+            place: 0,
+            left: 0,
+            row: 0,
+            column: Column::new(segment, field, known.value_type, counter)?,
+        })
+    }
+
+    /// Opens the next page with values; false past the last.
+    fn open_page(&mut self) -> Result<bool> {
+        while self.next_page < self.pages {
+            let page = self.next_page;
+            self.next_page += 1;
+            let (first, last) = (self.ranks.get(page)?, self.ranks.get(page + 1)?);
+            if first == last {
+                continue;
+            }
+            self.segment.classes(self.class_column, page, self.counter, &mut self.classes)?;
+            let count: usize = self.classes.iter().map(|class| self.per_class[*class as usize]).sum();
+            ensure(first.checked_add(count as u64) == Some(last), || {
+                let column = self.class_column;
+                format!("segment {}, page {page} of {column:?}: ranks {first}..{last}", self.segment.name())
+            })?;
+            (self.next, self.place) = (0, first as usize);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Goes to the next row of the page.
+    fn open_row(&mut self, class: usize) -> Result<()> {
+        let at = (self.next_page - 1) * PAGE_ROWS + self.next;
+        self.next += 1;
+        let count = self.per_class[class];
+        if count > 0 {
+            self.row = match &mut self.rows {
+                Some(rows) => rows.get(at)? as u32,
+                None => at as u32,
+            };
+            if self.dirty.contains(self.row) {
+                self.place += count;
+            } else {
+                self.left = count;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ValueWalk for SegmentWalk<'_> {
+    fn next(&mut self) -> Result<Option<u32>> {
+        while self.left == 0 {
+            match self.classes.get(self.next).copied() {
+                Some(class) => self.open_row(class as usize)?,
+                None if self.open_page()? => {}
+                None => return Ok(None),
+            }
+        }
+        self.left -= 1;
+        self.column.read(self.place)?;
+        self.place += 1;
+        Ok(Some(self.row))
+    }
+
+    fn value(&self) -> RawValue<'_> {
+        match &self.column {
+            Column::Numbers { bits, .. } => RawValue::Number(*bits),
+            Column::Entries { dictionary, code, .. } => RawValue::Entry(*code, dictionary.get(*code)),
+            Column::Strings { page, at, .. } => RawValue::Bytes(page.get(*at)),
+        }
+    }
+}
+
+/// A field's column, at one of its values.
+enum Column<'t> {
+    Numbers { cursor: IntegerCursor<'t>, bits: u64 },
+    Entries { cursor: IntegerCursor<'t>, dictionary: DictionaryView<'t>, code: u32 },
+    Strings { segment: &'t Segment, counter: &'t ReadCounter, column: u32, index: usize, page: Strings, at: usize },
+}
+
+impl<'t> Column<'t> {
+    fn new(segment: &'t Segment, field: u32, value_type: ValueType, counter: &'t ReadCounter) -> Result<Self> {
+        let column = Segment::field_column(field);
+        let cursor = IntegerCursor::new(segment, column, true, counter);
+        if !value_type.is_bytes() {
+            return Ok(Self::Numbers { cursor, bits: 0 });
+        }
+        Ok(match segment.dictionary(field)? {
+            Some(dictionary) => Self::Entries { cursor, dictionary, code: 0 },
+            None => Self::Strings { segment, counter, column, index: usize::MAX, page: Strings::default(), at: 0 },
+        })
+    }
+
+    fn read(&mut self, place: usize) -> Result<()> {
+        match self {
+            Self::Numbers { cursor, bits } => *bits = cursor.get(place)?,
+            Self::Entries { cursor, dictionary, code } => {
+                let read = cursor.get(place)?;
+                let known = u32::try_from(read).ok().filter(|code| (*code as usize) < dictionary.len());
+                *code = known.ok_or_else(|| Error::corrupt(format!("dictionary code {read} is unknown")))?;
+            }
+            Self::Strings { segment, counter, column, index, page, at } => {
+                if *index != place / PAGE_ROWS {
+                    *index = place / PAGE_ROWS;
+                    segment.strings(*column, *index, counter, page)?;
+                }
+                *at = place % PAGE_ROWS;
+                ensure(*at < page.len(), || format!("column {column} has no value {place}"))?;
+            }
+        }
+        Ok(())
+    }
+}
