@@ -22,7 +22,6 @@ use crate::index::RowSet;
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope, Span, TraceId};
 use crate::part::ReadCounter;
-use crate::segment::{Fixed, IntegerCursor};
 
 use super::scan::PageSource;
 use super::segment_pages::SegmentPages;
