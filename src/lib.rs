@@ -24,7 +24,9 @@ mod upkeep;
 
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, RecoveryReport, SealSummary, Sequence};
-pub use interchange::{otlp_to_zipkin, write_otlp_json, write_zipkin_json, zipkin_to_otlp};
+pub use interchange::{
+    otlp_json_traces, otlp_to_zipkin, write_otlp_json, write_zipkin_json, zipkin_json, zipkin_to_otlp,
+};
 pub use limits::Limits;
 pub use model::{
     Endpoint, EntityRef, Event, IdError, KeyValue, Link, Origin, RejectReason, Resource, Scope, Span, SpanId, SpanKind,

@@ -12,7 +12,7 @@ mod span_ids;
 mod strings;
 
 pub use builder::{ChapterBuilder, Mark};
-pub use chapter::{Chapter, ChapterValues, EventRow, LinkRow, Row, trace_id_of};
+pub use chapter::{Chapter, Row, trace_id_of};
 pub use frozen::FrozenChapter;
 pub use record::{apply_record, encode_record};
 pub use span_ids::{Place, Rows, SpanIds};

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use crate::bytes::Writer as ByteWriter;
 use crate::catalog::{Edit, SegmentInfo, SegmentPart};
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::index::TraceSet;
 use crate::log::FileId;
 use crate::os::Directory;
+use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 use crate::segment::{Segment, SegmentInput, build_segment};
 
@@ -28,6 +30,17 @@ pub struct SealSummary {
     pub spans: u64,
     /// Bytes of them.
     pub bytes: u64,
+    /// Time spent building them, by the store's clock.
+    pub elapsed: Duration,
+}
+
+impl SealSummary {
+    fn add(&mut self, other: &Self) {
+        self.segments += other.segments;
+        self.spans += other.spans;
+        self.bytes += other.bytes;
+        self.elapsed += other.elapsed;
+    }
 }
 
 impl Engine {
@@ -75,6 +88,7 @@ impl Engine {
             segments: after.segments - before.segments,
             spans: after.spans - before.spans,
             bytes: after.bytes - before.bytes,
+            elapsed: after.elapsed - before.elapsed,
         })
     }
 
@@ -94,19 +108,33 @@ impl Engine {
     fn seal_generation(&self, generation: &Arc<Generation>) -> Result<SealSummary> {
         let writer = self.writer()?;
         let id = writer.manifest.allocate_file_id()?;
+        let began = self.clock.monotonic_nanos();
         let built = self.write_segment(id, generation).inspect_err(|_| {
             // Half a segment is of no use; if it stays, the next opening removes it.
             let _ = self.storage.remove(&id.segment_path());
         })?;
-        let bytes = built.len_bytes();
-        let summary = SealSummary { segments: 1, spans: u64::from(built.rows()), bytes };
-        self.publish(writer, id, built, generation)?;
-        for log in &generation.logs {
-            self.storage.remove(&log.log_path())?;
+        let elapsed = Duration::from_nanos(self.clock.monotonic_nanos().saturating_sub(began));
+        let (spans, bytes) = (u64::from(built.rows()), built.len_bytes());
+        let summary = SealSummary { segments: 1, spans, bytes, elapsed };
+        if defects::active(Defect::RemoveLogBeforeManifest) {
+            self.remove_logs(generation)?;
         }
+        self.publish(writer, id, built, generation)?;
+        self.lock().sealed.add(&summary);
+        self.remove_logs(generation)?;
         self.storage.sync_directory(Directory::Log)?;
         writer.manifest.forget_retired(&[], &generation.logs);
         Ok(summary)
+    }
+
+    fn remove_logs(&self, generation: &Generation) -> Result<()> {
+        for log in &generation.logs {
+            match self.storage.remove(&log.log_path()) {
+                Err(error) if error.io_kind() != Some(std::io::ErrorKind::NotFound) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn write_segment(&self, id: FileId, generation: &Generation) -> Result<Segment> {
@@ -142,12 +170,8 @@ impl Engine {
             dirty: dirty.into_iter().collect(),
         };
         writer.manifest.commit(&[edit])?;
-        let (rows, bytes) = (u64::from(segment.rows()), segment.len_bytes());
         live.segments.push(SegmentPart { segment: Arc::new(segment), dirty: Arc::new(own) });
         live.generations.retain(|g| !Arc::ptr_eq(g, generation));
-        live.sealed.segments += 1;
-        live.sealed.spans += rows;
-        live.sealed.bytes += bytes;
         Ok(())
     }
 
@@ -180,6 +204,9 @@ impl Engine {
 fn dirty_ordinals(live: &Live, segment: &Segment, generation: &Arc<Generation>) -> Result<TraceSet> {
     let counter = ReadCounter::default();
     let mut out = TraceSet::new();
+    if defects::active(Defect::ForgetDirtyTraces) {
+        return Ok(out);
+    }
     let newer = live.generations.iter().filter(|g| !Arc::ptr_eq(g, generation)).flat_map(|g| g.ids.late());
     for low in generation.ids.late().chain(newer).chain(live.head.ids.late()) {
         for ordinal in segment.ordinals_of_low(low, &counter)? {

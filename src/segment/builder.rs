@@ -1,7 +1,8 @@
 //! Head chapters to a segment.
 //!
-//! 1. order the rows ([`super::order`]), 2. walk them once in that order and gather every column and the
-//! pages each code occurs in, 3. write columns, dictionaries and indexes ([`super::writer`]).
+//! First the rows are ordered ([`super::order`]). Then they are walked once in that order, gathering every
+//! column and the pages each code occurs in. Last, columns, dictionaries and indexes are written
+//! ([`super::writer`]).
 //!
 //! Memory: the rows' fixed parts and eight bytes a value, beside the chapters themselves.
 
@@ -16,7 +17,7 @@ use crate::error::Result;
 use crate::head::{FrozenChapter, Row};
 use crate::index::{CodeIndexBuilder, Page, TermIndexBuilder, ZoneMapBuilder, build_trace_index};
 use crate::limits::PAGE_ROWS;
-use crate::model::{StatusCode, duration_nanos};
+use crate::model::duration_nanos;
 use crate::os::WritableFile;
 
 use super::dictionary::{DictionaryBuilder, encode_strings_section};
@@ -472,9 +473,4 @@ fn write_schema(gathered: &Gathered<'_>, out: &mut SegmentWriter) -> Result<()> 
         bytes.block(one.as_slice());
     }
     out.section(SectionKind::Scopes, 0, bytes.as_slice())
-}
-
-/// True if rows of this class count as errors.
-pub fn is_error(class: &Class) -> bool {
-    class.status == StatusCode::ERROR
 }
