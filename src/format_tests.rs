@@ -20,7 +20,7 @@ use crate::encoding::{
 };
 use crate::error::ErrorKind;
 use crate::head::{EventRow, LinkRow, Row};
-use crate::index::{Measure, Page, PageSet, Set};
+use crate::index::{Measure, PageSet};
 use crate::limits::{BLOCK_ROWS, PAGE_ROWS};
 use crate::log::{
     FileId, LOG_HEADER_BYTES, LOG_MAGIC, LOG_VERSION, RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_PAYLOAD_BYTES_MAX,
@@ -240,7 +240,7 @@ fn claim_schema(said: &mut Documented) {
 }
 
 fn claim_indexes(said: &mut Documented) {
-    let unknown = |form| complains(Set::<Page>::read(&[form], 9).err(), "unknown form");
+    let unknown = |form| complains(PageSet::read(&[form], 9).err(), "unknown form");
     assert_eq!(known(unknown), said.codes("set: "), "forms of sets");
     let form = |set: PageSet| {
         let mut out = crate::bytes::Writer::new();

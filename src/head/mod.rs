@@ -16,3 +16,6 @@ pub use chapter::{Chapter, Row, trace_id_of};
 pub use frozen::FrozenChapter;
 pub use record::{apply_record, encode_record};
 pub use span_ids::{Place, Rows, SpanIds};
+
+#[cfg(test)]
+pub use chapter::{EventRow, LinkRow};
