@@ -5,6 +5,8 @@ mod catalog;
 mod column;
 mod encoding;
 mod error;
+#[cfg(test)]
+mod format_tests;
 mod head;
 mod index;
 mod ingest;
@@ -44,3 +46,8 @@ pub use query::{
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
 pub use upkeep::{Damage, Stats, VerifyReport};
+
+/// The examples of the README, run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

@@ -5,7 +5,7 @@
 
 mod builder;
 mod dictionary;
-mod layout;
+pub(crate) mod layout;
 mod order;
 mod reader;
 mod rows;
