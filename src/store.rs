@@ -427,6 +427,7 @@ impl Snapshot {
         let head = u64::from(!self.parts.chapters.is_empty());
         explain.parts_considered = self.parts.segments.len() as u64 + head;
         explain.parts_read = explain.parts_considered;
+        explain.blocks_considered = self.parts.segments.iter().map(|p| p.segment.blocks()).sum::<u64>() + head;
         explain.pages_considered = self.parts.segments.iter().map(|p| u64::from(p.segment.row_pages())).sum();
         explain.bytes_considered = self.parts.segments.iter().map(|p| p.segment.len_bytes()).sum();
         explain

@@ -200,11 +200,14 @@ impl Files {
         }
     }
 
-    /// True if one of them looks like ours. A MANIFEST.new alone must be whole: else the store was being
-    /// created and nothing was ever in it.
+    /// True if one of them looks like ours. A MANIFEST.new alone must be whole and not the first of all: else
+    /// the store was being created and nothing was ever in it. The first may even be whole in the operating
+    /// system's memory alone; to rename it then would make a name durable whose bytes are not.
     fn tell_of_a_store(&self) -> bool {
         self.0.iter().any(|file| match (&file.header, file.name) {
-            (Ok(header), MANIFEST_NEW) => Frames::read(&file.bytes, *header).is_ok_and(|frames| frames.is_whole()),
+            (Ok(header), MANIFEST_NEW) => {
+                header.previous > 0 && Frames::read(&file.bytes, *header).is_ok_and(|frames| frames.is_whole())
+            }
             (Err(_), MANIFEST_NEW) => false,
             _ => file.bytes.starts_with(MANIFEST_MAGIC),
         })

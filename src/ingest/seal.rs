@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::bytes::Writer as ByteWriter;
 use crate::catalog::{Edit, SegmentInfo, SegmentPart};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::TraceSet;
 use crate::log::FileId;
 use crate::os::Directory;
@@ -107,6 +107,27 @@ impl Engine {
 
     fn seal_generation(&self, generation: &Arc<Generation>) -> Result<SealSummary> {
         let writer = self.writer()?;
+        let summary = if generation.spans() == 0 {
+            self.retire_empty(writer, generation)?;
+            SealSummary::default()
+        } else {
+            self.seal_rows(writer, generation)?
+        };
+        self.remove_logs(generation)?;
+        self.storage.sync_directory(Directory::Log)?;
+        writer.manifest.forget_retired(&[], &generation.logs);
+        Ok(summary)
+    }
+
+    /// Ends the logs of a generation without spans: a store was opened and closed and nothing came.
+    fn retire_empty(&self, writer: &Writer, generation: &Arc<Generation>) -> Result<()> {
+        let mut live = self.lock();
+        writer.manifest.commit(&[Edit::RemoveLogs { ids: generation.logs.clone() }])?;
+        live.generations.retain(|g| !Arc::ptr_eq(g, generation));
+        Ok(())
+    }
+
+    fn seal_rows(&self, writer: &Writer, generation: &Arc<Generation>) -> Result<SealSummary> {
         let id = writer.manifest.allocate_file_id()?;
         let began = self.clock.monotonic_nanos();
         let built = self.write_segment(id, generation).inspect_err(|_| {
@@ -119,11 +140,13 @@ impl Engine {
         if defects::active(Defect::RemoveLogBeforeManifest) {
             self.remove_logs(generation)?;
         }
-        self.publish(writer, id, built, generation)?;
+        self.publish(writer, id, built, generation).inspect_err(|error| {
+            // Closed: it is unknown whether the manifest names the segment, so the file must stay.
+            if error.kind() != ErrorKind::Closed {
+                let _ = self.storage.remove(&id.segment_path());
+            }
+        })?;
         self.lock().sealed.add(&summary);
-        self.remove_logs(generation)?;
-        self.storage.sync_directory(Directory::Log)?;
-        writer.manifest.forget_retired(&[], &generation.logs);
         Ok(summary)
     }
 

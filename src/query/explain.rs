@@ -12,6 +12,12 @@ pub struct Explain {
     pub parts_pruned: u64,
     /// Parts looked into.
     pub parts_read: u64,
+    /// Blocks of all parts; a head chapter counts as one.
+    pub blocks_considered: u64,
+    /// Blocks of segments without a page that could match.
+    pub blocks_pruned: u64,
+    /// Blocks of which a page was scanned for matching rows.
+    pub blocks_read: u64,
     /// Pages of all parts.
     pub pages_considered: u64,
     /// Pages an index ruled out.

@@ -7,7 +7,7 @@
 //! evaluator; a clean one is summed up from its outline and the rows the scan found.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use rustc_hash::FxHashMap;
 
@@ -227,6 +227,8 @@ impl<'q> Finder<'q> {
             let pages = chapter.rows.len().div_ceil(PAGE_ROWS) as u32;
             self.explain.parts_considered += 1;
             self.explain.parts_read += 1;
+            self.explain.blocks_considered += 1;
+            self.explain.blocks_read += 1;
             self.explain.pages_considered += u64::from(pages);
             self.explain.pages_read += u64::from(pages);
             for page in 0..pages {
@@ -250,6 +252,7 @@ impl<'q> Finder<'q> {
     ) -> Result<Option<SegmentScan<'q>>> {
         let part = &self.snapshot.segments[index];
         self.explain.parts_considered += 1;
+        self.explain.blocks_considered += part.segment.blocks();
         self.explain.pages_considered += u64::from(part.segment.row_pages());
         self.explain.bytes_considered += part.segment.len_bytes();
         let source = match part.segment.source() {
@@ -262,6 +265,8 @@ impl<'q> Finder<'q> {
         let pages = SegmentPages { segment: &part.segment, source, counter: self.counter };
         let plan = self.plan(&pages, &criteria);
         self.explain.pages_pruned += u64::from(part.segment.row_pages()) - plan.len();
+        let planned: BTreeSet<u64> = plan.iter().map(|page| part.segment.block_of(page)).collect();
+        self.explain.blocks_pruned += part.segment.blocks() - planned.len() as u64;
         if plan.is_empty() {
             self.explain.parts_pruned += 1;
             return Ok(None);
@@ -332,8 +337,10 @@ impl<'q> Finder<'q> {
                 }
             }
             if bits != 0 {
-                let id = scan.part.segment.trace_id(ordinal, self.counter)?;
-                loose.entry(self.group_key(id)).or_insert((id, 0)).1 |= bits;
+                match scan.part.segment.trace_id(ordinal, self.counter) {
+                    Ok(id) => loose.entry(self.group_key(id)).or_insert((id, 0)).1 |= bits,
+                    Err(error) => self.problem(error)?,
+                }
             }
         }
         Ok(())
@@ -345,6 +352,7 @@ impl<'q> Finder<'q> {
             return Ok(masks.clone());
         }
         self.explain.pages_read += 1;
+        self.explain.blocks_read += u64::from(scan.blocks_read.insert(scan.part.segment.block_of(page)));
         let scanned = PageScan::new(&scan.source, page).and_then(|mut p| self.scan_page(&mut p, &scan.criteria));
         let masks = match scanned {
             Ok(masks) => masks,
@@ -366,8 +374,9 @@ impl<'q> Finder<'q> {
         for page in std::mem::take(&mut scan.pages) {
             let masks = self.masks(scan, page)?;
             for (bit, mask) in masks.iter().enumerate() {
-                for ordinal in scan.ordinals(page, mask, self.counter)? {
-                    *bits.entry(ordinal).or_default() |= 1 << bit;
+                match scan.ordinals(page, mask, self.counter) {
+                    Ok(ordinals) => ordinals.into_iter().for_each(|o| *bits.entry(o).or_default() |= 1 << bit),
+                    Err(error) => self.problem(error)?,
                 }
             }
         }
@@ -408,7 +417,13 @@ impl<'q> Finder<'q> {
             if !self.query.trace_duration.contains(duration) {
                 continue;
             }
-            let trace_id = scan.part.segment.trace_id(ordinal, self.counter)?;
+            let trace_id = match scan.part.segment.trace_id(ordinal, self.counter) {
+                Ok(trace_id) => trace_id,
+                Err(error) => {
+                    self.problem(error)?;
+                    continue;
+                }
+            };
             let key = SortKey::new(self.query.order, start, duration, trace_id);
             if self.after.is_some_and(|after| key <= after) {
                 continue;
@@ -518,6 +533,7 @@ struct SegmentScan<'q> {
     last: Option<u32>,
     head: Option<Candidate>,
     kept: Vec<(u32, Vec<Mask>)>,
+    blocks_read: BTreeSet<u64>,
     rows: IntegerCursor<'q>,
     starts: IntegerCursor<'q>,
     durations: IntegerCursor<'q>,
@@ -544,6 +560,7 @@ impl<'q> SegmentScan<'q> {
             last: None,
             head: None,
             kept: Vec::new(),
+            blocks_read: BTreeSet::new(),
             rows: cursor(Fixed::TraceRow),
             starts: cursor(Fixed::TraceStart),
             durations: cursor(Fixed::TraceDuration),

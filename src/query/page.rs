@@ -187,8 +187,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::SpanKind;
-    use crate::{ErrorKind, StatusCode};
+    use crate::error::ErrorKind;
+    use crate::model::{SpanKind, StatusCode};
 
     fn id(low: u64) -> TraceId {
         TraceId::from_halves(0, low).unwrap()

@@ -110,6 +110,20 @@ impl Segment {
         self.rows().div_ceil(PAGE_ROWS as u32)
     }
 
+    /// Blocks of span rows.
+    pub fn blocks(&self) -> u64 {
+        self.row_pages().div_ceil(self.block_pages()).into()
+    }
+
+    /// The block a page of span rows lies in.
+    pub fn block_of(&self, page: u32) -> u64 {
+        (page / self.block_pages()).into()
+    }
+
+    fn block_pages(&self) -> u32 {
+        (self.directory().block_rows / PAGE_ROWS as u32).max(1)
+    }
+
     fn damaged(&self, what: impl fmt::Display, offset: u64) -> Error {
         Error::corrupt(format!("segment {}, {what} at byte {offset}: checksum differs; run tailspan verify", self.name))
     }

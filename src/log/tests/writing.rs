@@ -208,7 +208,7 @@ fn a_rotation_syncs_the_old_file_before_the_new_one_exists() {
 fn a_new_file_that_cannot_be_published_takes_no_appends() {
     let disk = disk();
     let log = writer(&disk);
-    let refused = || Err(crate::Error::new(ErrorKind::NoSpace, "the manifest is full"));
+    let refused = || Err(crate::error::Error::new(ErrorKind::NoSpace, "the manifest is full"));
     assert_eq!(log.rotate(FileId(2), |_| refused()).unwrap_err().kind(), ErrorKind::NoSpace);
     assert_eq!(disk.file_names(), ["log/000000000001.log"]);
     append(&log, "a").unwrap_err();

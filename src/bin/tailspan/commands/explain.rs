@@ -24,10 +24,10 @@ pub fn write(explain: &Explain, report: &mut Report<'_>) -> io::Result<()> {
         ("read", Align::Right),
     ]);
     let parts = [explain.parts_considered, explain.parts_pruned, explain.parts_read].map(count);
+    let blocks = [explain.blocks_considered, explain.blocks_pruned, explain.blocks_read].map(count);
     let pages = [explain.pages_considered, explain.pages_pruned, explain.pages_read].map(count);
-    let [considered, read] = [explain.bytes_considered, explain.bytes_read].map(bytes);
-    for (name, [considered, pruned, read]) in
-        [("parts", parts), ("pages", pages), ("bytes", [considered, String::new(), read])]
+    let sizes = [explain.bytes_considered, bytes_pruned(explain), explain.bytes_read].map(bytes);
+    for (name, [considered, pruned, read]) in [("parts", parts), ("blocks", blocks), ("pages", pages), ("bytes", sizes)]
     {
         table.push([name.to_owned(), considered, pruned, read]);
     }
@@ -47,6 +47,11 @@ fn object(explain: &Explain) -> Value {
             "pruned": explain.parts_pruned,
             "read": explain.parts_read,
         },
+        "blocks": {
+            "considered": explain.blocks_considered,
+            "pruned": explain.blocks_pruned,
+            "read": explain.blocks_read,
+        },
         "pages": {
             "considered": explain.pages_considered,
             "pruned": explain.pages_pruned,
@@ -54,7 +59,16 @@ fn object(explain: &Explain) -> Value {
             "skipped": explain.pages_skipped,
             "decoded": explain.pages_decoded,
         },
-        "bytes": { "considered": explain.bytes_considered, "read": explain.bytes_read },
+        "bytes": {
+            "considered": explain.bytes_considered,
+            "pruned": bytes_pruned(explain),
+            "read": explain.bytes_read,
+        },
         "by": explain.by,
     })
+}
+
+/// Bytes that were not read. A page that several steps decode is read several times: then none.
+fn bytes_pruned(explain: &Explain) -> u64 {
+    explain.bytes_considered.saturating_sub(explain.bytes_read)
 }
