@@ -25,6 +25,8 @@ pub use recover::{Adoption, Plan, plan};
 pub use snapshot::{SegmentPart, Snapshot, TraceIds, fingerprint};
 
 #[cfg(test)]
+pub use frame::{FORMAT_VERSION, FRAME_HEADER_BYTES, FRAME_MAGIC, MANIFEST_HEADER_BYTES, MANIFEST_MAGIC};
+#[cfg(test)]
 pub use load::{MANIFEST, MANIFEST_NEW, MANIFEST_OLD, ManifestDamage, Trust};
 #[cfg(test)]
 pub use recover::MissingFile;

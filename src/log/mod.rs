@@ -21,6 +21,8 @@ pub use writer::{LogPosition, LogWriter, NewRecord};
 #[cfg(test)]
 pub use record::{LOG_HEADER_BYTES, RECORD_HEADER_BYTES};
 #[cfg(test)]
+pub use record::{LOG_MAGIC, LOG_VERSION, RECORD_MAGIC, RECORD_PAYLOAD_BYTES_MAX};
+#[cfg(test)]
 pub use replay::LogDamage;
 #[cfg(test)]
 pub use writer::AppendedRecord;
