@@ -13,6 +13,8 @@ mod strings;
 
 pub use builder::{ChapterBuilder, Mark};
 pub use chapter::{Chapter, Row, trace_id_of};
+#[cfg(test)]
+pub use chapter::{EventRow, LinkRow};
 pub use frozen::FrozenChapter;
 pub use record::{apply_record, encode_record};
 pub use span_ids::{Place, Rows, SpanIds};

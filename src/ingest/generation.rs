@@ -26,4 +26,9 @@ impl Generation {
     pub fn rows(&self) -> Rows<'_> {
         Rows { frozen: &self.chapters, active: None }
     }
+
+    /// How many spans it holds.
+    pub fn spans(&self) -> u64 {
+        self.chapters.iter().map(|c| c.rows.len() as u64).sum()
+    }
 }
