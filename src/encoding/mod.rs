@@ -21,8 +21,3 @@ pub use integers::{choose_integers, decode_integers, encode_integers, integer_at
 #[cfg(test)]
 pub use strings::{StringBody, StringCodec};
 pub use strings::{Strings, choose_strings, decode_strings, encode_strings, string_at};
-
-#[cfg(test)]
-pub use integers::IntegerCodec;
-#[cfg(test)]
-pub use strings::{StringBody, StringCodec};

@@ -18,6 +18,3 @@ pub use chapter::{EventRow, LinkRow};
 pub use frozen::FrozenChapter;
 pub use record::{apply_record, encode_record};
 pub use span_ids::{Place, Rows, SpanIds};
-
-#[cfg(test)]
-pub use chapter::{EventRow, LinkRow};

@@ -27,8 +27,6 @@ mod trace;
 mod zone;
 
 pub use code::{CodeIndex, CodeIndexBuilder};
-#[cfg(test)]
-pub use set::Set;
 pub use set::{Page, PageSet, RowSet, TraceSet};
 pub use term::{Postings, TermIndex, TermIndexBuilder};
 pub use trace::{TraceIndex, build_trace_index};

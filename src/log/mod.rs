@@ -23,8 +23,6 @@ pub use record::{
     LOG_HEADER_BYTES, LOG_MAGIC, LOG_VERSION, RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_PAYLOAD_BYTES_MAX,
 };
 #[cfg(test)]
-pub use record::{LOG_MAGIC, LOG_VERSION, RECORD_MAGIC, RECORD_PAYLOAD_BYTES_MAX};
-#[cfg(test)]
 pub use replay::LogDamage;
 #[cfg(test)]
 pub use writer::AppendedRecord;
