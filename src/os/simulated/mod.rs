@@ -78,6 +78,13 @@ impl SimulatedDisk {
         Self::of(self.state().after_crash(choice))
     }
 
+    /// A new disk as the death of the process alone leaves it: all that was done can be read, but what was not made
+    /// durable still may be lost when the power goes later. Else as [`SimulatedDisk::crash_image`].
+    #[must_use]
+    pub fn death_image(&self) -> Self {
+        Self::of(self.state().after_death())
+    }
+
     /// How many operations that change the disk were tried, failed ones included.
     pub fn operations(&self) -> u64 {
         self.state().history.len() as u64

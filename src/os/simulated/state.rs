@@ -26,7 +26,7 @@ struct Folder {
 }
 
 /// The state of a simulated disk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) seed: u64,
     pub(super) random: Sequence,
@@ -266,6 +266,18 @@ impl State {
             left.files.insert(*id, SimulatedFile::durable(file.after_crash(&mut survival, &self.stale)));
         }
         left
+    }
+
+    /// As the process leaves it that dies: nothing is lost, and nothing more durable than before.
+    pub(super) fn after_death(&self) -> Self {
+        Self {
+            locked: false,
+            faults: Faults::default(),
+            history: Vec::new(),
+            operations_max: None,
+            power_lost: false,
+            ..self.clone()
+        }
     }
 
     /// Puts bytes, or with `None` nothing, under a path, durably and without any operation.

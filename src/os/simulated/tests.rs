@@ -36,6 +36,18 @@ fn only_a_synced_file_with_a_synced_name_survives_the_hardest_crash() {
 }
 
 #[test]
+fn the_death_of_a_process_loses_nothing_and_makes_nothing_durable() {
+    let disk = disk();
+    disk.sync_directory(Directory::Log).unwrap();
+    write(&disk, "log/1", b"x");
+    let _lock = disk.lock().unwrap();
+    let dead = disk.death_image();
+    assert_eq!(dead.read_file("log/1").unwrap(), b"x");
+    dead.lock().unwrap();
+    assert_eq!(lose(&dead).file_names(), [""; 0]);
+}
+
+#[test]
 fn a_synced_name_of_an_unsynced_file_is_an_empty_file() {
     let disk = disk();
     write(&disk, "log/1", b"x");

@@ -1,0 +1,331 @@
+//! A workload on a simulated disk, what it was promised, and whether a disk found after a crash keeps it.
+//!
+//! ```text
+//! workload   append, append (sync), seal, append ... until a step fails or the script ends
+//! record     of each batch: Failed | Taken (it is in the log) | Durable (and synced)
+//! judge      open what is left: every Durable batch there, none invented, none in part, no hole
+//! ```
+//!
+//! Batches are numbered spans (numbered.rs) whose traces reach over batches and seals, so that late spans and
+//! dirty traces are part of it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use tailspan::{AppendOptions, CrashChoice, Durability, Input, Query, SimulatedDisk, Span, Storage, Store, TraceId};
+
+use super::numbered::{SERVICE, number_of, span};
+
+/// What a violated promise is told as.
+pub type Verdict = Result<(), String>;
+
+/// How sure a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The append failed: the batch may be there all the same.
+    Failed,
+    /// The log took it: it survives the death of the process.
+    Taken,
+    /// It was acknowledged as durable: it survives everything.
+    Durable,
+}
+
+/// A batch of numbered spans and what was said about it.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub numbers: Range<u64>,
+    pub standing: Standing,
+}
+
+/// What one writer did, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    pub batches: Vec<Batch>,
+}
+
+impl Record {
+    /// Takes note of what an append answered.
+    pub fn appended(&mut self, numbers: Range<u64>, durability: Durability, taken: bool) {
+        let standing = if taken { Standing::Taken } else { Standing::Failed };
+        self.batches.push(Batch { numbers, standing });
+        if taken && durability == Durability::Sync {
+            self.synced();
+        }
+    }
+
+    /// Everything taken so far is durable.
+    pub fn synced(&mut self) {
+        for batch in self.batches.iter_mut().filter(|batch| batch.standing == Standing::Taken) {
+            batch.standing = Standing::Durable;
+        }
+    }
+
+    /// Whether what was taken will become durable is not known any more.
+    pub fn in_doubt(&mut self) {
+        for batch in self.batches.iter_mut().filter(|batch| batch.standing == Standing::Taken) {
+            batch.standing = Standing::Failed;
+        }
+    }
+}
+
+/// A step of the workload.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Append(Range<u64>, Durability),
+    /// Delivers spans again that were delivered before.
+    Again(Range<u64>),
+    Seal,
+    Reopen,
+}
+
+/// The reference workload: both durabilities, late spans, a second delivery, sealing, reopening.
+pub fn script() -> Vec<Step> {
+    use Durability::{Buffered, Sync};
+    use Step::{Again, Append, Reopen, Seal};
+    vec![
+        Append(0..4, Sync),
+        Append(4..9, Buffered),
+        Append(9..13, Buffered),
+        Append(13..20, Sync),
+        Seal,
+        Append(20..24, Buffered),
+        Again(0..9),
+        Append(24..31, Sync),
+        Append(31..33, Buffered),
+        Seal,
+        Append(33..40, Sync),
+        Append(40..44, Buffered),
+        Append(44..47, Buffered),
+        Reopen,
+        Append(47..50, Sync),
+        Append(50..58, Buffered),
+        Append(58..61, Buffered),
+        Seal,
+        Append(61..70, Buffered),
+        Append(70..73, Sync),
+    ]
+}
+
+/// A step that failed.
+pub struct Failure;
+
+/// Opens the store on this disk as the tests use it: no background thread, small blocks.
+///
+/// # Errors
+/// What the store says, in words.
+pub fn open(disk: &SimulatedDisk) -> Result<Store, String> {
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    let builder = Store::builder("unused").storage(storage).seal_automatically(false).block_rows(1024);
+    builder.open().map_err(|error| format!("opening failed: {error}"))
+}
+
+/// Appends numbered spans.
+pub fn append(store: &Store, numbers: Range<u64>, durability: Durability) -> tailspan::Result<tailspan::Appended> {
+    let spans: Vec<Span> = numbers.map(span).collect();
+    let options = AppendOptions { durability: Some(durability), ..AppendOptions::default() };
+    store.append_with(Input::Spans(&mut spans.iter()), options)
+}
+
+/// Runs the script until a step fails.
+pub fn run(disk: &SimulatedDisk, script: &[Step]) -> Record {
+    let mut record = Record::default();
+    // The record tells how far it came; the failure itself is the power cut.
+    let _ = run_steps(disk, script, &mut record);
+    record
+}
+
+fn run_steps(disk: &SimulatedDisk, script: &[Step], record: &mut Record) -> Result<(), Failure> {
+    let mut store = open(disk).map_err(|_| Failure)?;
+    for step in script {
+        match step {
+            Step::Append(numbers, durability) => {
+                let appended = append(&store, numbers.clone(), *durability);
+                record.appended(numbers.clone(), *durability, appended.is_ok());
+                appended.map(drop).map_err(|_| Failure)?;
+            }
+            Step::Again(numbers) => {
+                let appended = append(&store, numbers.clone(), Durability::Buffered).map_err(|_| Failure)?;
+                assert_eq!(appended.accepted, 0, "a second delivery adds nothing");
+            }
+            Step::Seal => {
+                store.seal().map_err(|_| Failure)?;
+                record.synced();
+            }
+            Step::Reopen => {
+                store.close().map_err(|_| Failure)?;
+                record.synced();
+                store = open(disk).map_err(|_| Failure)?;
+            }
+        }
+    }
+    store.close().map_err(|_| Failure)?;
+    record.synced();
+    Ok(())
+}
+
+/// What a crash may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The power went: only what was synced is sure.
+    Power,
+    /// The power went during the recovery from another crash.
+    PowerAgain,
+    /// The process died: what the operating system had is sure.
+    Process,
+}
+
+impl Loss {
+    /// What is sure in an image of this choice.
+    pub fn of(choice: CrashChoice) -> Self {
+        if choice == CrashChoice::KeepAll { Self::Process } else { Self::Power }
+    }
+
+    fn spares(self, standing: Standing) -> bool {
+        match self {
+            Self::Power | Self::PowerAgain => standing == Standing::Durable,
+            Self::Process => standing != Standing::Failed,
+        }
+    }
+}
+
+/// Everything in the store, by number.
+///
+/// # Errors
+/// A span in twice, an invented one, an unreadable trace.
+pub fn contents(store: &Store) -> Result<BTreeMap<u64, Span>, String> {
+    let mut found = BTreeMap::new();
+    for trace in store.spans() {
+        for span in trace.map_err(|error| format!("a trace is unreadable: {error}"))? {
+            let number = number_of(&span)?;
+            if found.insert(number, span).is_some() {
+                return Err(format!("span {number} is there twice"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a disk found after a crash keeps what the writers were promised. It is opened, read, opened again,
+/// crashed again, and written to.
+///
+/// # Errors
+/// The first promise that does not hold.
+pub fn judge(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
+    let store = open(disk)?;
+    let found = contents(&store)?;
+    for record in records {
+        keeps_batches(&found, record, loss)?;
+    }
+    let tried: u64 = records.iter().flat_map(|r| &r.batches).map(|b| b.numbers.clone().count() as u64).sum();
+    ensure(found.len() as u64 <= tried, || format!("{} spans, only {tried} were written", found.len()))?;
+    ensure(store.recovery().damage.is_empty(), || format!("a crash is no damage: {:?}", store.recovery().damage))?;
+    // A segment whose edit was torn is used beside the log it was made from; its records are united when read.
+    let adopted = loss == Loss::PowerAgain || !store.recovery().notes.is_empty();
+    let rows = if adopted { Rows::MayRepeat } else { Rows::Once };
+    answers_equal_a_scan(&store, &found, rows)?;
+    drop(store);
+    opens_the_same_again(disk, &found)?;
+    opens_the_same_again(&disk.crash_image(CrashChoice::LoseUnsynced), &found)?;
+    takes_spans(disk, &found, rows)
+}
+
+/// Whether a record may be stored in two parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    Once,
+    MayRepeat,
+}
+
+/// As [`judge`], a panic told as a violation too.
+///
+/// # Errors
+/// As [`judge`].
+pub fn judge_without_panic(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
+    let judged = std::panic::catch_unwind(|| judge(disk, records, loss));
+    judged.unwrap_or_else(|_| Err("a panic, told above".to_owned()))
+}
+
+/// Fails with this message unless the condition holds.
+pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Verdict {
+    if condition { Ok(()) } else { Err(message()) }
+}
+
+/// Batches whole or not at all, those that are sure, and a prefix of the others.
+fn keeps_batches(found: &BTreeMap<u64, Span>, record: &Record, loss: Loss) -> Verdict {
+    let mut hole = None;
+    for batch in &record.batches {
+        let there = batch.numbers.clone().filter(|number| found.contains_key(number)).count();
+        let whole = there == batch.numbers.clone().count();
+        ensure(whole || there == 0, || format!("{there} spans of the batch {batch:?}"))?;
+        ensure(whole || !loss.spares(batch.standing), || format!("the batch {batch:?} is lost"))?;
+        match hole {
+            Some(hole) if whole => return Err(format!("{batch:?} is there and the earlier {hole:?} is not")),
+            None if !whole => hole = Some(batch.clone()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Searches, look-ups and counts say what a scan of all spans says.
+fn answers_equal_a_scan(store: &Store, found: &BTreeMap<u64, Span>, rows: Rows) -> Verdict {
+    let stats = store.stats().map_err(|error| format!("stats failed: {error}"))?;
+    let (spans, there) = (stats.spans, found.len() as u64);
+    ensure(spans == there, || format!("stats count {spans} spans, there are {there}"))?;
+    let once = stats.rows == there || rows == Rows::MayRepeat;
+    ensure(once, || format!("{there} spans take {} rows", stats.rows))?;
+    find_equals_scan(store, found, Query::new(), |_| true)?;
+    find_equals_scan(store, found, Query::new().service(SERVICE), |span| span.service() == Some(SERVICE))?;
+    let operation = |span: &Span| span.name == "operation 3" && span.is_error();
+    find_equals_scan(store, found, Query::new().name("operation 3").error(), operation)
+}
+
+fn find_equals_scan(
+    store: &Store,
+    found: &BTreeMap<u64, Span>,
+    query: Query,
+    matches: impl Fn(&Span) -> bool,
+) -> Verdict {
+    let mut expected: BTreeMap<TraceId, (u64, u64)> = BTreeMap::new();
+    for span in found.values() {
+        let counts = expected.entry(span.trace_id).or_default();
+        counts.0 += 1;
+        counts.1 += u64::from(matches(span));
+    }
+    expected.retain(|_, (_, matched)| *matched > 0);
+    let answer = store.find(&query.limit(0)).map_err(|error| format!("find failed: {error}"))?;
+    ensure(answer.complete, || format!("find is not complete: {:?}", answer.reason))?;
+    let summed = answer.traces.iter().map(|trace| (trace.trace_id, (trace.span_count, trace.matched_count)));
+    let summed: BTreeMap<TraceId, (u64, u64)> = summed.collect();
+    ensure(summed == expected, || format!("find says {summed:?}, a scan {expected:?}"))
+}
+
+fn opens_the_same_again(disk: &SimulatedDisk, before: &BTreeMap<u64, Span>) -> Verdict {
+    let store = open(disk).map_err(|error| format!("the second time, {error}"))?;
+    let again = contents(&store)?;
+    ensure(again.keys().eq(before.keys()), || {
+        format!("opened again there are {:?}, before {:?}", again.keys(), before.keys())
+    })?;
+    ensure(store.recovery().damage.is_empty(), || format!("damage the second time: {:?}", store.recovery().damage))
+}
+
+/// The store takes a batch, seals it with what it found, and keeps it through another power cut.
+fn takes_spans(disk: &SimulatedDisk, before: &BTreeMap<u64, Span>, rows: Rows) -> Verdict {
+    let more = 1_000..1_004;
+    let store = open(disk)?;
+    let taken = append(&store, more.clone(), Durability::Sync);
+    taken.map_err(|error| format!("an append after the crash: {error}")).map(drop)?;
+    let kept = |disk: SimulatedDisk| -> Verdict {
+        let store = open(&disk)?;
+        let expected = before.keys().copied().chain(more.clone());
+        let found = contents(&store)?;
+        ensure(found.keys().copied().eq(expected), || format!("after more appends there are {:?}", found.keys()))?;
+        answers_equal_a_scan(&store, &found, rows)
+    };
+    kept(disk.crash_image(CrashChoice::LoseUnsynced))?;
+    store.seal().map_err(|error| format!("sealing after the crash: {error}"))?;
+    kept(disk.crash_image(CrashChoice::LoseUnsynced))?;
+    let report = store.verify().map_err(|error| format!("verifying: {error}"))?;
+    ensure(report.damaged.is_empty(), || format!("verify finds {:?}", report.damaged))
+}
