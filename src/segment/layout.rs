@@ -25,6 +25,8 @@ pub const FOOTER_MAGIC: [u8; 8] = *b"GESNPST\x01";
 pub const FORMAT_VERSION: u32 = 1;
 /// Length of the header in bytes.
 pub const HEADER_LEN: usize = 40;
+/// Bytes of the header that its checksum covers.
+const HEADER_CHECKED_LEN: usize = 32;
 /// Length of the footer in bytes.
 pub const FOOTER_LEN: usize = 24;
 /// Length of a page directory entry in bytes.
@@ -281,13 +283,17 @@ pub fn encode_header(seed: Seed) -> Vec<u8> {
 /// Checks the header of a segment.
 ///
 /// # Errors
-/// Unsupported for a newer version, corrupt for everything else that differs.
+/// Unsupported if the header is intact and of a newer version, corrupt for everything else that differs.
 pub fn check_header(bytes: &[u8], seed: Seed) -> Result<()> {
     let mut reader = Reader::new(bytes);
     let magic: [u8; 8] = reader.array("segment magic")?;
     ensure(magic == SEGMENT_MAGIC, || "no segment: the first bytes differ".to_owned())?;
     let version = reader.u32("format version")?;
-    if version > FORMAT_VERSION {
+    reader.bytes(20, "segment header")?;
+    let checked = bytes.get(..HEADER_CHECKED_LEN).unwrap_or_default();
+    let intact = reader.u32("header checksum")? == checksum(seed, 0, checked);
+    // A flipped bit in the version must not look like a newer version: that would keep the store from opening.
+    if intact && version > FORMAT_VERSION {
         let text = format!("format version {version} is newer than {FORMAT_VERSION}; use a newer tailspan");
         return Err(Error::new(ErrorKind::Unsupported, text));
     }

@@ -32,7 +32,8 @@ impl Ran {
     /// The run, if it ended with this code.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}{}", self.err, String::from_utf8_lossy(&self.out));
+        let start = &self.out[..self.out.len().min(1_000)];
+        assert_eq!(self.code, code, "{}{}", self.err, String::from_utf8_lossy(start));
         self
     }
 

@@ -46,8 +46,8 @@ pub fn read_span(raw: &RawValue, limits: &Limits, take: impl FnOnce(&SpanRef<'_>
         flags: span.flags.fit()?,
         name: span.name.text()?,
         kind: SpanKind(span.kind.enumeration(&KIND_NAMES)?),
-        start_unix_nano: span.start_time_unix_nano.fit()?,
-        end_unix_nano: span.end_time_unix_nano.fit()?,
+        start_unix_nano: time(&span.start_time_unix_nano)?,
+        end_unix_nano: time(&span.end_time_unix_nano)?,
         attributes: &attributes,
         span_attributes_count,
         dropped_attributes_count: span.dropped_attributes_count.fit()?,
@@ -76,7 +76,7 @@ fn read_event<'p>(
     attributes: &mut Vec<AttributeRef<'p>>,
 ) -> Result<EventRef<'p>, RejectReason> {
     Ok(EventRef {
-        time_unix_nano: event.time_unix_nano.fit()?,
+        time_unix_nano: time(&event.time_unix_nano)?,
         name: event.name.text()?,
         attributes: push_attributes(event.attributes.as_deref(), limits, attributes)?,
         dropped_attributes_count: event.dropped_attributes_count.fit()?,
@@ -114,6 +114,14 @@ fn span_id(text: &Scalar<'_>) -> Result<SpanId, RejectReason> {
 
 fn parent_id(text: &Scalar<'_>) -> Result<Option<SpanId>, RejectReason> {
     Ok(hex(text, RejectReason::ParentIdLength)?.and_then(|bytes| SpanId::from_u64(u64_of(bytes))))
+}
+
+/// A time; one past the last nanosecond of 64 bits is refused as such.
+fn time(scalar: &Scalar<'_>) -> Result<u64, RejectReason> {
+    match scalar.integer()? {
+        late if late > i128::from(u64::MAX) => Err(RejectReason::TimeOverflow),
+        _ => scalar.fit(),
+    }
 }
 
 fn u64_of(bytes: [u8; 8]) -> u64 {

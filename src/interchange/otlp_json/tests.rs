@@ -149,6 +149,7 @@ fn a_bad_span_is_refused_alone_with_its_reason() {
     );
     assert_eq!(reason_with(r#""parentSpanId":"12""#), RejectReason::ParentIdLength);
     assert_eq!(reason_with(r#""links":[{"traceId":"12"}]"#), RejectReason::LinkIdLength);
+    assert_eq!(reason_with(r#""endTimeUnixNano":"18446744073709551616""#), RejectReason::TimeOverflow);
     for fields in [
         r#""name":5"#,
         r#""startTimeUnixNano":-1"#,
