@@ -5,6 +5,8 @@ mod catalog;
 mod column;
 mod encoding;
 mod error;
+#[cfg(test)]
+mod format_tests;
 mod head;
 mod index;
 mod ingest;
@@ -22,7 +24,9 @@ mod upkeep;
 
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, RecoveryReport, SealSummary, Sequence};
-pub use interchange::{otlp_to_zipkin, write_otlp_json, write_zipkin_json, zipkin_to_otlp};
+pub use interchange::{
+    otlp_json_traces, otlp_to_zipkin, write_otlp_json, write_zipkin_json, zipkin_json, zipkin_to_otlp,
+};
 pub use limits::Limits;
 pub use model::{
     Endpoint, EntityRef, Event, IdError, KeyValue, Link, Origin, RejectReason, Resource, Scope, Span, SpanId, SpanKind,
@@ -42,3 +46,8 @@ pub use query::{
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
 pub use upkeep::{Damage, Stats, VerifyReport};
+
+/// The examples of the README, run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

@@ -98,7 +98,8 @@ const HAS_STARTS: u8 = 1;
 const HAS_END: u8 = 2;
 
 impl Edit {
-    fn code(&self) -> u8 {
+    /// The code that stands before its fields.
+    pub fn code(&self) -> u8 {
         match self {
             Self::AddSegment { .. } => 1,
             Self::RemoveSegments { .. } => 2,
@@ -150,7 +151,7 @@ impl Edit {
     ///
     /// # Errors
     /// Corrupt if the bytes are no edit; Unsupported, naming the code, if this build does not know it.
-    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self> {
+    pub fn read(r: &mut Reader<'_>) -> Result<Self> {
         let code = r.u8("edit code")?;
         let mut fields = Reader::new(r.block("edit")?);
         let edit = Self::read_fields(code, &mut fields)?;

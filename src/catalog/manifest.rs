@@ -203,6 +203,7 @@ impl Manifest {
     ///
     /// # Errors
     /// NoSpace or Io if the current one stays; Closed if it is unknown which is current.
+    #[cfg(test)]
     pub fn rewrite(&self) -> Result<()> {
         let mut inner = self.lock();
         inner.check_open()?;

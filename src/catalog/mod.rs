@@ -19,11 +19,14 @@ mod testing;
 mod tests;
 
 pub use edit::{Edit, SegmentInfo};
-pub use frame::{FORMAT_VERSION, FRAME_HEADER_BYTES, FRAME_MAGIC, MANIFEST_HEADER_BYTES, MANIFEST_MAGIC};
-pub use load::{
-    Contents, Found, ListedLog, Listing, MANIFEST, MANIFEST_NEW, MANIFEST_OLD, ManifestDamage, Trust, look,
-};
+pub use load::{Contents, Found, look};
 pub use manifest::Manifest;
-pub use recover::{Adoption, LogToReplay, MissingFile, Plan, plan};
-pub use snapshot::{EveryTrace, Extent, SegmentPart, Snapshot, TraceIds, fingerprint};
-pub use state::{Catalog, LiveSegment};
+pub use recover::{Adoption, Plan, plan};
+pub use snapshot::{SegmentPart, Snapshot, TraceIds, fingerprint};
+
+#[cfg(test)]
+pub use frame::{FORMAT_VERSION, FRAME_HEADER_BYTES, FRAME_MAGIC, MANIFEST_HEADER_BYTES, MANIFEST_MAGIC};
+#[cfg(test)]
+pub use load::{MANIFEST, MANIFEST_NEW, MANIFEST_OLD, ManifestDamage, Trust};
+#[cfg(test)]
+pub use recover::MissingFile;

@@ -11,7 +11,7 @@ mod schema;
 mod schema_bytes;
 mod value;
 
-pub use identity::{decode_endpoint, decode_resource, decode_scope, encode_endpoint, encode_resource, encode_scope};
+pub use identity::{decode_resource, decode_scope, encode_endpoint, encode_resource, encode_scope};
 pub use row::{RowSource, RowTimes, RowValues, materialize, materialize_event, materialize_link, materialize_outline};
 pub use schema::{Class, ClassBits, Field, NONE, Schema, Table, ValueType, internal};
 pub use schema_bytes::{decode_schema, encode_schema, optional, read_optional};

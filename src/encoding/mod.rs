@@ -15,10 +15,9 @@
 mod integers;
 mod strings;
 
-pub use integers::{
-    IntegerCodec, VALUES_MAX, choose_integers, decode_integers, decode_integers_u32, encode_integers,
-    encode_integers_best, integer_at,
-};
-pub use strings::{
-    STRING_PAGE_BYTES_MAX, StringBody, StringCodec, Strings, choose_strings, decode_strings, encode_strings, string_at,
-};
+#[cfg(test)]
+pub use integers::IntegerCodec;
+pub use integers::{choose_integers, decode_integers, encode_integers, integer_at};
+#[cfg(test)]
+pub use strings::{StringBody, StringCodec};
+pub use strings::{Strings, choose_strings, decode_strings, encode_strings, string_at};

@@ -12,7 +12,9 @@ mod span_ids;
 mod strings;
 
 pub use builder::{ChapterBuilder, Mark};
-pub use chapter::{Chapter, ChapterValues, EventRow, LinkRow, Row, trace_id_of};
+pub use chapter::{Chapter, Row, trace_id_of};
+#[cfg(test)]
+pub use chapter::{EventRow, LinkRow};
 pub use frozen::FrozenChapter;
 pub use record::{apply_record, encode_record};
 pub use span_ids::{Place, Rows, SpanIds};

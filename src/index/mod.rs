@@ -27,7 +27,7 @@ mod trace;
 mod zone;
 
 pub use code::{CodeIndex, CodeIndexBuilder};
-pub use set::{Page, PageSet, Row, RowSet, Set, Trace, TraceSet};
+pub use set::{Page, PageSet, RowSet, TraceSet};
 pub use term::{Postings, TermIndex, TermIndexBuilder};
-pub use trace::{TraceIndex, TraceMatches, build_trace_index};
-pub use zone::{Measure, Zone, ZoneMap, ZoneMapBuilder};
+pub use trace::{TraceIndex, build_trace_index};
+pub use zone::{Measure, ZoneMap, ZoneMapBuilder};

@@ -15,6 +15,7 @@ use crate::limits::CHAPTER_SPANS;
 use crate::log::{NewRecord, RecordKind};
 use crate::model::{RejectReason, Resource, ResourceToken, Scope, ScopeToken, Span, SpanRef, SpanSink, TraceId};
 use crate::options::{Durability, WhenFull};
+use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 
 use super::engine::{Engine, Live, Writer, closed_error};
@@ -151,7 +152,7 @@ impl SpanSink for HeadSink<'_> {
         let place: Place = (head.frozen.len() as u32, row);
         let rows = Rows { frozen: &head.frozen, active: Some(head.builder.chapter()) };
         let here = head.ids.insert(&rows, place);
-        if here || self.is_elsewhere(row) {
+        if (here || self.is_elsewhere(row)) && !defects::active(Defect::KeepDuplicates) {
             let head = &mut self.live.head;
             if !here {
                 let rows = Rows { frozen: &head.frozen, active: Some(head.builder.chapter()) };

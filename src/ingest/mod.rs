@@ -10,6 +10,6 @@ mod open;
 mod seal;
 
 pub use append::{Appended, HeadSink, Sequence};
-pub use engine::{Engine, EngineStats};
+pub use engine::Engine;
 pub use open::{OpenRequest, RecoveryReport};
 pub use seal::SealSummary;

@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use crate::bytes::Writer as ByteWriter;
 use crate::catalog::{Edit, SegmentInfo, SegmentPart};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::TraceSet;
 use crate::log::FileId;
 use crate::os::Directory;
+use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 use crate::segment::{Segment, SegmentInput, build_segment};
 
@@ -28,6 +30,17 @@ pub struct SealSummary {
     pub spans: u64,
     /// Bytes of them.
     pub bytes: u64,
+    /// Time spent building them, by the store's clock.
+    pub elapsed: Duration,
+}
+
+impl SealSummary {
+    fn add(&mut self, other: &Self) {
+        self.segments += other.segments;
+        self.spans += other.spans;
+        self.bytes += other.bytes;
+        self.elapsed += other.elapsed;
+    }
 }
 
 impl Engine {
@@ -75,6 +88,7 @@ impl Engine {
             segments: after.segments - before.segments,
             spans: after.spans - before.spans,
             bytes: after.bytes - before.bytes,
+            elapsed: after.elapsed - before.elapsed,
         })
     }
 
@@ -99,9 +113,7 @@ impl Engine {
         } else {
             self.seal_rows(writer, generation)?
         };
-        for log in &generation.logs {
-            self.storage.remove(&log.log_path())?;
-        }
+        self.remove_logs(generation)?;
         self.storage.sync_directory(Directory::Log)?;
         writer.manifest.forget_retired(&[], &generation.logs);
         Ok(summary)
@@ -117,14 +129,35 @@ impl Engine {
 
     fn seal_rows(&self, writer: &Writer, generation: &Arc<Generation>) -> Result<SealSummary> {
         let id = writer.manifest.allocate_file_id()?;
+        let began = self.clock.monotonic_nanos();
         let built = self.write_segment(id, generation).inspect_err(|_| {
             // Half a segment is of no use; if it stays, the next opening removes it.
             let _ = self.storage.remove(&id.segment_path());
         })?;
-        let bytes = built.len_bytes();
-        let summary = SealSummary { segments: 1, spans: u64::from(built.rows()), bytes };
-        self.publish(writer, id, built, generation)?;
+        let elapsed = Duration::from_nanos(self.clock.monotonic_nanos().saturating_sub(began));
+        let (spans, bytes) = (u64::from(built.rows()), built.len_bytes());
+        let summary = SealSummary { segments: 1, spans, bytes, elapsed };
+        if defects::active(Defect::RemoveLogBeforeManifest) {
+            self.remove_logs(generation)?;
+        }
+        self.publish(writer, id, built, generation).inspect_err(|error| {
+            // Closed: it is unknown whether the manifest names the segment, so the file must stay.
+            if error.kind() != ErrorKind::Closed {
+                let _ = self.storage.remove(&id.segment_path());
+            }
+        })?;
+        self.lock().sealed.add(&summary);
         Ok(summary)
+    }
+
+    fn remove_logs(&self, generation: &Generation) -> Result<()> {
+        for log in &generation.logs {
+            match self.storage.remove(&log.log_path()) {
+                Err(error) if error.io_kind() != Some(std::io::ErrorKind::NotFound) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn write_segment(&self, id: FileId, generation: &Generation) -> Result<Segment> {
@@ -160,12 +193,8 @@ impl Engine {
             dirty: dirty.into_iter().collect(),
         };
         writer.manifest.commit(&[edit])?;
-        let (rows, bytes) = (u64::from(segment.rows()), segment.len_bytes());
         live.segments.push(SegmentPart { segment: Arc::new(segment), dirty: Arc::new(own) });
         live.generations.retain(|g| !Arc::ptr_eq(g, generation));
-        live.sealed.segments += 1;
-        live.sealed.spans += rows;
-        live.sealed.bytes += bytes;
         Ok(())
     }
 
@@ -198,6 +227,9 @@ impl Engine {
 fn dirty_ordinals(live: &Live, segment: &Segment, generation: &Arc<Generation>) -> Result<TraceSet> {
     let counter = ReadCounter::default();
     let mut out = TraceSet::new();
+    if defects::active(Defect::ForgetDirtyTraces) {
+        return Ok(out);
+    }
     let newer = live.generations.iter().filter(|g| !Arc::ptr_eq(g, generation)).flat_map(|g| g.ids.late());
     for low in generation.ids.late().chain(newer).chain(live.head.ids.late()) {
         for ordinal in segment.ordinals_of_low(low, &counter)? {

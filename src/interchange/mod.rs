@@ -12,7 +12,7 @@ mod scalar;
 mod testing;
 mod zipkin_json;
 
-pub use crossing::{otlp_to_zipkin, zipkin_resource, zipkin_to_otlp};
+pub use crossing::{otlp_to_zipkin, zipkin_to_otlp};
 pub use otlp::read_otlp;
 pub use otlp_json::{otlp_json_traces, read_otlp_json, write_otlp_json};
 pub use zipkin_json::{read_zipkin_json, write_zipkin_json, zipkin_json};

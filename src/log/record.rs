@@ -134,7 +134,8 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    fn from_code(code: u8) -> Option<Self> {
+    /// The kind of this code, if there is one.
+    pub fn from_code(code: u8) -> Option<Self> {
         match code {
             1 => Some(Self::Batch),
             2 => Some(Self::Mark),

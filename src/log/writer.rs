@@ -189,11 +189,13 @@ impl LogWriter {
     }
 
     /// Up to where the log is known to be durable.
+    #[cfg(test)]
     pub fn durable_position(&self) -> LogPosition {
         self.shared.lock().durable
     }
 
     /// Sequence of the next span.
+    #[cfg(test)]
     pub fn next_sequence(&self) -> u64 {
         self.shared.lock().next_sequence
     }

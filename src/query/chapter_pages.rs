@@ -15,10 +15,6 @@ use super::mask::Mask;
 use super::scan::PageSource;
 
 impl PageSource for Chapter {
-    fn rows_in(&self, page: u32) -> usize {
-        self.rows_of(page).len()
-    }
-
     fn classes(&self, page: u32, out: &mut Vec<u32>) -> Result<()> {
         out.clear();
         out.extend(self.rows[self.rows_of(page)].iter().map(|row| row.class));

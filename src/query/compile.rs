@@ -65,7 +65,7 @@ pub struct FieldTest<'q> {
     /// What each value is asked.
     pub test: ValueTest<'q>,
     /// How often each class has the field.
-    pub per_class: Vec<u16>,
+    pub per_class: Vec<u32>,
     /// The verdict on each dictionary entry, once known.
     pub verdicts: OnceCell<Vec<bool>>,
 }
@@ -249,10 +249,10 @@ fn mark_bits(source: &dyn RowSource, bit: u32, look: u8, out: &mut Compiled<'_>)
     }
 }
 
-fn mark_field(source: &dyn RowSource, field: u32, look: u8, out: &mut Compiled<'_>) -> Vec<u16> {
+fn mark_field(source: &dyn RowSource, field: u32, look: u8, out: &mut Compiled<'_>) -> Vec<u32> {
     let schema = source.schema();
-    let per_shape: Vec<u16> =
-        schema.shapes.iter().map(|shape| shape.iter().filter(|f| **f == field).count() as u16).collect();
+    let per_shape: Vec<u32> =
+        schema.shapes.iter().map(|shape| shape.iter().filter(|f| **f == field).count() as u32).collect();
     let mut per_class = vec![0; schema.classes.len()];
     for (i, class) in schema.classes.iter().enumerate() {
         per_class[i] = per_shape[class.shape as usize];

@@ -45,6 +45,7 @@ pub fn status_meets(status: StatusCode, wanted: StatusCode) -> bool {
 
 /// The spans of the trace that match, as positions in it, ascending; empty if the trace does not match.
 /// For many traces, make one [`TraceMatcher`].
+#[cfg(test)]
 pub fn matching_spans(query: &Query, trace: &[Span]) -> Vec<usize> {
     TraceMatcher::new(query).matching_spans(trace)
 }

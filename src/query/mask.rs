@@ -12,11 +12,6 @@ impl Mask {
     /// No row.
     pub const NONE: Self = Self([0; WORDS]);
 
-    /// The first `rows` rows.
-    pub fn first(rows: usize) -> Self {
-        Self::of(rows, |_| true)
-    }
-
     /// The rows below `rows` for which `test` holds.
     pub fn of(rows: usize, mut test: impl FnMut(usize) -> bool) -> Self {
         let mut mask = Self::NONE;

@@ -35,14 +35,14 @@ mod walk;
 pub use annotation::AnnotationTerm;
 pub use attribute_values::{AttributeValueCount, attribute_values};
 pub use attributes::{AttributeKeyCount, attribute_keys};
-pub use evaluate::{TraceMatcher, kind_meets, matching_spans, span_meets, status_meets};
 pub use explain::Explain;
 pub use find::{Found, find};
 pub use names::{OperationCount, RemoteServiceCount, ServiceCount, operations, remote_services, services};
-pub use number::Number;
-pub use page::{PageToken, SortKey};
-pub use predicate::{Criterion, DurationRange, Order, Query, QueryScope};
-pub use summary::{TraceSummary, root_of, trace_duration, trace_start};
+pub use predicate::{DurationRange, Order, Query, QueryScope};
+pub use summary::TraceSummary;
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
-pub use tally::{Counts, counts, trace_ids};
+pub use tally::counts;
 pub use text::text_of;
+
+#[cfg(test)]
+pub use tally::Counts;

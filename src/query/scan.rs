@@ -12,9 +12,6 @@ use super::mask::Mask;
 
 /// The pages of span rows of one part.
 pub trait PageSource {
-    /// Rows of a page.
-    fn rows_in(&self, page: u32) -> usize;
-
     /// Class of every row of a page.
     fn classes(&self, page: u32, out: &mut Vec<u32>) -> Result<()>;
 

@@ -94,10 +94,6 @@ fn number_meets(value_type: ValueType, bits: u64, test: &ValueTest<'_>) -> bool 
 }
 
 impl PageSource for SegmentPages<'_> {
-    fn rows_in(&self, page: u32) -> usize {
-        self.rows_of(page).len()
-    }
-
     fn classes(&self, page: u32, out: &mut Vec<u32>) -> Result<()> {
         let mut values = Vec::new();
         self.segment.classes(Fixed::Class, page as usize, self.counter, &mut values)?;

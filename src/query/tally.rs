@@ -22,7 +22,6 @@ use crate::index::RowSet;
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope, Span, TraceId};
 use crate::part::ReadCounter;
-use crate::segment::{Fixed, IntegerCursor};
 
 use super::scan::PageSource;
 use super::segment_pages::SegmentPages;
@@ -62,6 +61,7 @@ impl<'s> Tally<'s> {
     }
 
     /// Pages read so far.
+    #[cfg(test)]
     pub fn pages_read(&self) -> u64 {
         self.counter.pages()
     }
@@ -311,32 +311,5 @@ pub fn counts(snapshot: &Snapshot) -> Result<Counts> {
     out.rows += snapshot.chapters.iter().map(|chapter| chapter.rows.len() as u64).sum::<u64>();
     let clean = snapshot.segments.iter().map(|part| u64::from(part.segment.traces()) - part.dirty.len());
     out.traces = clean.sum::<u64>() + snapshot.loose_traces(&tally.counter)?.len() as u64;
-    Ok(out)
-}
-
-/// Every distinct trace id once: segment by segment in the order of their traces, then the head's in order
-/// of arrival. Takes 16 bytes a trace.
-///
-/// # Errors
-/// Corrupt if a trace table is damaged.
-pub fn trace_ids(snapshot: &Snapshot) -> Result<Vec<TraceId>> {
-    let counter = ReadCounter::default();
-    let mut out = Vec::new();
-    let mut seen: FxHashSet<TraceId> = FxHashSet::default();
-    for part in &snapshot.segments {
-        let cursor = |column: Fixed| IntegerCursor::new(&part.segment, column as u32, true, &counter);
-        let (mut highs, mut lows) = (cursor(Fixed::TraceHigh), cursor(Fixed::TraceLow));
-        for ordinal in 0..part.segment.traces() {
-            let halves = (highs.get(ordinal as usize)?, lows.get(ordinal as usize)?);
-            let zero = || Error::corrupt(format!("trace {ordinal} has a zero id")).at(part.segment.name());
-            let id = TraceId::from_halves(halves.0, halves.1).ok_or_else(zero)?;
-            // A clean trace lies nowhere else.
-            if !part.dirty.contains(ordinal) || seen.insert(id) {
-                out.push(id);
-            }
-        }
-    }
-    let head = snapshot.chapters.iter().flat_map(|chapter| &chapter.rows).map(trace_id_of);
-    out.extend(head.filter(|id| seen.insert(*id)));
     Ok(out)
 }

@@ -1,7 +1,8 @@
 //! Head chapters to a segment.
 //!
-//! 1. order the rows ([`super::order`]), 2. walk them once in that order and gather every column and the
-//! pages each code occurs in, 3. write columns, dictionaries and indexes ([`super::writer`]).
+//! First the rows are ordered ([`super::order`]). Then they are walked once in that order, gathering every
+//! column and the pages each code occurs in. Last, columns, dictionaries and indexes are written
+//! ([`super::writer`]).
 //!
 //! Memory: the rows' fixed parts and eight bytes a value, beside the chapters themselves.
 
@@ -16,7 +17,7 @@ use crate::error::Result;
 use crate::head::{FrozenChapter, Row};
 use crate::index::{CodeIndexBuilder, Page, TermIndexBuilder, ZoneMapBuilder, build_trace_index};
 use crate::limits::PAGE_ROWS;
-use crate::model::{StatusCode, duration_nanos};
+use crate::model::duration_nanos;
 use crate::os::WritableFile;
 
 use super::dictionary::{DictionaryBuilder, encode_strings_section};
@@ -47,11 +48,31 @@ pub struct SegmentInput<'a> {
     pub replaces_logs: Vec<u64>,
 }
 
-/// The values of one field, and how many there were when each page of its table began.
+/// The values of one field, and how many there were at the first row of each page that has some.
 #[derive(Default)]
 struct FieldColumn {
     values: Vec<u64>,
-    ranks: Vec<u64>,
+    starts: Vec<(u32, u64)>,
+}
+
+impl FieldColumn {
+    /// How many values stand before each page of the table, and in all.
+    fn ranks(&self, pages: usize) -> Vec<u64> {
+        let mut starts = self.starts.iter().peekable();
+        let mut ranks = vec![self.values.len() as u64; pages + 1];
+        let mut next = 0;
+        while let Some((page, _)) = starts.next() {
+            let end = starts.peek().map_or(self.values.len() as u64, |(_, rank)| *rank);
+            // Pages without values in between begin where the page before ended.
+            let last = starts.peek().map_or(pages, |(page, _)| *page as usize);
+            ranks[*page as usize] = next;
+            ranks[*page as usize + 1..=last].fill(end);
+            next = end;
+        }
+        let first = self.starts.first().map_or(0, |(page, _)| *page as usize);
+        ranks[..first].fill(0);
+        ranks
+    }
 }
 
 /// Columns of a segment as they are gathered.
@@ -264,9 +285,8 @@ impl Gathered<'_> {
                 self.fields.resize_with(united + 1, FieldColumn::default);
             }
             let column = &mut self.fields[united];
-            // Rank lists are filled up to this page the moment the page has a value.
-            while column.ranks.len() <= page {
-                column.ranks.push(column.values.len() as u64);
+            if column.starts.last().is_none_or(|(last, _)| *last as usize != page) {
+                column.starts.push((page as u32, column.values.len() as u64));
             }
             column.values.push(value);
         }
@@ -315,11 +335,10 @@ fn write(
     directory.sequences = input.sequences;
     directory.replaces_logs = input.replaces_logs;
     write_fixed(&mut gathered, order, &mut out)?;
-    for (code, mut column) in std::mem::take(&mut gathered.fields).into_iter().enumerate() {
+    for (code, column) in std::mem::take(&mut gathered.fields).into_iter().enumerate() {
         let table = gathered.united.field_at(code as u32).table;
-        let pages = gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS);
-        column.ranks.resize(pages + 1, column.values.len() as u64);
-        write_field(&gathered, code as u32, &column, &mut out)?;
+        let ranks = column.ranks(gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS));
+        write_field(&gathered, code as u32, &column.values, &ranks, &mut out)?;
     }
     write_schema(&gathered, &mut out)?;
     let indexes = [
@@ -354,44 +373,51 @@ fn write_fixed(gathered: &mut Gathered<'_>, order: &RowOrder, out: &mut SegmentW
     out.section(SectionKind::PageOrdinals, 0, crate::bytes::as_bytes(&ordinals))
 }
 
-fn write_field(gathered: &Gathered<'_>, code: u32, column: &FieldColumn, out: &mut SegmentWriter) -> Result<()> {
+fn write_field(
+    gathered: &Gathered<'_>,
+    code: u32,
+    values: &[u64],
+    ranks: &[u64],
+    out: &mut SegmentWriter,
+) -> Result<()> {
     let field = gathered.united.field_at(code);
-    out.integers(RANK_COLUMN_FIRST + code, ColumnForm::Integers, &column.ranks)?;
-    let mut terms = TermIndexBuilder::new(column.ranks.len() as u32 - 1, common_limit(column.ranks.len() - 1));
+    out.integers(RANK_COLUMN_FIRST + code, ColumnForm::Integers, ranks)?;
+    let mut terms = TermIndexBuilder::new(ranks.len() as u32 - 1, common_limit(ranks.len() - 1));
     if field.value_type.is_bytes() {
-        return write_bytes_field(gathered, code, column, terms, out);
+        return write_bytes_field(gathered, code, values, ranks, terms, out);
     }
-    let negative = field.value_type == ValueType::Int && column.values.iter().any(|v| (*v as i64) < 0);
-    for (value, page) in with_pages(column) {
+    let negative = field.value_type == ValueType::Int && values.iter().any(|v| (*v as i64) < 0);
+    for (value, page) in with_pages(values, ranks) {
         terms.add(hash64(&value.to_le_bytes()), page);
     }
     out.section(SectionKind::Terms, code, &terms.finish())?;
     if negative {
-        let values: Vec<u64> = column.values.iter().map(|v| zigzag_encode(*v as i64)).collect();
+        let values: Vec<u64> = values.iter().map(|v| zigzag_encode(*v as i64)).collect();
         return out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Zigzag, &values);
     }
-    out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Integers, &column.values)
+    out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Integers, values)
 }
 
 fn write_bytes_field(
     gathered: &Gathered<'_>,
     code: u32,
-    column: &FieldColumn,
+    values: &[u64],
+    ranks: &[u64],
     mut terms: TermIndexBuilder,
     out: &mut SegmentWriter,
 ) -> Result<()> {
     let text = |value: u64| gathered.chapters[(value >> 32) as usize].strings.get(value as u32);
-    for (value, page) in with_pages(column) {
+    for (value, page) in with_pages(values, ranks) {
         terms.add(hash64(text(value)), page);
     }
     out.section(SectionKind::Terms, code, &terms.finish())?;
-    let dictionary = DictionaryBuilder::build(&column.values, gathered.chapters);
+    let dictionary = DictionaryBuilder::build(values, gathered.chapters);
     if let Some(dictionary) = &dictionary
         && dictionary.section.len() <= SMALL_DICTIONARY_LEN
     {
         return write_dictionary(code, dictionary, out);
     }
-    let texts: Vec<&[u8]> = column.values.iter().map(|v| text(*v)).collect();
+    let texts: Vec<&[u8]> = values.iter().map(|v| text(*v)).collect();
     match dictionary {
         Some(dictionary) if dictionary.encoded_len() <= out.strings_len(&texts) => {
             write_dictionary(code, &dictionary, out)
@@ -410,9 +436,9 @@ fn common_limit(pages: usize) -> u32 {
 }
 
 /// The values of a column with the page of the row each belongs to.
-fn with_pages(column: &FieldColumn) -> impl Iterator<Item = (u64, u32)> + '_ {
-    column.ranks.windows(2).enumerate().flat_map(|(page, ends)| {
-        column.values[ends[0] as usize..ends[1] as usize].iter().map(move |value| (*value, page as u32))
+fn with_pages<'v>(values: &'v [u64], ranks: &'v [u64]) -> impl Iterator<Item = (u64, u32)> + 'v {
+    ranks.windows(2).enumerate().flat_map(|(page, ends)| {
+        values[ends[0] as usize..ends[1] as usize].iter().map(move |value| (*value, page as u32))
     })
 }
 
@@ -447,9 +473,4 @@ fn write_schema(gathered: &Gathered<'_>, out: &mut SegmentWriter) -> Result<()> 
         bytes.block(one.as_slice());
     }
     out.section(SectionKind::Scopes, 0, bytes.as_slice())
-}
-
-/// True if rows of this class count as errors.
-pub fn is_error(class: &Class) -> bool {
-    class.status == StatusCode::ERROR
 }

@@ -5,7 +5,7 @@
 
 mod builder;
 mod dictionary;
-mod layout;
+pub(crate) mod layout;
 mod order;
 mod reader;
 mod rows;
@@ -16,8 +16,6 @@ mod writer;
 
 pub use builder::{SegmentInput, build_segment, duration_bucket};
 pub use dictionary::DictionaryView;
-pub use layout::{Fixed, SectionKind, SegmentDirectory, store_of_segment};
-pub use reader::{Segment, SegmentSource, Tables};
+pub use layout::{Fixed, SectionKind, store_of_segment};
+pub use reader::{Segment, SegmentSource};
 pub use rows::IntegerCursor;
-pub use usage::Usage;
-pub use verify::UnitDamage;

@@ -181,19 +181,9 @@ impl<'a> United<'a> {
         united
     }
 
-    /// Fields known so far.
-    pub fn fields_count(&self) -> usize {
-        self.fields.items.len()
-    }
-
     /// A field by code.
     pub fn field_at(&self, code: u32) -> &Field {
         &self.fields.items[code as usize]
-    }
-
-    /// The fields of a class's rows.
-    pub fn shape_of(&self, class: u32) -> &[u32] {
-        &self.shapes.items[self.classes.items[class as usize].shape as usize]
     }
 
     /// A class by code.

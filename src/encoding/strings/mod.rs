@@ -98,14 +98,6 @@ impl Strings {
         self.ends.get(index).map_or(0, |end| *end as usize)
     }
 
-    /// Appends one value.
-    fn push(&mut self, value: &[u8]) -> Result<()> {
-        check_total(self.bytes.len().saturating_add(value.len()))?;
-        self.bytes.extend_from_slice(value);
-        self.end_here();
-        Ok(())
-    }
-
     /// What was appended to `bytes` since the last end is a value. The total must have been checked.
     fn end_here(&mut self) {
         self.ends.push(self.bytes.len() as u32);

@@ -90,14 +90,44 @@ pub fn read_attribute<'a>(
     out: &mut Vec<AttributeRef<'a>>,
     verdict: &mut Verdict<'a>,
 ) -> Result<(), Broken> {
-    let (key, value) = read_key_value(fields, 0, verdict)?;
+    let attribute = match common_attribute(fields.rest(), verdict) {
+        Some(common) => common,
+        None => {
+            let (key, value) = read_key_value(fields, 0, verdict)?;
+            AttributeRef { key, value }
+        }
+    };
     if verdict.admits_part(out.len()) {
-        out.push(AttributeRef { key, value });
+        out.push(attribute);
     }
     Ok(())
 }
 
+/// A `KeyValue` in the shape that encoders write, key and value once and both short:
+/// `0a len key, 12 len (0a len text | 18 number)`. Says the same as [`read_key_value`] in a fraction
+/// of the time, or nothing.
 #[inline]
+fn common_attribute<'a>(message: &'a [u8], verdict: &mut Verdict<'a>) -> Option<AttributeRef<'a>> {
+    let [0x0a, key_len @ ..0x80, rest @ ..] = message else { return None };
+    let (key, rest) = rest.split_at_checked(usize::from(*key_len))?;
+    let [0x12, value_len @ ..0x80, value @ ..] = rest else { return None };
+    if value.len() != usize::from(*value_len) {
+        return None;
+    }
+    let number = match value {
+        [0x0a, len @ ..0x80, text @ ..] if text.len() == usize::from(*len) => {
+            // The key first: texts are asked for in ascending order.
+            let key = verdict.text(key);
+            return Some(AttributeRef { key, value: ValueRef::String(verdict.text(text)) });
+        }
+        [0x18, number @ ..0x80] => i64::from(*number),
+        [0x18, low @ 0x80..=0xff, high @ ..0x80] => i64::from(*low & 0x7f) | i64::from(*high) << 7,
+        _ => return None,
+    };
+    Some(AttributeRef { key: verdict.text(key), value: ValueRef::Int(number) })
+}
+
+#[inline(never)]
 fn read_key_value<'a>(
     mut fields: Fields<'a>,
     depth: usize,
@@ -107,30 +137,11 @@ fn read_key_value<'a>(
     while let Some(tag) = fields.tag()? {
         match tag {
             0x0a => key = verdict.text(fields.bytes()?),
-            0x12 => {
-                let message = fields.message()?;
-                match common_value(message.rest(), verdict) {
-                    Some(common) => value = common,
-                    None => read_value(message, &mut value, depth, verdict)?,
-                }
-            }
+            0x12 => read_value(fields.message()?, &mut value, depth, verdict)?,
             _ => fields.skip(tag, 1..=2)?,
         }
     }
     Ok((key, value))
-}
-
-/// The value of an `AnyValue` message in one of its two most common shapes: a short text, a small
-/// number.
-#[inline]
-fn common_value<'a>(message: &'a [u8], verdict: &mut Verdict<'a>) -> Option<ValueRef<'a>> {
-    match message {
-        [0x0a, len @ ..0x80, text @ ..] if text.len() == usize::from(*len) => {
-            Some(ValueRef::String(verdict.text(text)))
-        }
-        [0x18, number @ ..0x80] => Some(ValueRef::Int(i64::from(*number))),
-        _ => None,
-    }
 }
 
 /// Continues `value` with an `AnyValue` message at this depth of nesting.

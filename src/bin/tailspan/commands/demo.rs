@@ -200,7 +200,7 @@ impl Tour<'_> {
     fn farewell(&mut self, begun: Instant) -> anyhow::Result<()> {
         let seconds = begun.elapsed().as_secs_f64();
         let what_is_left = if self.folder.kept {
-            format!("The store is in {}: ask it more, docs/COOKBOOK.md has ideas.", self.folder.shown())
+            format!("The store is in {}: ask it more, `tailspan find --help` has examples.", self.folder.shown())
         } else {
             "Nothing is left behind; tailspan demo --keep=demo-store keeps the store to play with.".to_owned()
         };

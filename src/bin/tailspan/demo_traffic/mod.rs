@@ -1,4 +1,4 @@
-//! An hour of a small shop's traffic, the same on every run: what `demo` shows and docs/COOKBOOK.md asks.
+//! An hour of a small shop's traffic, the same on every run: what `demo` shows.
 //!
 //! | file | traffic | what there is to find |
 //! |---|---|---|

@@ -1,0 +1,213 @@
+//! Append, seal, trace lookup and find on a seeded workload of the project's own.
+//!
+//! Figures are spans a second (append, seal) or time a query. Run `cargo bench`; compare ratios inside one
+//! run, since machines differ and are noisy.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1 as pb;
+use prost::Message;
+use tailspan::{Durability, Order, Query, Store, TraceId};
+
+const TRACES: u64 = 20_000;
+const SPANS_A_TRACE: u64 = 10;
+const TRACES_A_MESSAGE: u64 = 100;
+const SPANS: u64 = TRACES * SPANS_A_TRACE;
+const SERVICES: [&str; 6] = ["frontend", "checkout", "payment", "bank-adapter", "inventory", "email"];
+
+/// SplitMix64: small, seeded, good enough to spread values.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Nanoseconds with a long tail.
+    fn duration(&mut self) -> u64 {
+        let octave = (self.next() % 64).min(self.next() % 64) / 4;
+        50_000 + (self.next() % 100_000 << octave)
+    }
+}
+
+fn attribute(key: &str, value: Value) -> KeyValue {
+    let mut out = KeyValue::default();
+    out.key = key.to_owned();
+    out.value = Some(AnyValue { value: Some(value) });
+    out
+}
+
+fn text(key: &str, value: impl Into<String>) -> KeyValue {
+    attribute(key, Value::StringValue(value.into()))
+}
+
+fn trace_id(trace: u64) -> [u8; 16] {
+    let mut dice = Dice(trace);
+    (u128::from(dice.next()) << 64 | u128::from(dice.next())).to_be_bytes()
+}
+
+fn span(trace: u64, index: u64, dice: &mut Dice) -> pb::Span {
+    let start = 1_767_225_600_000_000_000 + trace * 700_000 + index * 40_000;
+    let failed = dice.next() % 150 == 0;
+    let mut span = pb::Span::default();
+    span.trace_id = trace_id(trace).to_vec();
+    span.span_id = (dice.next() | 1).to_be_bytes().to_vec();
+    span.name = format!("operation-{}", dice.next() % 40);
+    span.kind = (2 + index % 2) as i32;
+    span.flags = 1;
+    span.start_time_unix_nano = start;
+    span.end_time_unix_nano = start + dice.duration();
+    span.status = Some(pb::Status { message: String::new(), code: if failed { 2 } else { 0 } });
+    span.attributes = vec![
+        text("http.request.method", if dice.next() % 4 == 0 { "POST" } else { "GET" }),
+        text("url.path", format!("/api/orders/{}", dice.next() % 50_000)),
+        attribute("http.response.status_code", Value::IntValue(if failed { 500 } else { 200 })),
+        text("app.user.id", format!("u-{:06}", trace * 7919 % 200_000)),
+        text("network.peer.address", format!("10.2.{}.{}", dice.next() % 16, dice.next() % 250)),
+        attribute("network.peer.port", Value::IntValue(32_768 + (dice.next() % 28_000) as i64)),
+    ];
+    span
+}
+
+/// The workload as OTLP messages of 1,000 spans, grouped by resource.
+fn messages() -> Vec<Vec<u8>> {
+    let mut dice = Dice(42);
+    let mut out = Vec::new();
+    for first in (0..TRACES).step_by(TRACES_A_MESSAGE as usize) {
+        let mut request = ExportTraceServiceRequest::default();
+        for service in SERVICES {
+            let mut resource = Resource::default();
+            resource.attributes = vec![text("service.name", service), text("service.version", "1.4.2")];
+            let mut scope = InstrumentationScope::default();
+            scope.name = "bench".to_owned();
+            let scope_spans = pb::ScopeSpans { scope: Some(scope), ..Default::default() };
+            request.resource_spans.push(pb::ResourceSpans {
+                resource: Some(resource),
+                scope_spans: vec![scope_spans],
+                ..Default::default()
+            });
+        }
+        for trace in first..first + TRACES_A_MESSAGE {
+            let mut parent = Vec::new();
+            for index in 0..SPANS_A_TRACE {
+                let mut span = span(trace, index, &mut dice);
+                span.parent_span_id = std::mem::replace(&mut parent, span.span_id.clone());
+                let service = (dice.next() % SERVICES.len() as u64) as usize;
+                request.resource_spans[service].scope_spans[0].spans.push(span);
+            }
+        }
+        out.push(request.encode_to_vec());
+    }
+    out
+}
+
+fn fill(store: &Store, messages: &[Vec<u8>]) {
+    for message in messages {
+        let appended = store.append_otlp(message).expect("the workload is sound");
+        assert_eq!(appended.rejected_count(), 0, "the workload is sound");
+    }
+}
+
+fn open(directory: &tempfile::TempDir, durability: Durability) -> Store {
+    let builder = Store::builder(directory.path()).durability(durability).seal_automatically(false);
+    builder.open().expect("a new store")
+}
+
+fn append(c: &mut Criterion) {
+    let messages = messages();
+    let mut group = c.benchmark_group("append");
+    group.sample_size(10).throughput(Throughput::Elements(SPANS));
+    for (name, durability) in [
+        ("sync", Durability::Sync),
+        ("interval", Durability::Interval(Duration::from_millis(100))),
+        ("buffered", Durability::Buffered),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                || tempfile::tempdir().expect("a temporary directory"),
+                |directory| {
+                    fill(&open(&directory, durability), &messages);
+                    directory
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn seal(c: &mut Criterion) {
+    let messages = messages();
+    let mut group = c.benchmark_group("seal");
+    group.sample_size(10).throughput(Throughput::Elements(SPANS));
+    group.bench_function("200k spans", |b| {
+        b.iter_batched(
+            || {
+                let directory = tempfile::tempdir().expect("a temporary directory");
+                let store = open(&directory, Durability::Buffered);
+                fill(&store, &messages);
+                (directory, store)
+            },
+            |(directory, store)| {
+                store.seal().expect("sealing works");
+                (directory, store)
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+fn queries(c: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let store = open(&directory, Durability::Buffered);
+    fill(&store, &messages());
+    store.seal().expect("sealing works");
+    let snapshot = store.snapshot();
+    let mut trace = 0;
+    c.bench_function("trace/hit", |b| {
+        b.iter(|| {
+            trace = (trace + 7_919) % TRACES;
+            let id = TraceId::from_bytes(trace_id(trace)).expect("ids are not zero");
+            let spans = snapshot.trace(black_box(id)).expect("the store is sound");
+            assert_eq!(spans.len() as u64, SPANS_A_TRACE);
+        });
+    });
+    c.bench_function("trace/miss", |b| {
+        b.iter(|| {
+            trace += 1;
+            let id = TraceId::from_halves(trace, u64::MAX - trace).expect("ids are not zero");
+            assert!(snapshot.trace(black_box(id)).expect("the store is sound").is_empty());
+        });
+    });
+    let user = format!("app.user.id=u-{:06}", 5 * 7919 % 200_000);
+    let searches = [
+        ("service", Query::new().service("payment")),
+        ("service, name, duration", {
+            let query = Query::new().service("payment").name("operation-7");
+            query.min_duration(Duration::from_millis(5))
+        }),
+        ("error", Query::new().error()),
+        ("attribute", Query::new().tag_text(&user).expect("a tag filter")),
+        ("slowest of a service", Query::new().service("email").order(Order::Slowest)),
+    ];
+    for (name, query) in searches {
+        c.bench_function(&format!("find/{name}"), |b| {
+            b.iter(|| {
+                let found = snapshot.find(black_box(&query)).expect("the query is sound");
+                assert!(!found.traces.is_empty() && found.complete);
+            });
+        });
+    }
+}
+
+criterion_group!(benches, append, seal, queries);
+criterion_main!(benches);
