@@ -21,15 +21,15 @@ use crash::{
 };
 use fault::judge_fault;
 
-/// The defects with a place in the code where they are asked for.
-const WIRED: [Defect; 14] = [
+/// The defects with a place in the code where they are asked for. `AppendAfterFailedWrite` is not among them: the
+/// engine begins a new log after any failed append, so the log's own refusal is never put to the test here.
+const WIRED: [Defect; 13] = [
     Defect::SkipLogSync,
     Defect::SkipSegmentSync,
     Defect::SkipManifestSync,
     Defect::SkipDirectorySync,
     Defect::AcknowledgeBeforeSync,
     Defect::RetryFailedSync,
-    Defect::AppendAfterFailedWrite,
     Defect::SkipLogChecksum,
     Defect::SkipManifestChecksum,
     Defect::TrustLogLength,
@@ -71,27 +71,39 @@ fn faults() -> Verdict {
     Ok(())
 }
 
-/// Flips bits of a log and of a manifest: what is lost must be told, and what is told must be true.
+/// Flips bits of the logs and of the manifest: what is lost must be told, and what is told must be true.
 fn flips() -> Verdict {
     let disk = SimulatedDisk::new(1);
     let store = open(&disk)?;
     for first in 0..6 {
         append(&store, first * 10..first * 10 + 10, Durability::Sync).map(drop).map_err(|error| error.to_string())?;
+        if first < 2 {
+            store.seal().map(drop).map_err(|error| error.to_string())?;
+        }
     }
     drop(store);
     for name in disk.file_names().into_iter().filter(|name| name.starts_with("log/") || name == "MANIFEST") {
         let bits = disk.read_file(&name).map_or(0, |bytes| bytes.len() as u64 * 8);
-        for bit in (0..bits).step_by(37) {
+        let (mut silent, mut flipped) = (0, 0);
+        for bit in (0..bits).step_by(13) {
             let image = disk.crash_image(CrashChoice::KeepAll);
             image.flip_bit(&name, bit);
+            let mut told = false;
             let checked = without_panic(|| {
                 let store = open(&image)?;
+                told = !store.recovery().damage.is_empty();
                 let whole = contents(&store)?.len() == 60;
-                let told = !store.recovery().damage.is_empty();
                 ensure(whole || told, || "spans are lost and nothing is said of it".to_owned())
             });
             checked.map_err(|violation| format!("bit {bit} of {name}: {violation}"))?;
+            // The end of a file may be torn, which is no damage.
+            if bit < bits / 2 {
+                flipped += 1;
+                silent += u64::from(!told);
+            }
         }
+        // Nothing depends on the bytes between two records or frames.
+        ensure(silent * 5 <= flipped, || format!("{silent} of {flipped} flipped bits of {name} are not noticed"))?;
     }
     Ok(())
 }
