@@ -21,15 +21,15 @@ use crash::{
 };
 use fault::judge_fault;
 
-/// The defects with a place in the code where they are asked for.
-const WIRED: [Defect; 14] = [
+/// The defects with a place in the code where they are asked for. `AppendAfterFailedWrite` is not among them: the
+/// engine begins a new log after any failed append, so the log's own refusal is never put to the test here.
+const WIRED: [Defect; 13] = [
     Defect::SkipLogSync,
     Defect::SkipSegmentSync,
     Defect::SkipManifestSync,
     Defect::SkipDirectorySync,
     Defect::AcknowledgeBeforeSync,
     Defect::RetryFailedSync,
-    Defect::AppendAfterFailedWrite,
     Defect::SkipLogChecksum,
     Defect::SkipManifestChecksum,
     Defect::TrustLogLength,
@@ -77,6 +77,9 @@ fn flips() -> Verdict {
     let store = open(&disk)?;
     for first in 0..6 {
         append(&store, first * 10..first * 10 + 10, Durability::Sync).map(drop).map_err(|error| error.to_string())?;
+        if first < 2 {
+            store.seal().map(drop).map_err(|error| error.to_string())?;
+        }
     }
     drop(store);
     for name in disk.file_names().into_iter().filter(|name| name.starts_with("log/") || name == "MANIFEST") {
@@ -88,7 +91,9 @@ fn flips() -> Verdict {
                 let store = open(&image)?;
                 let whole = contents(&store)?.len() == 60;
                 let told = !store.recovery().damage.is_empty();
-                ensure(whole || told, || "spans are lost and nothing is said of it".to_owned())
+                // Only the last frame of a manifest may be torn, which is no damage.
+                let must_be_told = !whole || (name == "MANIFEST" && bit < bits / 2);
+                ensure(told || !must_be_told, || "nothing is said of the damage".to_owned())
             });
             checked.map_err(|violation| format!("bit {bit} of {name}: {violation}"))?;
         }

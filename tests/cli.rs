@@ -406,7 +406,6 @@ fn an_import_reads_plain_gzip_and_zstd_from_files_and_a_pipe() {
     gzip.write_all(&plain).expect("memory takes everything");
     let gzip = gzip.finish().expect("memory takes everything");
     let zstd = zstd::encode_all(plain.as_slice(), 1).expect("memory takes everything");
-    let expected = spans_of(&ground.store());
     for (name, bytes) in [("plain", &plain), ("gzip", &gzip), ("zstd", &zstd)] {
         for from_pipe in [false, true] {
             let store = ground.path(&format!("{name}-{from_pipe}"));
@@ -414,7 +413,10 @@ fn an_import_reads_plain_gzip_and_zstd_from_files_and_a_pipe() {
             std::fs::write(&file, bytes).expect("a file");
             let source = if from_pipe { Path::new("-") } else { &file };
             tailspan_reading(["import".as_ref(), store.as_os_str(), source.as_os_str()], bytes).expect(0);
-            assert!(spans_of(&store) == expected, "{name}, pipe: {from_pipe}");
+            let store = Store::open_read_only(&store).expect("a store");
+            let spans = store.spans().flat_map(|trace| trace.expect("readable"));
+            let numbers: Result<BTreeSet<u64>, String> = spans.map(|span| numbered::number_of(&span)).collect();
+            assert_eq!(numbers, Ok((0..SPANS).collect()), "{name}, pipe: {from_pipe}");
         }
     }
 }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use tailspan::{Span, Store};
 
-use command::{binary, tailspan};
+use command::{binary, tailspan, tailspan_reading};
 
 /// Kills unless `TAILSPAN_KILLS` says otherwise.
 const KILLS_DEFAULT: u64 = 20;
@@ -218,11 +218,14 @@ fn an_import_killed_again_and_again_on_one_store_ends_complete() {
             extra += 1;
         }
     }
-    let (mut child, acknowledgements) = ground.import(&store, "1MiB", false);
-    assert_eq!(acknowledgements.iter().last(), Some(SPANS));
-    assert!(child.wait().expect("the import ends").success());
+    let words = ["import".as_ref(), store.as_os_str(), "-".as_ref(), "--json".as_ref(), "--memory=1MiB".as_ref()];
+    let said = tailspan_reading(words, &ground.lines.concat()).expect(0).json();
+    assert_eq!(said[said.len() - 2]["acknowledgedSpans"], SPANS);
     assert_eq!(check(&store, SPANS, extra), SPANS);
     tailspan(["verify".as_ref(), store.as_os_str()]).expect(0);
     tailspan(["seal".as_ref(), store.as_os_str()]).expect(0);
     assert_eq!(check(&store, SPANS, extra + 1), SPANS);
+    let all = ["--service", numbered::SERVICE, "--limit=0"].map(AsRef::as_ref);
+    let found = tailspan(["find".as_ref(), store.as_os_str()].into_iter().chain(all)).expect(0);
+    assert!(found.out.iter().filter(|byte| **byte == b'\n').count() as u64 > SPANS / 5, "every trace has the service");
 }

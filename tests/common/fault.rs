@@ -56,6 +56,9 @@ fn run_on(disk: &SimulatedDisk) -> Result<Record, String> {
         }
         if let Some(store) = &store {
             shows_what_it_acknowledged(store, &record)?;
+            // Now, since sealing soon makes good what a log lost.
+            let store = open(&disk.crash_image(CrashChoice::LoseUnsynced))?;
+            shows_what_it_acknowledged(&store, &record).map_err(|error| format!("after a power cut {error}"))?;
         }
     }
     Ok(record)
