@@ -176,7 +176,7 @@ fn a_span_of_the_second_segment_is_known_when_it_comes_again() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let mut known = Vec::new();
-    let [first, second] = [1, 2].map(|id| span_of_one_trace(id));
+    let [first, second] = [1, 2].map(span_of_one_trace);
     append(&store, &[first], &mut known);
     store.seal().unwrap();
     append(&store, std::slice::from_ref(&second), &mut known);
@@ -191,6 +191,6 @@ fn span_of_one_trace(id: u64) -> Span {
         7
     );
     let store = Store::open(tempfile::tempdir().unwrap().path()).unwrap();
-    store.append_otlp_json(text.as_bytes()).unwrap();
+    assert_eq!(store.append_otlp_json(text.as_bytes()).unwrap().accepted, 1);
     store.trace(tailspan::TraceId::from_halves(0, 7).unwrap()).unwrap().remove(0)
 }
