@@ -34,15 +34,12 @@ impl Dice {
     /// Nanoseconds with a long tail.
     fn duration(&mut self) -> u64 {
         let octave = (self.next() % 64).min(self.next() % 64) / 4;
-        50_000 + (self.next() % 100_000 << octave)
+        50_000 + ((self.next() % 100_000) << octave)
     }
 }
 
 fn attribute(key: &str, value: Value) -> KeyValue {
-    let mut out = KeyValue::default();
-    out.key = key.to_owned();
-    out.value = Some(AnyValue { value: Some(value) });
-    out
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
 }
 
 fn text(key: &str, value: impl Into<String>) -> KeyValue {
@@ -56,25 +53,26 @@ fn trace_id(trace: u64) -> [u8; 16] {
 
 fn span(trace: u64, index: u64, dice: &mut Dice) -> pb::Span {
     let start = 1_767_225_600_000_000_000 + trace * 700_000 + index * 40_000;
-    let failed = dice.next() % 150 == 0;
-    let mut span = pb::Span::default();
-    span.trace_id = trace_id(trace).to_vec();
-    span.span_id = (dice.next() | 1).to_be_bytes().to_vec();
-    span.name = format!("operation-{}", dice.next() % 40);
-    span.kind = (2 + index % 2) as i32;
-    span.flags = 1;
-    span.start_time_unix_nano = start;
-    span.end_time_unix_nano = start + dice.duration();
-    span.status = Some(pb::Status { message: String::new(), code: if failed { 2 } else { 0 } });
-    span.attributes = vec![
-        text("http.request.method", if dice.next() % 4 == 0 { "POST" } else { "GET" }),
-        text("url.path", format!("/api/orders/{}", dice.next() % 50_000)),
-        attribute("http.response.status_code", Value::IntValue(if failed { 500 } else { 200 })),
-        text("app.user.id", format!("u-{:06}", trace * 7919 % 200_000)),
-        text("network.peer.address", format!("10.2.{}.{}", dice.next() % 16, dice.next() % 250)),
-        attribute("network.peer.port", Value::IntValue(32_768 + (dice.next() % 28_000) as i64)),
-    ];
-    span
+    let failed = dice.next().is_multiple_of(150);
+    pb::Span {
+        trace_id: trace_id(trace).to_vec(),
+        span_id: (dice.next() | 1).to_be_bytes().to_vec(),
+        name: format!("operation-{}", dice.next() % 40),
+        kind: (2 + index % 2) as i32,
+        flags: 1,
+        start_time_unix_nano: start,
+        end_time_unix_nano: start + dice.duration(),
+        status: Some(pb::Status { message: String::new(), code: if failed { 2 } else { 0 } }),
+        attributes: vec![
+            text("http.request.method", if dice.next().is_multiple_of(4) { "POST" } else { "GET" }),
+            text("url.path", format!("/api/orders/{}", dice.next() % 50_000)),
+            attribute("http.response.status_code", Value::IntValue(if failed { 500 } else { 200 })),
+            text("app.user.id", format!("u-{:06}", trace * 7919 % 200_000)),
+            text("network.peer.address", format!("10.2.{}.{}", dice.next() % 16, dice.next() % 250)),
+            attribute("network.peer.port", Value::IntValue(32_768 + (dice.next() % 28_000) as i64)),
+        ],
+        ..Default::default()
+    }
 }
 
 /// The workload as OTLP messages of 1,000 spans, grouped by resource.
@@ -84,10 +82,9 @@ fn messages() -> Vec<Vec<u8>> {
     for first in (0..TRACES).step_by(TRACES_A_MESSAGE as usize) {
         let mut request = ExportTraceServiceRequest::default();
         for service in SERVICES {
-            let mut resource = Resource::default();
-            resource.attributes = vec![text("service.name", service), text("service.version", "1.4.2")];
-            let mut scope = InstrumentationScope::default();
-            scope.name = "bench".to_owned();
+            let attributes = vec![text("service.name", service), text("service.version", "1.4.2")];
+            let resource = Resource { attributes, ..Default::default() };
+            let scope = InstrumentationScope { name: "bench".to_owned(), ..Default::default() };
             let scope_spans = pb::ScopeSpans { scope: Some(scope), ..Default::default() };
             request.resource_spans.push(pb::ResourceSpans {
                 resource: Some(resource),
@@ -188,7 +185,7 @@ fn queries(c: &mut Criterion) {
             assert!(snapshot.trace(black_box(id)).expect("the store is sound").is_empty());
         });
     });
-    let user = format!("app.user.id=u-{:06}", 5 * 7919 % 200_000);
+    let user = format!("app.user.id=u-{:06}", 5 * 7919);
     let searches = [
         ("service", Query::new().service("payment")),
         ("service, name, duration", {

@@ -194,6 +194,8 @@ impl Engine {
         };
         writer.manifest.commit(&[edit])?;
         live.segments.push(SegmentPart { segment: Arc::new(segment), dirty: Arc::new(own) });
+        // Late spans are compared with the new segment too.
+        live.sealed_spans.clear();
         live.generations.retain(|g| !Arc::ptr_eq(g, generation));
         Ok(())
     }

@@ -117,13 +117,9 @@ fn group_by_trace(rows: &[OrderRow]) -> (Vec<u32>, Vec<u32>) {
 }
 
 fn summarize(rows: &[OrderRow], members: &[u32]) -> OrderedTrace {
-    let mut start = u64::MAX;
-    let mut last = 0;
-    for row in members.iter().map(|m| &rows[*m as usize]).filter(|row| row.start != 0) {
-        start = start.min(row.start);
-        last = last.max(row.last);
-    }
-    let start = if start == u64::MAX { 0 } else { start };
+    let started = || members.iter().map(|m| &rows[*m as usize]).filter(|row| row.start != 0);
+    let start = started().map(|row| row.start).min().unwrap_or(0);
+    let last = started().map(|row| row.last).max().unwrap_or(0);
     let trace_id = TraceId::from_bytes(rows[members[0] as usize].trace_id);
     OrderedTrace {
         trace_id: trace_id.unwrap_or_else(|| unreachable!("checked when appended")),
@@ -343,6 +339,13 @@ mod tests {
     fn traces_follow_their_start_and_rows_the_pre_order() {
         let rows = [row(2, 20, 0, 5), row(1, 3, 1, 30), row(1, 1, 0, 10), row(1, 4, 2, 25), row(1, 2, 1, 20)];
         assert_eq!(order(&rows), (vec![20, 1, 2, 4, 3], vec![0, 0, 1, 2, 1]));
+    }
+
+    #[test]
+    fn a_trace_may_start_at_the_last_instant_there_is() {
+        let last = OrderRow { end: 0, last: u64::MAX, start: u64::MAX, ..row(1, 1, 0, 0) };
+        let start = |row| order_rows(&[row], &|_| 0, &|a, b| a == b).traces[0].start;
+        assert_eq!([start(last), start(OrderRow { start: 0, ..last })], [u64::MAX, 0]);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Asks a store everything and compares each answer with the oracle's, and with its own earlier ones.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tailspan::{AttributeValueCount, Query, Span, Store, TraceId, TraceSummary};
 
 use super::ask::Ask;
 use super::distinct::{assert_same_spans, distinct};
-use super::lists;
+use super::lists::Lists;
 use super::search::{Answer, search};
 
 /// What a store that holds certain spans must answer, wherever they lie.
@@ -15,7 +15,7 @@ pub struct Expected {
     spans: Vec<Span>,
     by_low_half: BTreeMap<u64, Vec<usize>>,
     ids: BTreeSet<TraceId>,
-    keys: BTreeSet<String>,
+    lists: Lists,
     asks: Vec<(Ask, Vec<Answer>)>,
     page_limits: Vec<usize>,
     first: Option<Told>,
@@ -37,10 +37,9 @@ impl Expected {
         let mut by_low_half: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         spans.iter().enumerate().for_each(|(at, span)| by_low_half.entry(span.trace_id.low()).or_default().push(at));
         let ids = spans.iter().map(|span| span.trace_id).collect();
-        let known = lists::attribute_keys(&spans).into_keys().map(|(key, ..)| key);
-        let keys = known.chain(["no such key".to_owned()]).collect();
+        let lists = Lists::new(&spans);
         let asks = asks.iter().map(|ask| (ask.clone(), search(&spans, ask))).collect();
-        Self { spans, by_low_half, ids, keys, asks, page_limits: page_limits.to_vec(), first: None }
+        Self { spans, by_low_half, ids, lists, asks, page_limits: page_limits.to_vec(), first: None }
     }
 
     /// How many distinct spans there are.
@@ -52,11 +51,11 @@ impl Expected {
     #[track_caller]
     pub fn check(&mut self, store: &Store, state: &str) {
         self.check_export(store, state);
-        self.check_lists(store, state);
+        self.lists.check(store, state);
         let told = Told {
             traces: self.check_traces(store, state),
             found: self.asks.iter().map(|(ask, wanted)| self.check_search(store, ask, wanted, state)).collect(),
-            values: self.keys.iter().map(|key| store.attribute_values(key).unwrap()).collect(),
+            values: self.lists.keys().map(|key| store.attribute_values(key).unwrap()).collect(),
         };
         match &self.first {
             Some(first) => assert_eq!(told, *first, "{state}: another choice than before"),
@@ -93,49 +92,6 @@ impl Expected {
         strict.retain(|spans| !spans.is_empty());
         assert!(store.traces(&ids).unwrap() == strict, "{state}: traces are not the trace of each id");
         hashes
-    }
-
-    fn check_lists(&self, store: &Store, state: &str) {
-        let services: Vec<_> =
-            store.services().unwrap().into_iter().map(|s| (s.service, (s.span_count, s.error_count))).collect();
-        let wanted: Vec<_> = lists::services(&self.spans).into_iter().collect();
-        assert_eq!(services, wanted, "{state}: services");
-        let operations = lists::operations(&self.spans);
-        let names: Vec<Option<String>> =
-            services.into_iter().map(|(name, _)| name).chain([Some("none".into())]).collect();
-        for service in [None].into_iter().chain(names.iter().flatten().map(|name| Some(name.as_str()))) {
-            let got: Vec<_> = store.operations(service).unwrap();
-            let got = got.into_iter().map(|o| ((o.service, o.name, o.kind.0), o.span_count));
-            let of = |(key, _): &(&(Option<String>, _, _), _)| service.is_none() || key.0.as_deref() == service;
-            let wanted: Vec<_> = operations.iter().filter(of).map(|(k, n)| (k.clone(), *n)).collect();
-            assert_eq!(got.collect::<Vec<_>>(), wanted, "{state}: operations of {service:?}");
-            let got: Vec<_> = store.remote_services(service).unwrap();
-            let got: Vec<_> = got.into_iter().map(|r| (r.remote_service, r.span_count)).collect();
-            let wanted: Vec<_> = lists::remote_services(&self.spans, service).into_iter().collect();
-            assert_eq!(got, wanted, "{state}: remote services of {service:?}");
-        }
-        self.check_attributes(store, state);
-    }
-
-    fn check_attributes(&self, store: &Store, state: &str) {
-        let got = store.attribute_keys().unwrap();
-        assert!(got.is_sorted_by_key(|k| k.key.clone()), "{state}: attribute keys are out of order");
-        let found = got.len();
-        let got: BTreeMap<_, _> =
-            got.into_iter().map(|k| ((k.key, k.scope.as_str(), k.value_type), k.span_count)).collect();
-        assert_eq!(got.len(), found, "{state}: an attribute key is listed twice");
-        assert_eq!(got, lists::attribute_keys(&self.spans), "{state}: attribute keys");
-        for key in &self.keys {
-            let got = store.attribute_values(key).unwrap();
-            assert!(
-                got.is_sorted_by(|a, b| a.span_count >= b.span_count),
-                "{state}: values of {key:?} are out of order"
-            );
-            let found = got.len();
-            let got: HashMap<_, _> = got.into_iter().map(|v| (v.value, v.span_count)).collect();
-            assert_eq!(got.len(), found, "{state}: a value of {key:?} is listed twice");
-            assert_eq!(got, lists::attribute_values(&self.spans, key), "{state}: values of {key:?}");
-        }
     }
 
     /// Asserts that the search gives these answers, at once and page by page.

@@ -132,6 +132,8 @@ fn ids(traces: u64) -> impl Strategy<Value = (TraceId, SpanId, Option<SpanId>)> 
     let span = prop_oneof![9 => 1..=8u64, 1 => Just(u64::MAX)];
     let parent = option::weighted(0.75, 1..=10u64);
     (trace, span, parent).prop_map(|((high, low), span, parent)| {
+        // With many traces most are alone with their low half.
+        let high = if low > 8 { low << 7 } else { high };
         (TraceId::from_halves(high, low).unwrap(), SpanId::from_u64(span).unwrap(), parent.and_then(SpanId::from_u64))
     })
 }
