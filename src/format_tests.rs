@@ -21,13 +21,13 @@ use crate::encoding::{
 use crate::error::ErrorKind;
 use crate::head::{EventRow, LinkRow, Row};
 use crate::index::{Measure, PageSet};
-use crate::limits::{BLOCK_ROWS, PAGE_ROWS};
+use crate::limits::{BLOCK_ROWS, COLUMNS_MAX, PAGE_ROWS};
 use crate::log::{
     FileId, LOG_HEADER_BYTES, LOG_MAGIC, LOG_VERSION, RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_PAYLOAD_BYTES_MAX,
     RecordKind,
 };
 use crate::segment::layout::{self, ColumnForm, FOOTER_LEN, FOOTER_MAGIC, HEADER_LEN, PAGE_ENTRY_LEN, SEGMENT_MAGIC};
-use crate::segment::{Fixed, SectionKind, Segment};
+use crate::segment::{Fixed, SectionKind};
 
 const FORMAT: &str = include_str!("../docs/FORMAT.md");
 
@@ -149,8 +149,11 @@ fn claim_segments(said: &mut Documented) {
     for column in Fixed::ALL {
         said.claim(&format!("Fixed::{column:?}"), column as u32);
     }
-    said.claim("FIELD_COLUMN_FIRST", Segment::field_column(0));
-    said.claim("RANK_COLUMN_FIRST", Segment::rank_column(0));
+    said.claim("FIELD_COLUMN_FIRST", layout::FIELD_COLUMN_FIRST);
+    said.claim("RANK_COLUMN_FIRST", layout::RANK_COLUMN_FIRST);
+    said.claim("OVERFLOW_COLUMN_FIRST", layout::OVERFLOW_COLUMN_FIRST);
+    said.claim("OVERFLOW_RANK_COLUMN_FIRST", layout::OVERFLOW_RANK_COLUMN_FIRST);
+    said.claim("COLUMNS_MAX", COLUMNS_MAX);
     for form in [ColumnForm::Integers, ColumnForm::Zigzag, ColumnForm::Strings, ColumnForm::Dictionary] {
         said.claim(&format!("ColumnForm::{form:?}"), form as u8);
     }

@@ -6,6 +6,8 @@ pub const PAGE_ROWS: usize = 1024;
 pub const BLOCK_ROWS: usize = 65_536;
 /// Spans after which the head begins a new chapter of dictionaries.
 pub const CHAPTER_SPANS: usize = 16_384;
+/// Fields of a segment that have a column of their own; the others share one a table.
+pub const COLUMNS_MAX: usize = 256;
 /// Entries of a segment's dictionary of one column.
 pub const DICTIONARY_ENTRIES_MAX: usize = 65_536;
 /// Bytes of a segment's dictionary of one column.

@@ -19,6 +19,8 @@ mod names;
 #[cfg(test)]
 mod names_tests;
 mod number;
+#[cfg(test)]
+mod overflow_tests;
 mod page;
 mod plan;
 mod predicate;

@@ -12,7 +12,7 @@ use crate::model::{
     Endpoint, Event, KeyValue, Link, Origin, RejectReason, Resource, ResourceToken, Scope, ScopeToken, Span, SpanId,
     SpanKind, SpanRef, SpanSink, Status, StatusCode, TraceId, Value, deliver,
 };
-use crate::os::{SimulatedDisk, Storage};
+use crate::os::{FileBytes, SimulatedDisk, Storage};
 use crate::part::ReadCounter;
 use crate::segment::{Segment, SegmentInput, build_segment};
 
@@ -57,18 +57,27 @@ fn chapters(spans: &[Span]) -> Vec<Arc<FrozenChapter>> {
     spans.chunks(CHAPTER_ROWS).map(chapter).collect()
 }
 
-fn segment(id: u64, spans: &[Span]) -> Arc<Segment> {
+fn seed(id: u64) -> Seed {
+    Seed { store: 7, file: id }
+}
+
+/// The file of a segment of these spans.
+pub(super) fn segment_file(id: u64, spans: &[Span]) -> Arc<dyn FileBytes> {
     let disk = SimulatedDisk::new(id);
     disk.create_directories().unwrap();
-    let (path, seed) = (format!("seg/{id}"), Seed { store: 7, file: id });
+    let path = format!("seg/{id}");
     let input =
         SegmentInput { chapters: &chapters(spans), block_rows: 1024, sequences: (0, 1), replaces_logs: Vec::new() };
-    build_segment(input, disk.create(&path).unwrap(), seed).unwrap();
-    Arc::new(Segment::open(id, path.clone(), disk.map(&path).unwrap(), seed).unwrap())
+    build_segment(input, disk.create(&path).unwrap(), seed(id)).unwrap();
+    disk.map(&path).unwrap()
+}
+
+pub(super) fn segment(id: u64, spans: &[Span]) -> Arc<Segment> {
+    Arc::new(Segment::open(id, format!("seg/{id}"), segment_file(id, spans), seed(id)).unwrap())
 }
 
 /// A snapshot of these segments and this head, with the smallest sets of dirty traces and, by `extra`, more.
-fn snapshot(sealed: &[Vec<Span>], head: &[Span], extra: impl Fn(u32) -> bool) -> Snapshot {
+pub(super) fn snapshot(sealed: &[Vec<Span>], head: &[Span], extra: impl Fn(u32) -> bool) -> Snapshot {
     let counter = ReadCounter::default();
     let segments: Vec<Arc<Segment>> = sealed.iter().zip(1..).map(|(spans, id)| segment(id, spans)).collect();
     let mut places: HashMap<u64, usize> = HashMap::new();
@@ -87,23 +96,23 @@ fn snapshot(sealed: &[Vec<Span>], head: &[Span], extra: impl Fn(u32) -> bool) ->
 }
 
 /// Numbers that look random and are the same at every run.
-struct Dice(u64);
+pub(super) struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 
-    fn one_in(&mut self, sides: u64) -> bool {
+    pub(super) fn one_in(&mut self, sides: u64) -> bool {
         self.roll(sides) == 0
     }
 
-    fn pick<T: Clone>(&mut self, items: &[T]) -> T {
+    pub(super) fn pick<T: Clone>(&mut self, items: &[T]) -> T {
         items[self.roll(items.len() as u64) as usize].clone()
     }
 
-    fn value(&mut self) -> Value {
+    pub(super) fn value(&mut self) -> Value {
         match self.roll(14) {
             0 => Value::Empty,
             1 => Value::Bool(self.one_in(2)),
@@ -172,14 +181,14 @@ impl Dice {
         out
     }
 
-    fn spans(&mut self, count: usize, traces: u64) -> Vec<Span> {
+    pub(super) fn spans(&mut self, count: usize, traces: u64) -> Vec<Span> {
         let resources: Vec<_> = (0..6).map(|_| Arc::new(self.resource())).collect();
         let scopes: Vec<_> = (0..4).map(|_| Arc::new(self.scope())).collect();
         (0..count).map(|_| self.span(traces, &resources, &scopes)).collect()
     }
 }
 
-fn distinct(parts: &[&[Span]]) -> Vec<Span> {
+pub(super) fn distinct(parts: &[&[Span]]) -> Vec<Span> {
     let mut seen = HashSet::new();
     parts.iter().flat_map(|part| part.iter()).filter(|span| seen.insert(*span)).cloned().collect()
 }
@@ -248,7 +257,7 @@ fn type_word(value: &Value) -> &'static str {
     }
 }
 
-fn expected_keys(spans: &[Span]) -> Vec<AttributeKeyCount> {
+pub(super) fn expected_keys(spans: &[Span]) -> Vec<AttributeKeyCount> {
     let of = |span: &Span| -> BTreeSet<(String, TagScope, &'static str)> {
         all_attributes(span).into_iter().map(|(key, scope, value)| (key, scope, type_word(&value))).collect()
     };
@@ -256,7 +265,7 @@ fn expected_keys(spans: &[Span]) -> Vec<AttributeKeyCount> {
     counts.map(|((key, scope, value_type), n)| AttributeKeyCount { key, scope, value_type, span_count: n }).collect()
 }
 
-fn expected_values(spans: &[Span], wanted: &str) -> HashMap<Value, u64> {
+pub(super) fn expected_values(spans: &[Span], wanted: &str) -> HashMap<Value, u64> {
     let mut out = HashMap::new();
     for span in spans {
         let values: HashSet<Value> =

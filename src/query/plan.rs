@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::bytes::hash64;
 use crate::column::{NONE, RowSource, Table, ValueType};
 use crate::index::{PageSet, Postings};
 use crate::limits::PAGE_ROWS;
 use crate::model::TimeRange;
-use crate::segment::{Fixed, SectionKind, Segment, duration_bucket};
+use crate::segment::{FieldColumn, Fixed, SectionKind, Segment, duration_bucket};
 
 use super::compile::{ChildTest, Compiled, EVENTS, FIELDS, LINKS, MATCHED, PRESENT, ValueTest, fields_of_key};
 use super::number::Number;
@@ -159,9 +158,10 @@ fn resource_pages(pages: &SegmentPages<'_>, compiled: &Compiled<'_>) -> PageSet 
 
 /// Pages of a table that may hold a value equal to what the test asks for; `None` if no index says.
 fn term_pages(pages: &SegmentPages<'_>, field: u32, value_type: ValueType, test: &ValueTest<'_>) -> Option<PageSet> {
-    let hashes = equal_hashes(value_type, test)?;
-    let table_pages = pages.segment.column(Segment::rank_column(field))?.values.checked_sub(1)?;
-    let terms = pages.segment.terms(field, u32::try_from(table_pages).ok()?)?;
+    let column = pages.source.tables.column_of(field);
+    let hashes = equal_hashes(&column, value_type, test)?;
+    let table_pages = pages.segment.column(column.ranks)?.values.checked_sub(1)?;
+    let terms = pages.segment.terms(&column, u32::try_from(table_pages).ok()?)?;
     let mut out = PageSet::new();
     for hash in hashes {
         match terms.pages(hash) {
@@ -191,14 +191,14 @@ fn child_pages(pages: &SegmentPages<'_>, compiled: &Compiled<'_>) -> Option<Page
     Some(out)
 }
 
-/// Hashes of every value of this type that the test holds equal; `None` if equality is not what it asks.
-fn equal_hashes(value_type: ValueType, test: &ValueTest<'_>) -> Option<Vec<u64>> {
-    let number = |bits: u64| hash64(&bits.to_le_bytes());
+/// Terms of every value of this type that the test holds equal; `None` if equality is not what it asks.
+fn equal_hashes(column: &FieldColumn, value_type: ValueType, test: &ValueTest<'_>) -> Option<Vec<u64>> {
+    let number = |bits: u64| column.term(&bits.to_le_bytes());
     match (test, value_type) {
-        (ValueTest::Text(text), ValueType::String) => Some(vec![hash64(text.as_bytes())]),
+        (ValueTest::Text(text), ValueType::String) => Some(vec![column.term(text.as_bytes())]),
         (ValueTest::Text(_), _) => None,
         (ValueTest::Tag(filter), _) if filter.operator() != TagOperator::Equal => None,
-        (ValueTest::Tag(filter), ValueType::String) => Some(vec![hash64(filter.operand().text().as_bytes())]),
+        (ValueTest::Tag(filter), ValueType::String) => Some(vec![column.term(filter.operand().text().as_bytes())]),
         (ValueTest::Tag(filter), ValueType::Int) => {
             Some(int_of(filter)?.into_iter().map(|v| number(v as u64)).collect())
         }

@@ -11,7 +11,7 @@ use crate::index::Measure;
 use crate::limits::PAGE_ROWS;
 use crate::model::{Event, Link, TimeRange, ValueRef};
 use crate::part::ReadCounter;
-use crate::segment::{Fixed, IntegerCursor, Segment, SegmentSource};
+use crate::segment::{FieldColumn, Fixed, IntegerCursor, Segment, SegmentSource, overflow_number};
 
 use super::compile::{FieldTest, ValueTest};
 use super::mask::Mask;
@@ -49,15 +49,40 @@ impl SegmentPages<'_> {
         test: &FieldTest<'_>,
         mut visit: impl FnMut(usize, usize) -> Result<()>,
     ) -> Result<()> {
-        let mut ranks = IntegerCursor::new(self.segment, Segment::rank_column(test.field), false, self.counter);
+        let column = self.source.tables.column_of(test.field);
+        let mut ranks = IntegerCursor::new(self.segment, column.ranks, false, self.counter);
         let mut at = ranks.get(page as usize)? as usize;
         let end = ranks.get(page as usize + 1)? as usize;
+        if column.shared {
+            return self.each_overflow_value(classes, test, at..end, visit);
+        }
         for (row, class) in classes.iter().enumerate() {
             for _ in 0..test.per_class[*class as usize] {
                 ensure(at < end, || format!("page {page} has more values than its ranks say"))?;
                 visit(at, row)?;
                 at += 1;
             }
+        }
+        Ok(())
+    }
+
+    /// The same for a field without a column of its own, whose values stand between those of others.
+    fn each_overflow_value(
+        &self,
+        classes: &[u32],
+        test: &FieldTest<'_>,
+        places: Range<usize>,
+        mut visit: impl FnMut(usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let (schema, overflow) = (&self.source.tables.schema, &self.source.tables.overflow);
+        let mut first = places.start;
+        for (row, class) in classes.iter().enumerate() {
+            let next = first + overflow.count_in(schema.classes[*class as usize].shape) as usize;
+            ensure(next <= places.end, || "a page has more overflow values than its ranks say".to_owned())?;
+            if test.per_class[*class as usize] > 0 {
+                overflow.places(schema.shape_of(*class), test.field).try_for_each(|place| visit(first + place, row))?;
+            }
+            first = next;
         }
         Ok(())
     }
@@ -140,8 +165,8 @@ impl PageSource for SegmentPages<'_> {
     }
 
     fn match_field(&self, page: u32, classes: &[u32], test: &FieldTest<'_>, matched: &mut Mask) -> Result<()> {
-        let column = Segment::field_column(test.field);
-        if !test.value_type.is_bytes() {
+        let FieldColumn { values: column, shared, .. } = self.source.tables.column_of(test.field);
+        if !shared && !test.value_type.is_bytes() {
             let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
             return self.each_value(page, classes, test, |at, row| {
                 if number_meets(test.value_type, cursor.get(at)?, &test.test) {
@@ -171,7 +196,13 @@ impl PageSource for SegmentPages<'_> {
                 self.segment.strings(column, open, self.counter, &mut strings)?;
             }
             ensure(at % PAGE_ROWS < strings.len(), || format!("column {column} has no value {at}"))?;
-            if bytes_meet(test.value_type, strings.get(at % PAGE_ROWS), &test.test)? {
+            let bytes = strings.get(at % PAGE_ROWS);
+            let met = if test.value_type.is_bytes() {
+                bytes_meet(test.value_type, bytes, &test.test)?
+            } else {
+                number_meets(test.value_type, overflow_number(test.value_type, bytes)?, &test.test)
+            };
+            if met {
                 matched.insert(row);
             }
             Ok(())

@@ -12,13 +12,13 @@ use crate::model::{Origin, Span, SpanId, TraceId, UnixNanos};
 pub struct TraceSummary {
     /// The trace. Of ids joined by their lower 64 bits, the smallest with an upper half, if one has.
     pub trace_id: TraceId,
-    /// The service of the [root](root_of).
+    /// The service of the root: the parentless span of earliest start, or what comes nearest to one.
     pub root_service: Option<String>,
     /// The name of the root; `None` if it is empty.
     pub root_name: Option<String>,
     /// The earliest start of its spans; 0 if none has one.
     pub start_unix_nano: UnixNanos,
-    /// See [`trace_duration`]; 0 if no span has a start.
+    /// Latest end minus earliest start in nanoseconds; 0 if no span has a start.
     pub duration_nano: u64,
     /// How many spans it has.
     pub span_count: u64,

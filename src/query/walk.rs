@@ -2,16 +2,16 @@
 //!
 //! A field's column holds the values of its table's rows end to end. Each row has as many of them as its
 //! class's shape names the field, so a walk from the front needs the ranks only to pass over pages that
-//! have none. Values of dirty rows are passed over unread.
+//! have none. Values of dirty rows are passed over unread, and in an overflow column those of other fields.
 
-use crate::column::{RowSource, Table, ValueType};
+use crate::column::{Class, RowSource, Table, ValueType};
 use crate::encoding::Strings;
 use crate::error::{Error, Result, ensure};
 use crate::head::Chapter;
 use crate::index::RowSet;
 use crate::limits::PAGE_ROWS;
 use crate::part::ReadCounter;
-use crate::segment::{DictionaryView, Fixed, IntegerCursor, Segment};
+use crate::segment::{DictionaryView, Fixed, IntegerCursor, Segment, Tables, overflow_number};
 
 use super::segment_pages::SegmentPages;
 
@@ -126,7 +126,11 @@ pub struct SegmentWalk<'t> {
     segment: &'t Segment,
     counter: &'t ReadCounter,
     dirty: &'t RowSet,
+    tables: &'t Tables,
+    field: u32,
+    /// How often each class has the field, and how many values its rows have in the field's column.
     per_class: Vec<usize>,
+    widths: Vec<usize>,
     ranks: IntegerCursor<'t>,
     class_column: Fixed,
     /// Span rows of events or links.
@@ -137,9 +141,10 @@ pub struct SegmentWalk<'t> {
     /// Classes of the page at hand, and the next row in it.
     classes: Vec<u64>,
     next: usize,
-    /// The place of the next value, and how many of the row at hand are left.
+    /// The place of the first value of the next row.
     place: usize,
-    left: usize,
+    /// The places of the values of the row at hand, last first, as far as they are left.
+    left: Vec<usize>,
     row: u32,
     column: Column<'t>,
 }
@@ -156,12 +161,24 @@ impl<'t> SegmentWalk<'t> {
         let children = child_columns(known.table);
         let class_column = children.map_or(Fixed::Class, |(_, class)| class);
         let values = segment.column(class_column as u32).map_or(0, |c| c.values) as usize;
+        let tables = pages.source.tables;
+        let field_column = tables.column_of(field);
+        let per_class = per_class(&pages.source, field);
+        let widths = if field_column.shared {
+            let count = |class: &Class| tables.overflow.count_in(class.shape) as usize;
+            tables.schema.classes.iter().map(count).collect()
+        } else {
+            per_class.clone()
+        };
         Ok(Self {
             segment,
             counter,
             dirty,
-            per_class: per_class(&pages.source, field),
-            ranks: cursor(Segment::rank_column(field)),
+            tables,
+            field,
+            per_class,
+            widths,
+            ranks: cursor(field_column.ranks),
             class_column,
             rows: children.map(|(row, _)| cursor(row as u32)),
             pages: values.div_ceil(PAGE_ROWS),
@@ -169,7 +186,7 @@ impl<'t> SegmentWalk<'t> {
             classes: Vec::new(),
             next: 0,
             place: 0,
-            left: 0,
+            left: Vec::new(),
             row: 0,
             column: Column::new(segment, field, known.value_type, counter)?,
         })
@@ -185,7 +202,7 @@ impl<'t> SegmentWalk<'t> {
                 continue;
             }
             self.segment.classes(self.class_column, page, self.counter, &mut self.classes)?;
-            let count: usize = self.classes.iter().map(|class| self.per_class[*class as usize]).sum();
+            let count: usize = self.classes.iter().map(|class| self.widths[*class as usize]).sum();
             ensure(first.checked_add(count as u64) == Some(last), || {
                 let column = self.class_column;
                 format!("segment {}, page {page} of {column:?}: ranks {first}..{last}", self.segment.name())
@@ -200,42 +217,52 @@ impl<'t> SegmentWalk<'t> {
     fn open_row(&mut self, class: usize) -> Result<()> {
         let at = (self.next_page - 1) * PAGE_ROWS + self.next;
         self.next += 1;
-        let count = self.per_class[class];
-        if count > 0 {
+        let first = self.place;
+        self.place += self.widths[class];
+        if self.per_class[class] > 0 {
             self.row = match &mut self.rows {
                 Some(rows) => rows.get(at)? as u32,
                 None => at as u32,
             };
-            if self.dirty.contains(self.row) {
-                self.place += count;
-            } else {
-                self.left = count;
+            if !self.dirty.contains(self.row) {
+                self.find_values(class, first);
             }
         }
         Ok(())
+    }
+
+    /// Finds the places of the field's values in a row of this class whose values begin at this place.
+    fn find_values(&mut self, class: usize, first: usize) {
+        if self.column.is_shared() {
+            let shape = self.tables.schema.shape_of(class as u32);
+            self.left.extend(self.tables.overflow.places(shape, self.field).map(|place| first + place));
+            self.left.reverse();
+        } else {
+            self.left.extend((first..self.place).rev());
+        }
     }
 }
 
 impl ValueWalk for SegmentWalk<'_> {
     fn next(&mut self) -> Result<Option<u32>> {
-        while self.left == 0 {
+        loop {
+            if let Some(place) = self.left.pop() {
+                self.column.read(place)?;
+                return Ok(Some(self.row));
+            }
             match self.classes.get(self.next).copied() {
                 Some(class) => self.open_row(class as usize)?,
                 None if self.open_page()? => {}
                 None => return Ok(None),
             }
         }
-        self.left -= 1;
-        self.column.read(self.place)?;
-        self.place += 1;
-        Ok(Some(self.row))
     }
 
     fn value(&self) -> RawValue<'_> {
         match &self.column {
-            Column::Numbers { bits, .. } => RawValue::Number(*bits),
+            Column::Numbers { bits, .. } | Column::Overflow { number: Some(bits), .. } => RawValue::Number(*bits),
             Column::Entries { dictionary, code, .. } => RawValue::Entry(*code, dictionary.get(*code)),
-            Column::Strings { page, at, .. } => RawValue::Bytes(page.get(*at)),
+            Column::Strings(strings) | Column::Overflow { strings, .. } => RawValue::Bytes(strings.get()),
         }
     }
 }
@@ -244,20 +271,28 @@ impl ValueWalk for SegmentWalk<'_> {
 enum Column<'t> {
     Numbers { cursor: IntegerCursor<'t>, bits: u64 },
     Entries { cursor: IntegerCursor<'t>, dictionary: DictionaryView<'t>, code: u32 },
-    Strings { segment: &'t Segment, counter: &'t ReadCounter, column: u32, index: usize, page: Strings, at: usize },
+    Strings(StringColumn<'t>),
+    Overflow { strings: StringColumn<'t>, value_type: ValueType, number: Option<u64> },
 }
 
 impl<'t> Column<'t> {
     fn new(segment: &'t Segment, field: u32, value_type: ValueType, counter: &'t ReadCounter) -> Result<Self> {
-        let column = Segment::field_column(field);
-        let cursor = IntegerCursor::new(segment, column, true, counter);
-        if !value_type.is_bytes() {
-            return Ok(Self::Numbers { cursor, bits: 0 });
-        }
-        Ok(match segment.dictionary(field)? {
-            Some(dictionary) => Self::Entries { cursor, dictionary, code: 0 },
-            None => Self::Strings { segment, counter, column, index: usize::MAX, page: Strings::default(), at: 0 },
+        let column = segment.field_column(field)?;
+        let cursor = IntegerCursor::new(segment, column.values, true, counter);
+        let strings = StringColumn::new(segment, column.values, counter);
+        Ok(if column.shared {
+            Self::Overflow { strings, value_type, number: None }
+        } else if !value_type.is_bytes() {
+            Self::Numbers { cursor, bits: 0 }
+        } else if let Some(dictionary) = segment.dictionary(field)? {
+            Self::Entries { cursor, dictionary, code: 0 }
+        } else {
+            Self::Strings(strings)
         })
+    }
+
+    fn is_shared(&self) -> bool {
+        matches!(self, Self::Overflow { .. })
     }
 
     fn read(&mut self, place: usize) -> Result<()> {
@@ -268,15 +303,44 @@ impl<'t> Column<'t> {
                 let known = u32::try_from(read).ok().filter(|code| (*code as usize) < dictionary.len());
                 *code = known.ok_or_else(|| Error::corrupt(format!("dictionary code {read} is unknown")))?;
             }
-            Self::Strings { segment, counter, column, index, page, at } => {
-                if *index != place / PAGE_ROWS {
-                    *index = place / PAGE_ROWS;
-                    segment.strings(*column, *index, counter, page)?;
+            Self::Strings(strings) => strings.read(place)?,
+            Self::Overflow { strings, value_type, number } => {
+                strings.read(place)?;
+                if !value_type.is_bytes() {
+                    *number = Some(overflow_number(*value_type, strings.get())?);
                 }
-                *at = place % PAGE_ROWS;
-                ensure(*at < page.len(), || format!("column {column} has no value {place}"))?;
             }
         }
         Ok(())
+    }
+}
+
+/// A column of byte strings, at one of its values.
+struct StringColumn<'t> {
+    segment: &'t Segment,
+    counter: &'t ReadCounter,
+    column: u32,
+    /// The page at hand and its values.
+    index: usize,
+    page: Strings,
+    at: usize,
+}
+
+impl<'t> StringColumn<'t> {
+    fn new(segment: &'t Segment, column: u32, counter: &'t ReadCounter) -> Self {
+        Self { segment, counter, column, index: usize::MAX, page: Strings::default(), at: 0 }
+    }
+
+    fn read(&mut self, place: usize) -> Result<()> {
+        if self.index != place / PAGE_ROWS {
+            self.index = place / PAGE_ROWS;
+            self.segment.strings(self.column, self.index, self.counter, &mut self.page)?;
+        }
+        self.at = place % PAGE_ROWS;
+        ensure(self.at < self.page.len(), || format!("column {} has no value {place}", self.column))
+    }
+
+    fn get(&self) -> &[u8] {
+        self.page.get(self.at)
     }
 }

@@ -21,8 +21,14 @@ use crate::model::duration_nanos;
 use crate::os::WritableFile;
 
 use super::dictionary::{DictionaryBuilder, encode_strings_section};
-use super::layout::{ColumnForm, FIELD_COLUMN_FIRST, Fixed, RANK_COLUMN_FIRST, SectionKind, SegmentDirectory};
+use super::layout::{
+    ColumnForm, FIELD_COLUMN_FIRST, Fixed, OVERFLOW_COLUMN_FIRST, OVERFLOW_RANK_COLUMN_FIRST, RANK_COLUMN_FIRST,
+    SectionKind, SegmentDirectory,
+};
 use super::order::{OrderRow, RowOrder, order_rows};
+use super::overflow::OverflowBuilder;
+use super::own_fields::own_fields;
+use super::ranked::{Ranked, with_pages};
 use super::unite::United;
 use super::writer::SegmentWriter;
 
@@ -48,38 +54,15 @@ pub struct SegmentInput<'a> {
     pub replaces_logs: Vec<u64>,
 }
 
-/// The values of one field, and how many there were at the first row of each page that has some.
-#[derive(Default)]
-struct FieldColumn {
-    values: Vec<u64>,
-    starts: Vec<(u32, u64)>,
-}
-
-impl FieldColumn {
-    /// How many values stand before each page of the table, and in all.
-    fn ranks(&self, pages: usize) -> Vec<u64> {
-        let mut starts = self.starts.iter().peekable();
-        let mut ranks = vec![self.values.len() as u64; pages + 1];
-        let mut next = 0;
-        while let Some((page, _)) = starts.next() {
-            let end = starts.peek().map_or(self.values.len() as u64, |(_, rank)| *rank);
-            // Pages without values in between begin where the page before ended.
-            let last = starts.peek().map_or(pages, |(page, _)| *page as usize);
-            ranks[*page as usize] = next;
-            ranks[*page as usize + 1..=last].fill(end);
-            next = end;
-        }
-        let first = self.starts.first().map_or(0, |(page, _)| *page as usize);
-        ranks[..first].fill(0);
-        ranks
-    }
-}
-
 /// Columns of a segment as they are gathered.
 struct Gathered<'a> {
     chapters: &'a [Arc<FrozenChapter>],
     united: United<'a>,
-    fields: Vec<FieldColumn>,
+    fields: Vec<Ranked>,
+    /// Fields from this code on are overflow fields.
+    own_end: u32,
+    /// Their columns, by table.
+    overflow: [OverflowBuilder; 3],
     /// Rows so far, by table.
     rows: [usize; 3],
     fixed: Vec<Vec<u64>>,
@@ -167,10 +150,21 @@ fn order_of(chapters: &[Arc<FrozenChapter>], places: &[(u32, u32)]) -> RowOrder 
 
 fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder) -> Gathered<'a> {
     let pages_per_block = (input.block_rows / PAGE_ROWS).max(1) as u32;
+    let mut united = United::new(input.chapters);
+    let rows = order.rows.iter().map(|row| places[*row as usize]);
+    let own_end = own_fields(input.chapters, rows).map_or(u32::MAX, |own| {
+        // The fields with columns have the first codes, so those of their columns are in range.
+        for (chapter, field) in &own {
+            united.field(*chapter, *field);
+        }
+        own.len() as u32
+    });
     let mut out = Gathered {
         chapters: input.chapters,
-        united: United::new(input.chapters),
+        united,
         fields: Vec::new(),
+        own_end,
+        overflow: Default::default(),
         rows: [0; 3],
         fixed: vec![Vec::new(); Fixed::ALL.len() + 1],
         service_pages: CodeIndexBuilder::new(0),
@@ -280,15 +274,16 @@ impl Gathered<'_> {
                 t if t.is_bytes() => (chapter as u64) << 32 | u64::from(code),
                 t => source.number(t, code),
             };
-            let united = self.united.field(chapter, field) as usize;
+            let united = self.united.field(chapter, field);
+            if united >= self.own_end {
+                self.overflow[table as usize - 1].push(page, united, value);
+                continue;
+            }
+            let united = united as usize;
             if self.fields.len() <= united {
-                self.fields.resize_with(united + 1, FieldColumn::default);
+                self.fields.resize_with(united + 1, Ranked::default);
             }
-            let column = &mut self.fields[united];
-            if column.starts.last().is_none_or(|(last, _)| *last as usize != page) {
-                column.starts.push((page as u32, column.values.len() as u64));
-            }
-            column.values.push(value);
+            self.fields[united].push(page, value);
         }
     }
 
@@ -339,6 +334,9 @@ fn write(
         let table = gathered.united.field_at(code as u32).table;
         let ranks = column.ranks(gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS));
         write_field(&gathered, code as u32, &column.values, &ranks, &mut out)?;
+    }
+    for table in [Table::Span, Table::Event, Table::Link] {
+        write_overflow(&mut gathered, table, &mut out)?;
     }
     write_schema(&gathered, &mut out)?;
     let indexes = [
@@ -406,7 +404,7 @@ fn write_bytes_field(
     mut terms: TermIndexBuilder,
     out: &mut SegmentWriter,
 ) -> Result<()> {
-    let text = |value: u64| gathered.chapters[(value >> 32) as usize].strings.get(value as u32);
+    let text = |value: u64| bytes_of(gathered.chapters, value);
     for (value, page) in with_pages(values, ranks) {
         terms.add(hash64(text(value)), page);
     }
@@ -426,6 +424,26 @@ fn write_bytes_field(
     }
 }
 
+/// Writes the column of the table's overflow fields if it has any.
+fn write_overflow(gathered: &mut Gathered<'_>, table: Table, out: &mut SegmentWriter) -> Result<()> {
+    let overflow = std::mem::take(&mut gathered.overflow[table as usize - 1]);
+    if overflow.is_empty() {
+        return Ok(());
+    }
+    let pages = gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS);
+    let type_of = |field: u32| gathered.united.field_at(field).value_type;
+    let built = overflow.finish(pages, common_limit(pages), type_of, |value| bytes_of(gathered.chapters, value));
+    let (values, ranks) = (OVERFLOW_COLUMN_FIRST + table as u32, OVERFLOW_RANK_COLUMN_FIRST + table as u32);
+    out.integers(ranks, ColumnForm::Integers, &built.ranks)?;
+    out.section(SectionKind::Terms, values, &built.terms)?;
+    out.strings(values, &built.values)
+}
+
+/// The byte string that a gathered value stands for: `chapter << 32 | string code`.
+fn bytes_of(chapters: &[Arc<FrozenChapter>], value: u64) -> &[u8] {
+    chapters[(value >> 32) as usize].strings.get(value as u32)
+}
+
 fn write_dictionary(code: u32, dictionary: &DictionaryBuilder, out: &mut SegmentWriter) -> Result<()> {
     out.section(SectionKind::Dictionary, code, &dictionary.section)?;
     out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Dictionary, &dictionary.codes)
@@ -433,13 +451,6 @@ fn write_dictionary(code: u32, dictionary: &DictionaryBuilder, out: &mut Segment
 
 fn common_limit(pages: usize) -> u32 {
     (pages as u32 / COMMON_SHARE).max(1)
-}
-
-/// The values of a column with the page of the row each belongs to.
-fn with_pages<'v>(values: &'v [u64], ranks: &'v [u64]) -> impl Iterator<Item = (u64, u32)> + 'v {
-    ranks.windows(2).enumerate().flat_map(|(page, ends)| {
-        values[ends[0] as usize..ends[1] as usize].iter().map(move |value| (*value, page as u32))
-    })
 }
 
 fn write_schema(gathered: &Gathered<'_>, out: &mut SegmentWriter) -> Result<()> {

@@ -31,10 +31,15 @@ const HEADER_CHECKED_LEN: usize = 32;
 pub const FOOTER_LEN: usize = 24;
 /// Length of a page directory entry in bytes.
 pub const PAGE_ENTRY_LEN: usize = 8;
-/// Columns above this code are fields: the code minus this is the field's.
+/// Columns from this code on are fields: the code minus this is the field's.
 pub const FIELD_COLUMN_FIRST: u32 = 1 << 16;
-/// Columns from this code on are the rank lists of fields.
+/// Columns from this code on are the rank lists of fields, by the field's code again.
 pub const RANK_COLUMN_FIRST: u32 = 1 << 24;
+/// This plus a table's code is the column that the table's fields without a column of their own share; see
+/// [`super::overflow`]. The code itself is reserved, as there is no table 0.
+pub const OVERFLOW_COLUMN_FIRST: u32 = 1 << 25;
+/// This plus a table's code is the rank list of that column. The code itself is reserved.
+pub const OVERFLOW_RANK_COLUMN_FIRST: u32 = OVERFLOW_COLUMN_FIRST + (1 << 8);
 
 /// Kinds of sections. Codes are part of the format; zero is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,7 +69,7 @@ pub enum SectionKind {
     ClassPages = 11,
     /// Which pages hold which duration bucket.
     DurationPages = 12,
-    /// Which pages hold which value of a field; the key is the field's code.
+    /// Which pages hold which value of a field; the key is the field's code, or that of an overflow column.
     Terms = 13,
     /// The ordinal of the first trace of every page.
     PageOrdinals = 14,
@@ -229,7 +234,7 @@ pub enum ColumnForm {
 /// Where one column stands. Its page directory is the section `PageDirectory` of the same code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ColumnEntry {
-    /// A [`Fixed`] code, or a field's, or a rank list's.
+    /// A [`Fixed`] code, or a field's, a rank list's, an overflow column's.
     pub code: u32,
     /// How its values are written.
     pub form: u8,

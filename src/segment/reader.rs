@@ -21,10 +21,8 @@ use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
-use super::layout::{
-    ColumnEntry, ColumnForm, FIELD_COLUMN_FIRST, Fixed, PAGE_ENTRY_LEN, RANK_COLUMN_FIRST, SectionKind,
-    SegmentDirectory, read_directory,
-};
+use super::layout::{ColumnEntry, ColumnForm, Fixed, PAGE_ENTRY_LEN, SectionKind, SegmentDirectory, read_directory};
+use super::overflow::{FieldColumn, Overflow};
 
 /// An immutable file of spans, open for reading.
 pub struct Segment {
@@ -44,6 +42,8 @@ pub struct Segment {
 pub struct Tables {
     /// Fields, shapes, classes.
     pub schema: Schema,
+    /// Which fields have no column of their own.
+    pub overflow: Overflow,
     /// Rows of every class.
     pub class_rows: Vec<u64>,
     /// Resources by code.
@@ -245,9 +245,9 @@ impl Segment {
         CodeIndex::from_validated(self.needed(kind, 0).ok()?, self.row_pages()).ok()
     }
 
-    /// The term index of a field; `None` if it has none or it is damaged.
-    pub fn terms(&self, field: u32, pages: u32) -> Option<TermIndex<'_>> {
-        TermIndex::from_validated(self.section(SectionKind::Terms, field).ok()??, pages).ok()
+    /// The term index of a column; `None` if it has none or it is damaged.
+    pub fn terms(&self, column: &FieldColumn, pages: u32) -> Option<TermIndex<'_>> {
+        TermIndex::from_validated(self.section(SectionKind::Terms, column.terms).ok()??, pages).ok()
     }
 
     /// The zone map of the span pages; `None` if it is damaged.
@@ -302,6 +302,7 @@ impl Segment {
         schema.validate([0; 3], strings.len(), scopes.len())?;
         let class_rows = (0..gained[2]).map(|_| reader.varint("class rows")).collect::<Result<_>>()?;
         let mut tables = Tables {
+            overflow: Overflow::new(&schema, |column| self.columns.contains_key(&column)),
             schema,
             class_rows,
             scopes,
@@ -344,14 +345,23 @@ impl Segment {
         Ok(pairs.flat_map(|pair| [pair[0].1, pair[1].1]).collect())
     }
 
-    /// The column of a field's values.
-    pub fn field_column(field: u32) -> u32 {
-        FIELD_COLUMN_FIRST + field
+    /// Where the values of a field stand.
+    ///
+    /// # Errors
+    /// As [`Segment::tables`].
+    pub fn field_column(&self, field: u32) -> Result<FieldColumn> {
+        Ok(self.tables()?.column_of(field))
     }
+}
 
-    /// The column of a field's ranks: how many values stand before each page of its table.
-    pub fn rank_column(field: u32) -> u32 {
-        RANK_COLUMN_FIRST + field
+impl Tables {
+    /// Where the values of a field of the schema stand.
+    pub fn column_of(&self, field: u32) -> FieldColumn {
+        if self.overflow.holds(field) {
+            FieldColumn::overflow(self.schema.fields[field as usize].table, field)
+        } else {
+            FieldColumn::own(field)
+        }
     }
 }
 

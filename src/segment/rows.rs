@@ -2,7 +2,8 @@
 //!
 //! A trace is one range. Each column it needs is read page by page; few rows are picked one by one out of
 //! a page, many decode it whole. The place of a row's value in a field's column is the rank of the page
-//! plus the values of the field in the page's earlier rows, which their classes tell.
+//! plus the values of the field in the page's earlier rows, which their classes tell. Overflow fields share
+//! a column, and so a cursor: it is at the right value because all values of a row are asked for in order.
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::bytes::{Reader, zigzag_decode};
 use crate::column::{
-    ClassBits, RowSource, RowTimes, RowValues, Schema, Table, ValueType, decode_value, materialize, materialize_event,
+    ClassBits, RowSource, RowTimes, RowValues, Table, ValueType, decode_value, materialize, materialize_event,
     materialize_link, materialize_outline,
 };
 use crate::encoding::{Strings, decode_strings, integer_at, string_at};
@@ -22,7 +23,8 @@ use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
 use super::layout::{ColumnForm, Fixed};
-use super::reader::{Segment, SegmentSource};
+use super::overflow::overflow_number;
+use super::reader::{Segment, SegmentSource, Tables};
 
 /// Rows up to which values are picked singly.
 const FEW: usize = 48;
@@ -71,10 +73,9 @@ impl<'s> IntegerCursor<'s> {
     }
 }
 
-/// Reads the values of one field, one after the other.
+/// Reads the values of one column, one after the other.
 struct FieldCursor<'s> {
     next: usize,
-    value_type: ValueType,
     kind: FieldKind<'s>,
 }
 
@@ -82,6 +83,7 @@ enum FieldKind<'s> {
     Integers(IntegerCursor<'s>),
     Dictionary(IntegerCursor<'s>, DictionaryView<'s>),
     Strings(StringCursor<'s>),
+    Overflow(StringCursor<'s>),
 }
 
 /// Reads single byte strings of a column: the first few of a page one by one, then the page as a whole.
@@ -130,6 +132,7 @@ impl<'s> StringCursor<'s> {
 }
 
 impl<'s> FieldCursor<'s> {
+    /// A cursor at the place `next` of the column with the values of a field of this type.
     fn new(
         segment: &'s Segment,
         field: u32,
@@ -138,29 +141,39 @@ impl<'s> FieldCursor<'s> {
         dense: bool,
         counter: &'s ReadCounter,
     ) -> Result<Self> {
-        let column = Segment::field_column(field);
-        let integers = || IntegerCursor::new(segment, column, dense, counter);
-        let kind = if !value_type.is_bytes() {
+        let column = segment.field_column(field)?;
+        let integers = || IntegerCursor::new(segment, column.values, dense, counter);
+        let kind = if column.shared {
+            FieldKind::Overflow(StringCursor::new(column.values, dense))
+        } else if !value_type.is_bytes() {
             FieldKind::Integers(integers())
         } else if let Some(dictionary) = segment.dictionary(field)? {
             FieldKind::Dictionary(integers(), dictionary)
         } else {
-            FieldKind::Strings(StringCursor::new(column, dense))
+            FieldKind::Strings(StringCursor::new(column.values, dense))
         };
-        Ok(Self { next, value_type, kind })
+        Ok(Self { next, kind })
     }
 
-    fn read(&mut self, segment: &'s Segment, counter: &ReadCounter) -> Result<Value> {
+    /// The next value of the column, which is of this type.
+    fn read(&mut self, value_type: ValueType, segment: &'s Segment, counter: &ReadCounter) -> Result<Value> {
         let index = self.next;
         self.next += 1;
         match &mut self.kind {
-            FieldKind::Integers(cursor) => number(self.value_type, cursor.get(index)?),
+            FieldKind::Integers(cursor) => number(value_type, cursor.get(index)?),
             FieldKind::Dictionary(cursor, dictionary) => {
                 let code = cursor.get(index)?;
                 ensure(code < dictionary.len() as u64, || format!("dictionary code {code} is unknown"))?;
-                bytes_value(self.value_type, dictionary.get(code as u32))
+                bytes_value(value_type, dictionary.get(code as u32))
             }
-            FieldKind::Strings(cursor) => bytes_value(self.value_type, cursor.get(segment, index, counter)?),
+            FieldKind::Strings(cursor) => bytes_value(value_type, cursor.get(segment, index, counter)?),
+            FieldKind::Overflow(cursor) => {
+                let bytes = cursor.get(segment, index, counter)?;
+                if value_type.is_bytes() {
+                    return bytes_value(value_type, bytes);
+                }
+                number(value_type, overflow_number(value_type, bytes)?)
+            }
         }
     }
 }
@@ -188,20 +201,23 @@ fn bytes_value(value_type: ValueType, bytes: &[u8]) -> Result<Value> {
 /// The values of successive rows of one table.
 pub struct TableValues<'s> {
     segment: &'s Segment,
-    schema: &'s Schema,
+    tables: &'s Tables,
     counter: &'s ReadCounter,
     dense: bool,
-    /// Page of the first row, and how many values of each field stand in that page before it.
+    /// Page of the first row, and how many values of each field with a column stand in that page before it.
     page: usize,
     before: Vec<u32>,
+    /// The same of all overflow fields together.
+    overflow_before: u32,
     cursors: Vec<Option<FieldCursor<'s>>>,
+    overflow: Option<FieldCursor<'s>>,
 }
 
 impl<'s> TableValues<'s> {
     /// Values from row `first` on; `classes` are those of the page of that row (of its table).
     pub fn new(
         segment: &'s Segment,
-        schema: &'s Schema,
+        tables: &'s Tables,
         first: usize,
         classes: &[u64],
         dense: bool,
@@ -211,29 +227,46 @@ impl<'s> TableValues<'s> {
         for class in &classes[..(first % PAGE_ROWS).min(classes.len())] {
             *histogram.entry(*class as u32).or_default() += 1;
         }
-        let mut before = vec![0; schema.fields.len()];
+        // Overflow fields may be many: there is a place for those with a column alone.
+        let mut before = vec![0; tables.overflow.own_end()];
+        let mut overflow_before = 0;
         for (class, count) in histogram {
-            schema.shape_of(class).iter().for_each(|field| before[*field as usize] += count);
+            for field in tables.schema.shape_of(class) {
+                if let Some(before) = before.get_mut(*field as usize) {
+                    *before += count;
+                }
+            }
+            overflow_before += count * tables.overflow.count_in(tables.schema.classes[class as usize].shape);
         }
-        let cursors = schema.fields.iter().map(|_| None).collect();
-        Self { segment, schema, counter, dense, page: first / PAGE_ROWS, before, cursors }
+        let cursors = before.iter().map(|_| None).collect();
+        let page = first / PAGE_ROWS;
+        Self { segment, tables, counter, dense, page, before, overflow_before, cursors, overflow: None }
     }
 
     fn open(&self, field: u32) -> Result<FieldCursor<'s>> {
-        let mut ranks = IntegerCursor::new(self.segment, Segment::rank_column(field), false, self.counter);
-        let next = ranks.get(self.page)? as usize + self.before[field as usize] as usize;
-        let value_type = self.schema.fields[field as usize].value_type;
+        let column = self.tables.column_of(field);
+        let before = if column.shared { self.overflow_before } else { self.before[field as usize] };
+        let mut ranks = IntegerCursor::new(self.segment, column.ranks, false, self.counter);
+        let next = ranks.get(self.page)? as usize + before as usize;
+        let value_type = self.tables.schema.fields[field as usize].value_type;
         FieldCursor::new(self.segment, field, value_type, next, self.dense, self.counter)
+    }
+
+    /// The cursor of the column with the field's values.
+    fn cursor(&mut self, field: u32) -> &mut Option<FieldCursor<'s>> {
+        if self.tables.overflow.holds(field) { &mut self.overflow } else { &mut self.cursors[field as usize] }
     }
 }
 
 impl RowValues for TableValues<'_> {
     fn next(&mut self, field: u32) -> Result<Value> {
-        if self.cursors[field as usize].is_none() {
-            self.cursors[field as usize] = Some(self.open(field)?);
+        if self.cursor(field).is_none() {
+            *self.cursor(field) = Some(self.open(field)?);
         }
-        let cursor = self.cursors[field as usize].as_mut().ok_or_else(|| Error::corrupt("a field has no cursor"))?;
-        cursor.read(self.segment, self.counter)
+        let (segment, counter) = (self.segment, self.counter);
+        let value_type = self.tables.schema.fields[field as usize].value_type;
+        let cursor = self.cursor(field).as_mut().ok_or_else(|| Error::corrupt("a field has no cursor"))?;
+        cursor.read(value_type, segment, counter)
     }
 }
 
@@ -406,7 +439,7 @@ impl<'s> SpanRows<'s> {
         let first = rows.start as usize;
         let mut classes = Vec::new();
         segment.classes(Fixed::Class, first / PAGE_ROWS, counter, &mut classes)?;
-        let values = TableValues::new(segment, &source.tables.schema, first, &classes, dense, counter);
+        let values = TableValues::new(segment, source.tables, first, &classes, dense, counter);
         Ok(Self {
             segment,
             source,
@@ -528,7 +561,6 @@ impl<'s> ChildRows<'s> {
             if !range.is_empty() {
                 self.segment.classes(self.columns.class, range.start / PAGE_ROWS, self.counter, &mut classes)?;
             }
-            let schema = &self.source.tables.schema;
             let dense = range.len() > FEW;
             let cursor = |column: Fixed| IntegerCursor::new(self.segment, column as u32, dense, self.counter);
             self.open = Some(OpenChildren {
@@ -536,7 +568,7 @@ impl<'s> ChildRows<'s> {
                 end: range.end,
                 rows: cursor(self.columns.row),
                 classes: cursor(self.columns.class),
-                values: TableValues::new(self.segment, schema, range.start, &classes, dense, self.counter),
+                values: TableValues::new(self.segment, self.source.tables, range.start, &classes, dense, self.counter),
             });
         }
         self.open.as_mut().ok_or_else(|| Error::corrupt("no children"))

@@ -4,7 +4,11 @@ use crate::bytes::Reader;
 use crate::column::{RowSource, Table};
 use crate::error::Result;
 
-use super::layout::{FIELD_COLUMN_FIRST, Fixed, PAGE_ENTRY_LEN, RANK_COLUMN_FIRST, SectionKind};
+use super::layout::{
+    FIELD_COLUMN_FIRST, Fixed, OVERFLOW_COLUMN_FIRST, OVERFLOW_RANK_COLUMN_FIRST, PAGE_ENTRY_LEN, RANK_COLUMN_FIRST,
+    SectionKind,
+};
+use super::overflow::columns_of_terms;
 use super::reader::Segment;
 
 /// Bytes of one thing.
@@ -37,7 +41,9 @@ impl Segment {
             let (name, index) = match kind {
                 Some(SectionKind::PageDirectory) => (self.column_name(section.key)?, false),
                 Some(SectionKind::Dictionary) => (self.column_name(FIELD_COLUMN_FIRST + section.key)?, false),
-                Some(SectionKind::Terms) => (format!("terms of {}", self.field_name(section.key)?), true),
+                Some(SectionKind::Terms) => {
+                    (format!("terms of {}", self.column_name(columns_of_terms(section.key).0)?), true)
+                }
                 Some(SectionKind::TraceIndex) => ("trace ids".to_owned(), true),
                 Some(SectionKind::Zones) => ("zones".to_owned(), true),
                 Some(SectionKind::ServicePages) => ("service pages".to_owned(), true),
@@ -66,8 +72,11 @@ impl Segment {
     }
 
     fn column_name(&self, code: u32) -> Result<String> {
-        if code >= RANK_COLUMN_FIRST {
+        if code >= OVERFLOW_RANK_COLUMN_FIRST || (RANK_COLUMN_FIRST..OVERFLOW_COLUMN_FIRST).contains(&code) {
             return Ok("ranks".to_owned());
+        }
+        if code >= OVERFLOW_COLUMN_FIRST {
+            return Ok("overflow".to_owned());
         }
         if code >= FIELD_COLUMN_FIRST {
             return self.field_name(code - FIELD_COLUMN_FIRST);

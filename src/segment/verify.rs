@@ -8,6 +8,7 @@ use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
 use super::layout::{ColumnEntry, ColumnForm, Fixed, SectionKind};
+use super::overflow::columns_of_terms;
 use super::reader::Segment;
 
 /// One damaged section or page.
@@ -99,7 +100,7 @@ impl Segment {
                 (0..index.codes()).try_for_each(|code| index.get(code).map(|_| ()))
             }
             SectionKind::Terms => {
-                let ranks = self.column(Segment::rank_column(key)).map_or(1, |c| c.values);
+                let ranks = self.column(columns_of_terms(key).1).map_or(1, |c| c.values);
                 TermIndex::open(bytes, ranks.saturating_sub(1) as u32).map(|_| ())
             }
             SectionKind::PageOrdinals => self.page_ordinals().map(|_| ()),
