@@ -36,8 +36,8 @@ use tailspan::{Durability, Span, Store};
 
 /// Cases of a property that makes many small stores, unless the environment says how many.
 const CASES: u32 = 24;
-/// Cases of a property that makes few large ones.
-const CASES_LARGE: u32 = 2;
+/// Cases of the property that makes large ones.
+const CASES_LARGE: u32 = 1;
 
 fn cases(default: u32, share: u32) -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse::<u32>().ok());

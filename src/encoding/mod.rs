@@ -17,7 +17,7 @@ mod strings;
 
 #[cfg(test)]
 pub use integers::IntegerCodec;
-pub use integers::{choose_integers, decode_integers, encode_integers, integer_at};
+pub use integers::{choose_integers, decode_integers, encode_integers, integer_at, reads_singly};
 #[cfg(test)]
 pub use strings::{StringBody, StringCodec};
 pub use strings::{Strings, choose_strings, decode_strings, encode_strings, string_at};

@@ -188,6 +188,14 @@ impl Segment {
     /// As [`Segment::page`], and corrupt if the page does not decode.
     pub fn integers(&self, column: u32, page: usize, counter: &ReadCounter, out: &mut Vec<u64>) -> Result<()> {
         let (bytes, count) = self.page(column, page, counter)?;
+        self.integers_of(bytes, count, column, page, out)
+    }
+
+    /// Decodes the bytes of this page of integers.
+    ///
+    /// # Errors
+    /// As [`Segment::integers`].
+    pub fn integers_of(&self, bytes: &[u8], count: usize, column: u32, page: usize, out: &mut Vec<u64>) -> Result<()> {
         decode_integers(bytes, count, out).map_err(|e| self.in_page(e, column, page))?;
         if self.columns[&column].form == ColumnForm::Zigzag as u8 {
             out.iter_mut().for_each(|v| *v = crate::bytes::zigzag_decode(*v) as u64);

@@ -14,7 +14,7 @@ use crate::column::{
     ClassBits, RowSource, RowTimes, RowValues, Table, ValueType, decode_value, materialize, materialize_event,
     materialize_link, materialize_outline,
 };
-use crate::encoding::{Strings, decode_strings, integer_at, string_at};
+use crate::encoding::{Strings, decode_strings, integer_at, reads_singly, string_at};
 use crate::error::{Error, Result, ensure};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Event, Link, Span, SpanId, TraceId, Value};
@@ -39,6 +39,8 @@ pub struct IntegerCursor<'s> {
     page: usize,
     bytes: &'s [u8],
     count: usize,
+    /// True if `values` holds the page.
+    whole: bool,
     values: Vec<u64>,
 }
 
@@ -46,7 +48,8 @@ impl<'s> IntegerCursor<'s> {
     /// A cursor; `dense` if most values of the pages it meets will be asked for.
     pub fn new(segment: &'s Segment, column: u32, dense: bool, counter: &'s ReadCounter) -> Self {
         let zigzag = segment.column(column).is_some_and(|c| c.form == ColumnForm::Zigzag as u8);
-        Self { segment, counter, column, zigzag, dense, page: usize::MAX, bytes: &[], count: 0, values: Vec::new() }
+        let (bytes, count, whole, values) = (&[][..], 0, false, Vec::new());
+        Self { segment, counter, column, zigzag, dense, page: usize::MAX, bytes, count, whole, values }
     }
 
     /// The value at this place of the column.
@@ -56,14 +59,15 @@ impl<'s> IntegerCursor<'s> {
     pub fn get(&mut self, index: usize) -> Result<u64> {
         let (page, at) = (index / PAGE_ROWS, index % PAGE_ROWS);
         if page != self.page {
-            if self.dense {
-                self.segment.integers(self.column, page, self.counter, &mut self.values)?;
-            } else {
-                (self.bytes, self.count) = self.segment.page(self.column, page, self.counter)?;
+            (self.bytes, self.count) = self.segment.page(self.column, page, self.counter)?;
+            // Where one value costs as much as all, all are kept for the next.
+            self.whole = self.dense || !reads_singly(self.bytes);
+            if self.whole {
+                self.segment.integers_of(self.bytes, self.count, self.column, page, &mut self.values)?;
             }
             self.page = page;
         }
-        if self.dense {
+        if self.whole {
             let missing = || Error::corrupt(format!("column {} has no value {index}", self.column));
             return self.values.get(at).copied().ok_or_else(missing);
         }

@@ -12,14 +12,14 @@ use super::values::{KEYS, TEXTS};
 /// A question with few criteria, so that it often has answers.
 pub fn ask() -> impl Strategy<Value = Ask> {
     let of_span = (
-        weighted(0.25, select(&SERVICES[..])),
-        weighted(0.2, select(&NAMES[..])),
-        weighted(0.15, select(vec!["web", "cart", "db", "a", "value", "500"])),
-        weighted(0.15, 0..6i32),
-        weighted(0.15, 0..3i32),
-        prop::bool::weighted(0.1),
+        weighted(0.15, select(&SERVICES[..])),
+        weighted(0.12, select(&NAMES[..])),
+        weighted(0.1, select(vec!["web", "cart", "db", "a", "value", "500"])),
+        weighted(0.1, 0..6i32),
+        weighted(0.1, 0..3i32),
+        prop::bool::weighted(0.06),
     );
-    let lists = (many(tag_text()), weighted(0.15, annotation_query()), bounds(0.2), bounds(0.15));
+    let lists = (many(tag_text()), weighted(0.12, annotation_query()), bounds(0.15), bounds(0.15));
     let scope = select(vec![QueryScope::Span, QueryScope::Span, QueryScope::Service, QueryScope::Trace]);
     let shape = (scope, select(vec![Order::Newest, Order::Slowest]), prop::bool::weighted(0.3));
     (of_span, lists, window(), shape).prop_map(|(of_span, lists, window, shape)| Ask {
@@ -41,13 +41,14 @@ pub fn ask() -> impl Strategy<Value = Ask> {
     })
 }
 
-fn many(tag: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<String>> {
-    weighted(0.5, prop::collection::vec(tag, 1..3)).prop_map(Option::unwrap_or_default)
+fn many(tag: impl Strategy<Value = String> + Clone) -> impl Strategy<Value = Vec<String>> {
+    weighted(0.5, prop_oneof![3 => prop::collection::vec(tag.clone(), 1), 1 => prop::collection::vec(tag, 2)])
+        .prop_map(Option::unwrap_or_default)
 }
 
 /// `[SCOPE:]KEY[OP VALUE]`.
-fn tag_text() -> impl Strategy<Value = String> {
-    let place = prop_oneof![3 => Just(""), 2 => select(vec!["span:", "resource:", "scope:", "event:", "link:"])];
+fn tag_text() -> impl Strategy<Value = String> + Clone {
+    let place = prop_oneof![3 => Just(""), 1 => select(vec!["span:", "resource:", "scope:", "event:", "link:"])];
     let keys: Vec<&str> = KEYS.into_iter().filter(|key| !key.is_empty() && !key.contains('=')).collect();
     let numbers = [
         "0",
@@ -65,18 +66,22 @@ fn tag_text() -> impl Strategy<Value = String> {
     let quoted: Vec<String> =
         TEXTS.into_iter().chain(["500", "true", "72.5"]).map(|text| format!("\"{text}\"")).collect();
     let value = prop_oneof![3 => select(bare).prop_map(str::to_owned), 1 => select(quoted)];
-    let compared =
-        (select(vec!["=", "=", "!=", "<", "<=", ">", ">="]), value).prop_map(|(op, value)| format!("{op}{value}"));
+    let compared = (select(vec!["=", "=", "!=", "!=", "<", "<=", ">", ">="]), value)
+        .prop_map(|(op, value)| format!("{op}{value}"));
     let patterns =
         vec![".*", "", "a", "a|b", "b?a?b", "(?i)VALUE", "v.*e", "[0-9]+", "\"a|ab\"", "/orders/1.*", "(?s).*"];
     let regular = (select(vec!["=~", "!~"]), select(patterns)).prop_map(|(op, pattern)| format!("{op}{pattern}"));
-    let condition = prop_oneof![1 => Just(String::new()), 5 => compared, 2 => regular];
+    let condition = prop_oneof![2 => Just(String::new()), 6 => compared, 3 => regular];
     (place, select(keys), condition).prop_map(|(place, key, condition)| format!("{place}{key}{condition}"))
 }
 
 fn annotation_query() -> impl Strategy<Value = String> {
     select(vec![
         "get",
+        "k",
+        "value",
+        "http.status_code",
+        "http.status_code=500",
         "pay and k",
         "k=a",
         "k=500",
@@ -100,9 +105,15 @@ fn bounds(probability: f64) -> impl Strategy<Value = Bounds> {
 
 /// Instants inside the time of the spans, so that windows cut through traces.
 fn window() -> impl Strategy<Value = Bounds> {
-    let instant = || {
+    let instant = {
         let wild = select(vec![0, 1, 2, BASE, u64::MAX / 2 + 1, u64::MAX]);
-        prop_oneof![6 => BASE..BASE + 22, 2 => (0..21u64).prop_map(|i| BASE + i * 1_000_000), 1 => wild]
+        prop_oneof![6 => BASE..BASE + 18, 2 => (0..21u64).prop_map(|i| BASE + i * 1_000_000), 1 => wild]
     };
-    weighted(0.3, (option::of(instant()), option::of(instant()))).prop_map(|window| window.unwrap_or((None, None)))
+    let length = prop_oneof![8 => 1..16u64, 2 => Just(15_000_000), 1 => Just(0)];
+    weighted(0.3, (instant, length, 0..4u8)).prop_map(|window| match window {
+        None => (None, None),
+        Some((since, _, 0)) => (Some(since), None),
+        Some((until, _, 1)) => (None, Some(until)),
+        Some((since, length, _)) => (Some(since), Some(since.saturating_add(length))),
+    })
 }

@@ -7,10 +7,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tailspan::{KeyValue, Value};
 
-/// Keys of attributes. Some mean something to the engine, one is empty, one has signs of a filter in it.
-pub const KEYS: [&str; 14] = [
+/// Keys of attributes, two of them often. Some mean something to the engine, one is empty, one has signs of a filter in it.
+pub const KEYS: [&str; 18] = [
     "k",
     "k",
+    "k",
+    "k",
+    "k",
+    "http.status_code",
     "http.status_code",
     "http.status_code",
     "error",

@@ -60,12 +60,19 @@ pub fn at(body: &[u8], count: usize, index: usize) -> Result<u64> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::reads_singly;
     use super::super::testing::{check, encoded};
     use super::*;
 
     #[test]
     fn golden_bytes() {
         assert_eq!(encoded(IntegerCodec::Delta, &[300, 301, 303, 303, 304]), [6, 0xac, 2, 3, 2, 0, 0b0100_1001]);
+    }
+
+    #[test]
+    fn a_page_of_differences_alone_is_read_as_a_whole() {
+        assert!(!reads_singly(&encoded(IntegerCodec::Delta, &[1, 2, 4])));
+        assert!(reads_singly(&encoded(IntegerCodec::Bitpack, &[1, 2, 4])));
     }
 
     #[test]

@@ -104,6 +104,11 @@ pub fn integer_at(page: &[u8], count: usize, index: usize) -> Result<u64> {
     }
 }
 
+/// True if [`integer_at`] reads one value of this page without decoding the others.
+pub fn reads_singly(page: &[u8]) -> bool {
+    page.first() != Some(&(IntegerCodec::Delta as u8))
+}
+
 fn decode_into<T: Lane>(page: &[u8], count: usize, out: &mut Vec<T>) -> Result<()> {
     check_count(count)?;
     out.clear();
