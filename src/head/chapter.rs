@@ -1,7 +1,7 @@
 //! A chapter: rows, their codes, and the dictionaries that give the codes a meaning.
 //!
 //! ```text
-//! rows    [trace id 16][span id 8][parent 8][start 8][end 8][class 4][resource 4][values 4][0 4]
+//! rows    [trace id 16][span id 8][parent 8][start 8][end 8][class 4][resource 4][values 4][order 4]
 //! values  one u32 a field of the row's shape, in shape order, rows one after the other:
 //!         string, bytes, composite: code of the string table     bool: 0 or 1
 //!         int: itself if below 2^31, else 2^31 + index into wide  double: index into wide
@@ -45,8 +45,8 @@ pub struct Row {
     pub resource: u32,
     /// Index of the first value code.
     pub values: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Sequence of its append less that of the chapter's first span.
+    pub order: u32,
 }
 
 /// The fixed part of an event.
@@ -95,6 +95,8 @@ pub struct ChapterResource {
 /// Spans of the head that share dictionaries.
 #[derive(Clone, Debug, Default)]
 pub struct Chapter {
+    /// Sequence of its first span.
+    pub first_sequence: u64,
     /// Texts and bytes by code.
     pub strings: StringTable,
     /// Fields, shapes, classes.
@@ -150,6 +152,11 @@ impl Chapter {
             ValueType::Double => wide(code),
             _ => code.into(),
         }
+    }
+
+    /// The sequence of a span row's append.
+    pub fn sequence(&self, row: &Row) -> u64 {
+        self.first_sequence.saturating_add(row.order.into())
     }
 
     /// The value codes of a span row.

@@ -192,6 +192,10 @@ impl Engine {
             live.head.freeze_chapter();
         }
         live.head.copy = None;
+        if live.head.builder.chapter().rows.is_empty() {
+            let next = live.head.next_sequence;
+            live.head.builder.begin_at(next);
+        }
         let mark = Mark::of(live.head.builder.chapter());
         let mut sink =
             HeadSink { engine: self, live: &mut live, accepted: 0, duplicates: 0, rejected: BTreeMap::new() };

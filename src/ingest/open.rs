@@ -299,7 +299,7 @@ impl Replayed {
         replay(bytes, identity, |header, payload| {
             if open != Some(header.chapter) {
                 open = Some(header.chapter);
-                chapters.push(Chapter::default());
+                chapters.push(Chapter { first_sequence: header.first_sequence, ..Chapter::default() });
             }
             match chapters.last_mut() {
                 Some(chapter) => apply_record(chapter, payload),
@@ -329,9 +329,10 @@ impl Replayed {
                 }
             }
         }
-        let spans: u64 = chapters.iter().map(|c| c.rows.len() as u64).sum();
+        // Lost records leave gaps, so the first sequence is not the last less the spans.
+        let first = chapters.first().map_or(next, |chapter| chapter.first_sequence.min(next));
         let bytes = chapters.iter().map(|c| c.heap_bytes()).sum::<usize>() + ids.heap_bytes();
-        Some(Generation { chapters, logs: self.logs, sequences: next.saturating_sub(spans)..next, ids, bytes })
+        Some(Generation { chapters, logs: self.logs, sequences: first..next, ids, bytes })
     }
 }
 

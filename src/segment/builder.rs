@@ -48,7 +48,7 @@ pub struct SegmentInput<'a> {
     pub chapters: &'a [Arc<FrozenChapter>],
     /// Rows of a block.
     pub block_rows: usize,
-    /// First and last append sequence.
+    /// First append sequence, and the one after the last.
     pub sequences: (u64, u64),
     /// Log files it replaces.
     pub replaces_logs: Vec<u64>,
@@ -71,6 +71,7 @@ struct Gathered<'a> {
     class_pages: CodeIndexBuilder<Page>,
     duration_pages: CodeIndexBuilder<Page>,
     zones: ZoneMapBuilder,
+    first_sequence: u64,
     start_min: u64,
     start_max: u64,
 }
@@ -172,6 +173,7 @@ fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder)
         class_pages: CodeIndexBuilder::new(0),
         duration_pages: CodeIndexBuilder::new(DURATION_BUCKETS),
         zones: ZoneMapBuilder::new(pages_per_block),
+        first_sequence: input.sequences.0,
         start_min: u64::MAX,
         start_max: 0,
     };
@@ -224,6 +226,7 @@ impl Gathered<'_> {
         self.put(Fixed::Length, row.end.wrapping_sub(row.start));
         self.put(Fixed::Class, class.into());
         self.put(Fixed::Resource, resource.into());
+        self.put(Fixed::Sequence, chapters[chapter].sequence(row).wrapping_sub(self.first_sequence));
         if row.parent != implied_parent {
             self.put(Fixed::ParentRow, at);
             self.put(Fixed::ParentId, row.parent);
