@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use crate::catalog::{Snapshot as Parts, TraceIds};
 use crate::error::{Error, Result};
-use crate::ingest::{Appended, Engine, HeadSink, OpenRequest, RecoveryReport, SealSummary, Sequence};
+use crate::ingest::{Appended, DeleteSummary, Engine, HeadSink, OpenRequest, RecoveryReport, SealSummary, Sequence};
 use crate::interchange::{read_otlp, read_otlp_json, read_zipkin_json};
 use crate::limits::Limits;
 use crate::model::{Span, TraceId, deliver};
@@ -260,6 +260,17 @@ impl Store {
             Input::OtlpJson(text) => read_otlp_json(text, limits, sink),
             Input::ZipkinJson(text) => read_zipkin_json(text, limits, sink),
         })
+    }
+
+    /// Deletes everything appended of these traces so far, durably; what comes later of them is new. No
+    /// query finds the spans any more; [`Stats::awaiting_erasure`] tells how many rows a merge has yet to
+    /// erase.
+    ///
+    /// # Errors
+    /// Corrupt if a trace table is damaged, NoSpace or Io if the log refuses (then nothing is deleted);
+    /// Closed on a closed store or after a failed sync.
+    pub fn delete(&self, ids: &[TraceId]) -> Result<DeleteSummary> {
+        self.engine().delete(ids)
     }
 
     /// Returns when everything up to this sequence survives a power cut.

@@ -184,6 +184,27 @@ impl Chapter {
         &self.links[first..last]
     }
 
+    /// Takes out the rows that are `dead`, with their events and links. Dictionaries and values stay, so the
+    /// chapter can be read and sealed but takes no more records.
+    pub fn remove_rows(&mut self, dead: impl Fn(&Row) -> bool) {
+        let mut kept = 0;
+        let places: Vec<Option<u32>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let place = (!dead(row)).then_some(kept);
+                kept += u32::from(place.is_some());
+                place
+            })
+            .collect();
+        let place = |row: u32| places.get(row as usize).copied().flatten();
+        self.rows.retain(|row| !dead(row));
+        self.events.retain(|event| place(event.span_row).is_some());
+        self.events.iter_mut().for_each(|event| event.span_row = place(event.span_row).unwrap_or(0));
+        self.links.retain(|link| place(link.span_row).is_some());
+        self.links.iter_mut().for_each(|link| link.span_row = place(link.span_row).unwrap_or(0));
+    }
+
     /// The span of a row, owned.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use crate::model::{Span, TraceId};
 use crate::options::Options;
 use crate::os::{Clock, LockGuard, Storage};
 
+use super::clock::RetentionClock;
 use super::generation::Generation;
 use super::open::RecoveryReport;
 use super::seal::SealSummary;
@@ -37,6 +38,7 @@ pub struct Engine {
     pub(super) changed: Condvar,
     /// Held while a generation is sealed.
     pub(super) sealing: Mutex<()>,
+    pub(super) retention: Mutex<RetentionClock>,
     pub(super) recovery: RecoveryReport,
 }
 
@@ -52,6 +54,8 @@ pub(super) struct Writer {
 pub(super) struct Live {
     pub segments: Vec<SegmentPart>,
     pub generations: VecDeque<Arc<Generation>>,
+    /// Number of the next generation.
+    pub next_generation: u64,
     pub head: Head,
     /// Sealed spans of late traces, by trace and fingerprint, to compare what arrives with.
     pub sealed_spans: FxHashMap<TraceId, FxHashMap<u64, Span>>,
@@ -79,6 +83,10 @@ pub(super) struct Head {
     pub copy: Option<Arc<FrozenChapter>>,
     /// True after a failed append to the log: a new file is begun first.
     pub rotate_first: bool,
+    /// True if the log holds deletes: it must go with a publication even if no span is left.
+    pub has_deletes: bool,
+    /// When it began, by the retention clock.
+    pub began_nanos: u64,
 }
 
 /// Counts that cost nothing.
@@ -91,7 +99,7 @@ pub struct EngineStats {
 }
 
 impl Head {
-    pub fn new(log: Option<FileId>, sequence: u64) -> Self {
+    pub fn new(log: Option<FileId>, sequence: u64, began_nanos: u64) -> Self {
         Self {
             builder: ChapterBuilder::default(),
             chapter: 0,
@@ -104,6 +112,8 @@ impl Head {
             next_sequence: sequence,
             copy: None,
             rotate_first: false,
+            has_deletes: false,
+            began_nanos,
         }
     }
 
@@ -112,7 +122,7 @@ impl Head {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.frozen.is_empty() && self.builder.chapter().rows.is_empty()
+        self.frozen.is_empty() && self.builder.chapter().rows.is_empty() && !self.has_deletes
     }
 
     /// Ends the active chapter and begins the next.

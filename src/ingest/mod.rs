@@ -4,12 +4,15 @@
 //! reading happen outside it.
 
 mod append;
+mod clock;
+mod delete;
 mod engine;
 mod generation;
 mod open;
 mod seal;
 
 pub use append::{Appended, HeadSink, Sequence};
+pub use delete::DeleteSummary;
 pub use engine::Engine;
 pub use open::{OpenRequest, RecoveryReport};
 pub use seal::SealSummary;

@@ -46,7 +46,7 @@ impl<'s> Tally<'s> {
         let counter = ReadCounter::default();
         let mut ids: FxHashSet<TraceId> = FxHashSet::default();
         for part in &snapshot.segments {
-            for ordinal in part.dirty.iter() {
+            for ordinal in part.loose() {
                 ids.insert(part.segment.trace_id(ordinal, &counter)?);
             }
         }

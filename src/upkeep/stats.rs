@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::Result;
 use crate::ingest::Engine;
 use crate::os::Directory;
+use crate::part::ReadCounter;
 use crate::query::counts;
 
 /// Figures of a store at one moment.
@@ -51,7 +52,11 @@ impl Stats {
             head_bytes: engine.stats().head_bytes,
             ..Self::default()
         };
+        let counter = ReadCounter::default();
         for part in &snapshot.segments {
+            for ordinal in part.deleted.iter() {
+                out.awaiting_erasure += part.segment.trace_rows(ordinal, &counter)?.len() as u64;
+            }
             for usage in part.segment.usage()? {
                 let list = if usage.index { &mut out.indexes } else { &mut out.columns };
                 *list.entry(usage.name).or_default() += usage.bytes;
