@@ -17,7 +17,7 @@ use crate::query::{
     AttributeKeyCount, AttributeValueCount, Explain, Found, OperationCount, Query, RemoteServiceCount, ServiceCount,
     attribute_keys, attribute_values, find, operations, remote_services, services,
 };
-use crate::upkeep::{Stats, VerifyReport, verify};
+use crate::upkeep::{Keeper, RetainSummary, Retention, Stats, VerifyReport, retain, verify};
 
 /// A store of spans in a directory. Cheap to clone; clones are the same store.
 ///
@@ -30,7 +30,9 @@ pub struct Store {
 
 struct Shared {
     engine: Arc<Engine>,
-    sealer: Mutex<Option<JoinHandle<()>>>,
+    keeper: Option<Arc<Keeper>>,
+    /// Of sealing and retention.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -40,11 +42,18 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    fn start(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+        let thread = thread.map_err(|e| Error::io(format!("starting the thread {name}"), e))?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
     fn close(&self) -> Result<()> {
         let closed = self.engine.close();
-        let sealer = self.sealer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sealer) = sealer {
-            let _ = sealer.join();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            let _ = thread.join();
         }
         closed
     }
@@ -64,6 +73,7 @@ pub struct StoreBuilder {
     storage: Option<Arc<dyn Storage>>,
     clock: Arc<dyn Clock>,
     options: Options,
+    retention: Retention,
     read_only: bool,
     create: bool,
 }
@@ -96,6 +106,13 @@ impl StoreBuilder {
     /// Whether full heads are sealed by themselves; if not, [`Store::seal`] does it and appends never wait.
     pub fn seal_automatically(mut self, automatically: bool) -> Self {
         self.options.seal_automatically = automatically;
+        self
+    }
+
+    /// How long spans stay, kept to in the background as long as the store is open for writing: when it is
+    /// opened, after each segment that is sealed, and every minute. Default: for ever.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
@@ -152,12 +169,19 @@ impl StoreBuilder {
             create: self.create,
         };
         let engine = Arc::new(request.open()?);
-        let sealer = seals.then(|| {
-            let engine = engine.clone();
-            std::thread::Builder::new().name("tailspan-seal".into()).spawn(move || engine.seal_for_ever())
-        });
-        let sealer = sealer.transpose().map_err(|e| Error::io("starting the sealing thread", e))?;
-        Ok(Store { shared: Arc::new(Shared { engine, sealer: Mutex::new(sealer) }) })
+        let keeps = !self.retention.is_unlimited() && !self.read_only;
+        let keeper = keeps.then(|| Arc::new(Keeper::new(self.retention)));
+        // Shared from the start, so that a thread that cannot be started closes the store and ends the other.
+        let store = Store { shared: Arc::new(Shared { engine, keeper, threads: Mutex::default() }) };
+        if seals {
+            let engine = store.shared.engine.clone();
+            store.shared.start("tailspan-seal", move || engine.seal_for_ever())?;
+        }
+        if let Some(keeper) = store.shared.keeper.clone() {
+            let engine = store.shared.engine.clone();
+            store.shared.start("tailspan-keep", move || keeper.keep_for_ever(&engine))?;
+        }
+        Ok(store)
     }
 }
 
@@ -185,6 +209,7 @@ impl Store {
             storage: None,
             clock: Arc::new(SystemClock),
             options: Options::default(),
+            retention: Retention::default(),
             read_only: false,
             create: true,
         }
@@ -271,6 +296,30 @@ impl Store {
     /// Closed on a closed store or after a failed sync.
     pub fn delete(&self, ids: &[TraceId]) -> Result<DeleteSummary> {
         self.engine().delete(ids)
+    }
+
+    /// Lets go what these settings say, now; the store's own settings go on in the background. A span that
+    /// went and comes again is new. Snapshots from before still hold what went, and its bytes on disk.
+    ///
+    /// # Errors
+    /// Invalid on a store opened read-only; NoSpace or Io if the storage refuses, Closed on a closed store.
+    /// What was let go before the error is gone.
+    pub fn retain(&self, retention: &Retention) -> Result<RetainSummary> {
+        retain(self.engine(), retention)
+    }
+
+    /// Why the store's own retention failed the last time, if it did; it is tried again every minute.
+    pub fn retention_problem(&self) -> Option<String> {
+        self.shared.keeper.as_ref()?.problem()
+    }
+
+    /// Sets the retention clock to the wall clock, durably: the end of being held after the wall clock
+    /// jumped ([`RetainSummary::clock_held`]). What is too old by that time goes with the next retention.
+    ///
+    /// # Errors
+    /// Invalid on a store opened read-only, NoSpace or Io if the manifest refuses.
+    pub fn accept_clock(&self) -> Result<()> {
+        self.engine().accept_clock()
     }
 
     /// Returns when everything up to this sequence survives a power cut.

@@ -9,10 +9,12 @@ mod delete;
 mod engine;
 mod generation;
 mod open;
+mod retire;
 mod seal;
 
 pub use append::{Appended, HeadSink, Sequence};
 pub use delete::DeleteSummary;
 pub use engine::Engine;
 pub use open::{OpenRequest, RecoveryReport};
+pub use retire::{SealedPart, Upkeep};
 pub use seal::SealSummary;

@@ -37,6 +37,7 @@ mod walk;
 pub use annotation::AnnotationTerm;
 pub use attribute_values::{AttributeValueCount, attribute_values};
 pub use attributes::{AttributeKeyCount, attribute_keys};
+pub use evaluate::TraceMatcher;
 pub use explain::Explain;
 pub use find::{Found, find};
 pub use names::{OperationCount, RemoteServiceCount, ServiceCount, operations, remote_services, services};

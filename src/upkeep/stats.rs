@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::ingest::Engine;
-use crate::os::Directory;
 use crate::part::ReadCounter;
 use crate::query::counts;
 
@@ -62,13 +61,8 @@ impl Stats {
                 *list.entry(usage.name).or_default() += usage.bytes;
             }
         }
-        for directory in Directory::ALL {
-            let bytes: u64 = engine.storage().list(directory)?.iter().map(|entry| entry.len_bytes).sum();
-            out.bytes_on_disk += bytes;
-            if directory == Directory::Log {
-                out.log_bytes = bytes;
-            }
-        }
+        let usage = engine.disk_usage()?;
+        (out.bytes_on_disk, out.log_bytes) = (usage.total, usage.logs);
         Ok(out)
     }
 }
