@@ -38,6 +38,8 @@ pub struct Engine {
     pub(super) changed: Condvar,
     /// Held while a generation is sealed.
     pub(super) sealing: Mutex<()>,
+    /// Held while segments are merged or removed: one at a time rearranges what is sealed.
+    pub(super) upkeep: Mutex<()>,
     pub(super) retention: Mutex<RetentionClock>,
     pub(super) recovery: RecoveryReport,
 }

@@ -289,6 +289,7 @@ impl OpenRequest {
             }),
             changed: Condvar::new(),
             sealing: Mutex::new(()),
+            upkeep: Mutex::new(()),
             retention: Mutex::new(clock),
             recovery,
         }
