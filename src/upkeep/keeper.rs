@@ -16,6 +16,9 @@ use super::retention::Retention;
 /// Longest time between two applications.
 const EVERY: Duration = Duration::from_mins(1);
 
+/// Longest time after which the clock of an open store is written down again.
+const CLOCK_EVERY: Duration = Duration::from_hours(1);
+
 /// Applies settings as long as the store is open.
 #[derive(Debug)]
 pub struct Keeper {
@@ -39,7 +42,7 @@ impl Keeper {
         let mut stayed = Stayed::default();
         loop {
             let seen = engine.publications();
-            let done = apply(engine, &self.retention, &mut stayed);
+            let done = apply(engine, &self.retention, &mut stayed, CLOCK_EVERY);
             if done.as_ref().is_err_and(|error| error.kind() == ErrorKind::Closed) && engine.is_closed() {
                 return;
             }

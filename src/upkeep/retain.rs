@@ -29,9 +29,6 @@ use crate::log::FileId;
 use super::kept::kept_ordinals;
 use super::retention::{KeepRule, Retention};
 
-/// Longest time of an open store after which its clock is written down again.
-const CLOCK_EVERY: Duration = Duration::from_hours(1);
-
 /// What retention did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -60,27 +57,31 @@ pub type Stayed = FxHashMap<FileId, Vec<bool>>;
 /// Invalid on a store opened read-only; NoSpace or Io if the storage refuses; Closed if the store was
 /// closed. What was let go before the error is gone.
 pub fn retain(engine: &Engine, retention: &Retention) -> Result<RetainSummary> {
-    let summary = apply(engine, retention, &mut Stayed::default())?;
-    engine.keep_clock()?;
-    Ok(summary)
+    apply(engine, retention, &mut Stayed::default(), Duration::ZERO)
 }
 
-/// As [`retain`], again and again: what stayed need not be judged anew, and the clock is written down now and
-/// then only.
+/// As [`retain`], to be called again and again: what stayed need not be judged anew, and the clock is written
+/// down only if that is so long ago.
 ///
 /// # Errors
 /// As [`retain`].
-pub fn apply(engine: &Engine, retention: &Retention, stayed: &mut Stayed) -> Result<RetainSummary> {
+pub fn apply(
+    engine: &Engine,
+    retention: &Retention,
+    stayed: &mut Stayed,
+    clock_every: Duration,
+) -> Result<RetainSummary> {
     let upkeep = engine.upkeep()?;
     engine.remove_leftovers(&upkeep)?;
     let now = engine.retention_now();
     let mut keeping = Keeping { engine, retention, upkeep, now, stayed, summary: RetainSummary::default() };
     keeping.by_age()?;
+    engine.keep_clock_at_least(clock_every)?;
+    // The last to write: its bytes are counted too.
     keeping.by_bytes()?;
     let Keeping { upkeep, stayed, mut summary, .. } = keeping;
     let live: Vec<FileId> = engine.sealed_parts(&upkeep)?.iter().map(|sealed| sealed.info.id).collect();
     stayed.retain(|id, _| live.contains(id));
-    engine.keep_clock_at_least(CLOCK_EVERY)?;
     summary.bytes_on_disk = engine.settled_usage(&upkeep)?.total;
     summary.clock_held = engine.clock_is_held();
     Ok(summary)

@@ -361,7 +361,7 @@ fn rejected_row((reason, count): (&RejectReason, &u64)) -> Value {
 }
 
 /// Reads a size in bytes: a whole number and `KiB`, `MiB`, `GiB` (or `KB`, `MB`, `GB`, or nothing).
-fn parse_bytes(text: &str) -> Result<usize, String> {
+pub fn parse_bytes(text: &str) -> Result<usize, String> {
     let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits_end);
     let unit: usize = match unit {
