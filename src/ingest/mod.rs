@@ -8,11 +8,15 @@ mod clock;
 mod delete;
 mod engine;
 mod generation;
+mod merge;
+mod merge_plan;
 mod open;
 mod seal;
 
 pub use append::{Appended, HeadSink, Sequence};
 pub use delete::DeleteSummary;
 pub use engine::Engine;
+pub use merge::MergeSummary;
+pub use merge_plan::Extent;
 pub use open::{OpenRequest, RecoveryReport};
 pub use seal::SealSummary;
