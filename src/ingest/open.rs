@@ -283,6 +283,7 @@ impl OpenRequest {
                 next_generation: 1,
                 head: Head::new(log, sequence, clock.state(self.clock.as_ref()).retention_nanos),
                 sealed_spans: FxHashMap::default(),
+                unmergeable: FxHashSet::default(),
                 closed: None,
                 sealed: SealSummary::default(),
                 seal_error: None,
