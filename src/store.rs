@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 
 use crate::catalog::{Snapshot as Parts, TraceIds};
 use crate::error::{Error, Result};
-use crate::ingest::{Appended, DeleteSummary, Engine, HeadSink, OpenRequest, RecoveryReport, SealSummary, Sequence};
+use crate::ingest::{
+    Appended, DeleteSummary, Engine, Extent, HeadSink, MergeSummary, OpenRequest, RecoveryReport, SealSummary, Sequence,
+};
 use crate::interchange::{read_otlp, read_otlp_json, read_zipkin_json};
 use crate::limits::Limits;
 use crate::model::{Span, TraceId, deliver};
@@ -31,7 +33,7 @@ pub struct Store {
 struct Shared {
     engine: Arc<Engine>,
     keeper: Option<Arc<Keeper>>,
-    /// Of sealing and retention.
+    /// Of sealing, merging and retention.
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -42,8 +44,9 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    fn start(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    fn start(&self, name: &str, work: impl FnOnce(&Engine) + Send + 'static) -> Result<()> {
+        let engine = self.engine.clone();
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&engine));
         let thread = thread.map_err(|e| Error::io(format!("starting the thread {name}"), e))?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
@@ -52,9 +55,7 @@ impl Shared {
     fn close(&self) -> Result<()> {
         let closed = self.engine.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            let _ = thread.join();
-        }
+        threads.into_iter().for_each(|thread| drop(thread.join()));
         closed
     }
 }
@@ -112,7 +113,14 @@ impl StoreBuilder {
     /// How long spans stay, kept to in the background as long as the store is open for writing: when it is
     /// opened, after each segment that is sealed, and every minute. Default: for ever.
     pub fn retention(mut self, retention: Retention) -> Self {
+        self.options.max_age = retention.max_age;
         self.retention = retention;
+        self
+    }
+
+    /// Whether segments are merged in the background when there are enough of them.
+    pub fn merge_automatically(mut self, merge: bool) -> Self {
+        self.options.merge_automatically = merge;
         self
     }
 
@@ -168,18 +176,20 @@ impl StoreBuilder {
             read_only: self.read_only,
             create: self.create,
         };
+        let merges = seals && request.options.merge_automatically;
         let engine = Arc::new(request.open()?);
         let keeps = !self.retention.is_unlimited() && !self.read_only;
         let keeper = keeps.then(|| Arc::new(Keeper::new(self.retention)));
-        // Shared from the start, so that a thread that cannot be started closes the store and ends the other.
+        // Shared from the start, so that a thread that cannot be started closes the store and ends the others.
         let store = Store { shared: Arc::new(Shared { engine, keeper, threads: Mutex::default() }) };
         if seals {
-            let engine = store.shared.engine.clone();
-            store.shared.start("tailspan-seal", move || engine.seal_for_ever())?;
+            store.shared.start("tailspan-seal", Engine::seal_for_ever)?;
+        }
+        if merges {
+            store.shared.start("tailspan-merge", Engine::merge_for_ever)?;
         }
         if let Some(keeper) = store.shared.keeper.clone() {
-            let engine = store.shared.engine.clone();
-            store.shared.start("tailspan-keep", move || keeper.keep_for_ever(&engine))?;
+            store.shared.start("tailspan-keep", move |engine| keeper.keep_for_ever(engine))?;
         }
         Ok(store)
     }
@@ -369,6 +379,22 @@ impl Store {
     /// NoSpace or Io if the storage refuses; the spans stay where they are then.
     pub fn seal(&self) -> Result<SealSummary> {
         self.engine().seal()
+    }
+
+    /// Erases the rows of deleted traces and unites small segments. Seals first.
+    ///
+    /// # Errors
+    /// NoSpace or Io if the storage refuses, Corrupt if a segment is damaged: it stays as it is then.
+    pub fn merge(&self) -> Result<MergeSummary> {
+        self.engine().merge(Extent::ByHand)
+    }
+
+    /// Merges everything to as few segments as the limits allow. Seals first.
+    ///
+    /// # Errors
+    /// As [`Store::merge`].
+    pub fn merge_all(&self) -> Result<MergeSummary> {
+        self.engine().merge(Extent::All)
     }
 
     /// The services and how many spans each has, by name.

@@ -31,7 +31,9 @@ use common::spans::{Recipe, spans};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use tailspan::{CrashChoice, Durability, ManualClock, Query, RetainSummary, Retention, SimulatedDisk, Span, Store};
+use tailspan::{
+    CrashChoice, Durability, ManualClock, Query, RetainSummary, Retention, SimulatedDisk, Span, Store, TraceId,
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -358,6 +360,68 @@ fn a_store_opened_read_only_lets_nothing_go() {
     assert_eq!(count(&reader), 10);
 }
 
+#[test]
+fn what_a_rule_keeps_stays_whole_traces_long_and_the_rest_goes_first() {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(directory.path(), &clock);
+    // Traces lie in both segments.
+    append(&store, 0..103);
+    store.seal().unwrap();
+    append(&store, 103..200);
+    store.seal().unwrap();
+    let failed: BTreeSet<TraceId> = (0..200).map(numbered::span).filter(Span::is_error).map(|s| s.trace_id).collect();
+    let kept = (0..200).filter(|n| failed.contains(&numbered::span(*n).trace_id)).collect::<Vec<_>>();
+    let keep = older_than(DAY).keep(Query::new().error(), 90 * DAY);
+    clock.advance(DAY);
+    let done = store.retain(&keep).unwrap();
+    assert_eq!((done.segments_removed, done.segments_rewritten), (0, 2));
+    assert_eq!(done.rows_removed, 200 - kept.len() as u64);
+    let left = |store: &Store| {
+        let spans = store.spans().flat_map(|trace| trace.unwrap());
+        let mut numbers: Vec<u64> = spans.map(|span| numbered::number_of(&span).unwrap()).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    assert_eq!(left(&store), kept);
+    let done = store.retain(&keep).unwrap();
+    assert_eq!((done.segments_rewritten, done.rows_removed), (0, 0), "what stays is not written again");
+    store.close().unwrap();
+    let store = open(directory.path(), &clock);
+    clock.advance(89 * DAY - Duration::from_nanos(1));
+    assert_eq!((store.retain(&keep).unwrap().rows_removed, left(&store)), (0, kept.clone()));
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(store.retain(&keep).unwrap().rows_removed, kept.len() as u64);
+    assert_eq!(left(&store), [0; 0]);
+}
+
+#[test]
+fn against_the_bytes_what_no_rule_keeps_goes_first() {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(directory.path(), &clock);
+    for part in 0..4 {
+        append(&store, part * 500..(part + 1) * 500);
+        store.seal().unwrap();
+        clock.advance(HOUR);
+    }
+    let failed = || {
+        let mut ids: Vec<TraceId> =
+            store.find(&Query::new().error().limit(0)).unwrap().traces.iter().map(|t| t.trace_id).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let all = failed();
+    let (total, sizes) = (store.stats().unwrap().bytes_on_disk, segment_bytes(directory.path()));
+    let keep = |limit: u64| Retention::new().max_bytes(limit).keep(Query::new().error(), DAY);
+    let done = store.retain(&keep(total - sizes[0].1 / 10)).unwrap();
+    assert_eq!((done.segments_removed, done.segments_rewritten, failed()), (0, 1, all.clone()));
+    let done = store.retain(&keep(done.bytes_on_disk - 1)).unwrap();
+    assert_eq!((done.segments_removed, done.segments_rewritten, failed()), (0, 1, all.clone()));
+    let done = store.retain(&keep(20_000)).unwrap();
+    assert_eq!(done.segments_rewritten, 2, "all of them before a kept trace goes");
+    assert!(done.segments_removed > 0 && done.bytes_on_disk <= 20_000, "{done:?}");
+    assert!(failed().len() < all.len() && failed().iter().all(|id| all.contains(id)));
+}
+
 /// What can happen.
 #[derive(Clone, Debug)]
 enum Event {
@@ -368,6 +432,8 @@ enum Event {
     Advance(u32),
     /// With an age in hours.
     ByAge(u32),
+    /// With an age in hours, and so many more for the traces that answer.
+    Keeping(u32, Vec<(Ask, u32)>),
     /// With a share of the bytes there are, in percent.
     ByBytes(u64),
     Reopen,
@@ -380,6 +446,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => Just(Event::Seal),
         4 => (1..12u32).prop_map(Event::Advance),
         3 => (0..30u32).prop_map(Event::ByAge),
+        3 => (0..20u32, vec((ask(), 0..30u32), 1..3)).prop_map(|(age, rules)| Event::Keeping(age, rules)),
         1 => (0..110u64).prop_map(Event::ByBytes),
         1 => Just(Event::Reopen),
     ]
@@ -435,6 +502,7 @@ impl Life<'_> {
                 self.now += u64::from(*hours) * HOUR.as_nanos() as u64;
             }
             Event::ByAge(hours) => self.by_age(*hours, state),
+            Event::Keeping(hours, rules) => self.keeping(*hours, rules, state),
             Event::ByBytes(percent) => self.by_bytes(*percent, state),
             Event::Reopen => self.reopen(),
         }
@@ -465,6 +533,40 @@ impl Life<'_> {
         let before = self.segments.len();
         self.segments.retain(|place| place.last > due);
         assert_eq!(done.segments_removed as usize, before - self.segments.len(), "{state}");
+        self.check_bytes(&done, state);
+    }
+
+    fn keeping(&mut self, hours: u32, rules: &[(Ask, u32)], state: &str) {
+        let mut retention = older_than(hours * HOUR);
+        for (ask, more) in rules {
+            retention = retention.keep(ask.query(), (hours + more) * HOUR);
+        }
+        let done = self.store().retain(&retention).unwrap();
+        let now = self.now;
+        let ago = |hours: u32| now - u64::from(hours) * HOUR.as_nanos() as u64;
+        let due = ago(hours);
+        let live = distinct(&self.live());
+        let kept: Vec<(u64, BTreeSet<TraceId>)> = rules
+            .iter()
+            .map(|(ask, more)| {
+                let answers = search(&live, &Ask { lenient: false, ..ask.clone() });
+                (ago(hours + more), answers.into_iter().map(|answer| answer.trace_id).collect())
+            })
+            .collect();
+        self.sealed(self.head.last <= due);
+        let (mut removed, mut rewritten) = (0, 0);
+        self.segments.retain_mut(|place| {
+            if place.last > due {
+                return true;
+            }
+            let before = place.spans.len();
+            let keeps = |id| kept.iter().any(|(over, ids)| place.last > *over && ids.contains(&id));
+            place.spans.retain(|span| keeps(span.trace_id));
+            removed += u64::from(place.spans.is_empty());
+            rewritten += u64::from(!place.spans.is_empty() && place.spans.len() < before);
+            !place.spans.is_empty()
+        });
+        assert_eq!((done.segments_removed, done.segments_rewritten), (removed, rewritten), "{state}");
         self.check_bytes(&done, state);
     }
 
@@ -518,7 +620,7 @@ fn live(pool: &[Span], events: &[Event], asks: &[Ask]) {
     for (at, event) in events.iter().enumerate() {
         let state = format!("event {at}, {event:?}");
         life.run(event, &state);
-        if matches!(event, Event::ByAge(_) | Event::ByBytes(_)) {
+        if matches!(event, Event::ByAge(_) | Event::Keeping(..) | Event::ByBytes(_)) {
             life.check(&state);
         }
     }

@@ -290,6 +290,7 @@ impl OpenRequest {
                 next_generation: 1,
                 head: Head::new(log, sequence),
                 sealed_spans: FxHashMap::default(),
+                unmergeable: FxHashSet::default(),
                 closed: None,
                 sealed: SealSummary::default(),
                 seal_error: None,

@@ -21,11 +21,13 @@ use std::time::Duration;
 
 use crate::catalog::{Edit, SegmentInfo, SegmentPart};
 use crate::error::Result;
+use crate::index::TraceSet;
 use crate::log::FileId;
 use crate::os::Directory;
 
-use super::engine::{Engine, Writer, closed_error};
+use super::engine::{Engine, closed_error};
 use super::generation::REPLAYED;
+use super::merge::MergeSummary;
 
 /// The right to rearrange segments, as long as it lives.
 pub struct Upkeep<'e> {
@@ -146,7 +148,7 @@ impl Engine {
         drop(settled);
         // Unmapping takes time, so not under the lock.
         drop::<Vec<SegmentPart>>(gone);
-        self.unlink_segments(writer, ids)
+        self.remove_segment_files(writer, ids)
     }
 
     /// Unlinks segments that were retired and are still there, because an unlink failed.
@@ -156,19 +158,16 @@ impl Engine {
     pub(crate) fn remove_leftovers(&self, _upkeep: &Upkeep<'_>) -> Result<()> {
         let writer = self.writer()?;
         let retired: Vec<FileId> = writer.manifest.catalog().retired_segments().iter().copied().collect();
-        if retired.is_empty() { Ok(()) } else { self.unlink_segments(writer, &retired) }
+        if retired.is_empty() { Ok(()) } else { self.remove_segment_files(writer, &retired) }
     }
 
-    fn unlink_segments(&self, writer: &Writer, ids: &[FileId]) -> Result<()> {
-        for id in ids {
-            match self.storage.remove(&id.segment_path()) {
-                Err(error) if error.io_kind() != Some(std::io::ErrorKind::NotFound) => return Err(error),
-                _ => {}
-            }
-        }
-        self.storage.sync_directory(Directory::Segments)?;
-        writer.manifest.forget_retired(ids, &[]);
-        Ok(())
+    /// Rewrites a segment without these of its traces, and without the deleted ones. Answers what is there
+    /// instead.
+    ///
+    /// # Errors
+    /// NoSpace or Io if the storage refuses, Corrupt if the segment is damaged: it stays as it is then.
+    pub(crate) fn shrink_segment(&self, _upkeep: &Upkeep<'_>, id: FileId, dropped: &TraceSet) -> Result<MergeSummary> {
+        self.rewrite_without(id, dropped)
     }
 
     /// How many segments were sealed since the store was opened.

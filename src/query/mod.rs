@@ -13,7 +13,7 @@ mod evaluate;
 mod explain;
 mod find;
 #[cfg(test)]
-mod fixture;
+pub mod fixture;
 mod mask;
 mod names;
 #[cfg(test)]

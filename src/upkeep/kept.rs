@@ -74,3 +74,125 @@ fn keep_clean(part: &SegmentPart, query: &Query, kept: &mut TraceSet) -> Result<
 fn unreadable(error: Error) -> Result<bool> {
     if error.kind() == ErrorKind::Corrupt { Ok(true) } else { Err(error) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ingest::{Engine, OpenRequest};
+    use crate::model::{Span, StatusCode, TraceId, deliver};
+    use crate::options::{Durability, Options, WhenFull};
+    use crate::os::{ManualClock, SimulatedDisk};
+    use crate::query::fixture::span;
+
+    fn engine() -> Engine {
+        let request = OpenRequest {
+            storage: Arc::new(SimulatedDisk::new(1)),
+            clock: Arc::new(ManualClock::new(1 << 60)),
+            options: Options::default(),
+            read_only: false,
+            create: true,
+        };
+        request.open().unwrap()
+    }
+
+    fn append(engine: &Engine, spans: &[Span]) {
+        let fed = engine.append(Durability::Buffered, WhenFull::Busy, |sink| {
+            deliver(&mut spans.iter(), sink);
+            Ok(())
+        });
+        assert_eq!(fed.unwrap().accepted, spans.len() as u64);
+    }
+
+    /// One span each of eighty traces, all different from other rounds; two ids share their low half.
+    fn round(number: u64) -> Vec<Span> {
+        let one = |trace: u64| {
+            let mut span = span(trace, number + 1).service_named(["web", "cart", "mail"][(trace % 3) as usize]);
+            if trace == 80 {
+                span.trace_id = TraceId::from_halves(7, 5).unwrap();
+            }
+            // Some have no start, some no end; some get longer with every round.
+            let start = if trace % 17 == 0 { 0 } else { 1_000 + trace * 10 + number * (trace % 5) * 100 };
+            let end = if trace % 19 == 0 { 0 } else { start + trace % 23 };
+            let failed = (trace * 7 + number * 3) % 11 == 0;
+            let status = if failed { StatusCode::ERROR } else { StatusCode::OK };
+            span.at(start, end).status(status).tag("round", number as i64)
+        };
+        (1..=80).map(one).collect()
+    }
+
+    /// Three segments and a head; traces lie in one, some or all of them, some were deleted.
+    fn store() -> Engine {
+        let engine = engine();
+        let among = |number: u64, wanted: &dyn Fn(u64) -> bool| {
+            let spans = round(number).into_iter().filter(|span| wanted(span.trace_id.low()));
+            append(&engine, &spans.collect::<Vec<_>>());
+        };
+        among(0, &|trace| trace % 4 < 3);
+        engine.seal().unwrap();
+        among(1, &|trace| trace % 4 == 3 || trace % 5 == 0);
+        engine.seal().unwrap();
+        among(2, &|trace| trace % 7 == 0);
+        engine.seal().unwrap();
+        among(3, &|trace| trace % 6 == 1);
+        let deleted: Vec<TraceId> = (1..80).step_by(9).map(|id| TraceId::from_halves(0, id).unwrap()).collect();
+        assert!(engine.delete(&deleted).unwrap().rows > 0);
+        engine
+    }
+
+    fn queries() -> Vec<Query> {
+        vec![
+            Query::new().error(),
+            Query::new().service("cart"),
+            Query::new().min_duration(Duration::from_nanos(15)),
+            Query::new().min_trace_duration(Duration::from_nanos(200)),
+            Query::new().max_trace_duration(Duration::from_nanos(3)),
+            Query::new().tag_text("round>=2").unwrap(),
+            Query::new().service("web").error().scope(crate::query::QueryScope::Trace),
+            Query::new().service("none"),
+            Query::new().since(1_300).until(1_400).limit(1).lenient(),
+            Query::new(),
+        ]
+    }
+
+    fn brute_force(snapshot: &Snapshot, part: &SegmentPart, queries: &[Query]) -> TraceSet {
+        let counter = ReadCounter::default();
+        let live = (0..part.segment.traces()).filter(|ordinal| !part.deleted.contains(*ordinal));
+        let kept = live.filter(|ordinal| {
+            let id = part.segment.trace_id(*ordinal, &counter).unwrap();
+            let spans = snapshot.trace(id, TraceIds::Strict, &counter).unwrap();
+            queries.iter().any(|query| !TraceMatcher::new(query).matching_spans(&spans).is_empty())
+        });
+        kept.collect()
+    }
+
+    #[test]
+    fn the_kept_traces_are_those_that_match_when_every_trace_is_looked_at() {
+        let engine = store();
+        let snapshot = engine.snapshot();
+        assert_eq!(snapshot.segments.len(), 3);
+        assert!(snapshot.segments.iter().all(|part| part.loose().next().is_some()), "some are dirty");
+        let (queries, mut sizes) = (queries(), Vec::new());
+        for (first, second) in queries.iter().zip(queries.iter().skip(1).chain([&queries[0]])) {
+            for pair in [&[first.clone()][..], &[first.clone(), second.clone()]] {
+                let rules: Vec<KeepRule> =
+                    pair.iter().map(|query| KeepRule { query: query.clone(), max_age: Duration::ZERO }).collect();
+                let rules: Vec<&KeepRule> = rules.iter().collect();
+                for part in &snapshot.segments {
+                    let kept = kept_ordinals(&snapshot, part, &rules).unwrap();
+                    assert_eq!(kept, brute_force(&snapshot, part, pair), "{pair:?}");
+                    sizes.push(kept.len());
+                }
+            }
+        }
+        assert!(sizes.contains(&0) && sizes.iter().any(|size| *size > 30), "{sizes:?}");
+    }
+
+    #[test]
+    fn without_rules_nothing_is_kept() {
+        let snapshot = store().snapshot();
+        assert!(kept_ordinals(&snapshot, &snapshot.segments[0], &[]).unwrap().is_empty());
+    }
+}

@@ -10,5 +10,5 @@ mod verify;
 pub use keeper::Keeper;
 pub use retain::{RetainSummary, retain};
 pub use retention::{KeepRule, Retention};
-pub use stats::Stats;
+pub use stats::{Stats, TimesWritten};
 pub use verify::{Damage, VerifyReport, verify};

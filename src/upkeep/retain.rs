@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::index::TraceSet;
 use crate::ingest::{Engine, SealedPart, Upkeep};
 use crate::log::FileId;
@@ -110,10 +110,14 @@ impl Keeping<'_> {
     fn by_age(&mut self) -> Result<()> {
         let Some(max_age) = self.retention.max_age else { return Ok(()) };
         let Some(due_until) = self.now.checked_sub(nanos(max_age)) else { return Ok(()) };
-        // First what is sealed: on a full disk that makes the room the sealing needs.
+        let sealed = self.engine.seal_received_until(due_until);
         self.judge_received_until(due_until)?;
-        self.engine.seal_received_until(due_until)?;
-        self.judge_received_until(due_until)
+        if sealed.is_err() {
+            // The disk may have been full: what went has made room.
+            self.engine.seal_received_until(due_until)?;
+            self.judge_received_until(due_until)?;
+        }
+        Ok(())
     }
 
     fn judge_received_until(&mut self, until: u64) -> Result<()> {
@@ -217,8 +221,16 @@ impl Keeping<'_> {
         Ok(())
     }
 
-    /// Rewrites a segment to these traces.
-    fn shrink(&mut self, _sealed: &SealedPart, _kept: &TraceSet) -> Result<()> {
+    /// Rewrites a segment to these traces. One too damaged for that stays.
+    fn shrink(&mut self, sealed: &SealedPart, kept: &TraceSet) -> Result<()> {
+        let dropped = TraceSet::all(sealed.part.segment.traces()).and_not(kept);
+        let written = match self.engine.shrink_segment(&self.upkeep, sealed.info.id, &dropped) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(()),
+            written => written?,
+        };
+        self.summary.segments_rewritten += 1;
+        self.summary.rows_removed += written.rows_read - written.rows_written;
+        self.summary.bytes_removed += sealed.info.bytes.saturating_sub(written.bytes_written);
         Ok(())
     }
 

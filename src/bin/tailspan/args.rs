@@ -64,6 +64,8 @@ pub enum StoreCommand {
     Seal(upkeep::SealArgs),
     /// Let spans go that are too old or too many
     Retain(retain::RetainArgs),
+    /// Erase deleted spans and unite small segments
+    Merge(upkeep::MergeArgs),
     /// Read every byte and report what is not as it was written
     Verify(upkeep::VerifyArgs),
 }
@@ -92,6 +94,7 @@ impl StoreCommand {
             Self::Export(args) => &args.common,
             Self::Seal(args) => &args.common,
             Self::Retain(args) => &args.common,
+            Self::Merge(args) => &args.common,
             Self::Verify(args) => &args.common,
         }
     }
@@ -103,7 +106,7 @@ impl StoreCommand {
 
     /// True if the command changes the store, which only its one writer may.
     pub fn writes(&self) -> bool {
-        matches!(self, Self::Seal(_) | Self::Retain(_))
+        matches!(self, Self::Seal(_) | Self::Retain(_) | Self::Merge(_))
     }
 }
 
