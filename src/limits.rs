@@ -13,7 +13,14 @@ pub const DICTIONARY_ENTRIES_MAX: usize = 65_536;
 /// Bytes of a segment's dictionary of one column.
 pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 
-/// Byte and count limits that protect a process from its input. All are inclusive.
+/// Bytes of one trace in memory, where nothing else is said.
+pub(crate) const TRACE_BYTES_MAX: usize = 1 << 30;
+
+/// Byte and count limits that protect a process from its input and from its questions. All are inclusive.
+///
+/// What a limit cuts says so: an append rejects a span with a reason, `find` and the filtered lists are not
+/// complete and name the limit, all else fails with [`crate::ErrorKind::TooLarge`]. `docs/QUERY.md` has a
+/// table of them. Bytes of spans and names are those they take in memory, closely but not exactly.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -27,10 +34,18 @@ pub struct Limits {
     pub value_depth_max: usize,
     /// Bytes of one trace held in memory by a query. Default 1 GiB.
     pub trace_bytes_max: usize,
+    /// Bytes of a query's result: the summaries of `find`, the spans of `traces`. Default 1 GiB.
+    pub result_bytes_max: usize,
     /// Matching span ids listed per found trace. Default 100.
     pub matched_span_ids_max: usize,
     /// Traces a query result may hold at once. Default 1,000,000.
     pub result_traces_max: usize,
+    /// Bytes of the distinct names, keys or values one list holds. Default 256 MiB.
+    pub list_bytes_max: usize,
+    /// Bytes of pages a filtered list of values reads of columns without a dictionary. Default 256 MiB.
+    pub list_read_bytes_max: usize,
+    /// Bytes of sealed spans a writer keeps at hand to compare late ones with. Default 64 MiB.
+    pub cached_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -40,9 +55,13 @@ impl Default for Limits {
             span_bytes_max: 16 << 20,
             span_parts_max: 1_000_000,
             value_depth_max: 32,
-            trace_bytes_max: 1 << 30,
+            trace_bytes_max: TRACE_BYTES_MAX,
+            result_bytes_max: 1 << 30,
             matched_span_ids_max: 100,
             result_traces_max: 1_000_000,
+            list_bytes_max: 256 << 20,
+            list_read_bytes_max: 256 << 20,
+            cached_bytes_max: 64 << 20,
         }
     }
 }

@@ -413,7 +413,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     fn counted<T>(&self, read: impl FnOnce(&ReadCounter) -> Result<T>) -> Result<T> {
-        let counter = ReadCounter::default();
+        let counter = ReadCounter::limited(self.limits.trace_bytes_max);
         let result = read(&counter);
         let mut explain = self.explain.lock().unwrap_or_else(PoisonError::into_inner);
         explain.pages_decoded += counter.pages();
@@ -510,7 +510,7 @@ impl Snapshot {
 
     /// See [`Store::spans`].
     pub fn spans(&self) -> impl Iterator<Item = Result<Vec<Span>>> + use<> {
-        let (traces, error) = match self.parts.every_trace() {
+        let (traces, error) = match self.parts.every_trace(self.limits.trace_bytes_max) {
             Ok(traces) => (Some(traces), None),
             Err(error) => (None, Some(Err(error))),
         };

@@ -7,6 +7,7 @@
 mod annotation;
 mod attribute_values;
 mod attributes;
+mod candidate;
 mod chapter_pages;
 mod compile;
 mod evaluate;

@@ -22,4 +22,4 @@ pub use dictionary::DictionaryView;
 pub use layout::{Fixed, SectionKind, store_of_segment};
 pub use overflow::{FieldColumn, overflow_number};
 pub use reader::{Segment, SegmentSource, Tables};
-pub use rows::IntegerCursor;
+pub use rows::{Detail, IntegerCursor};
