@@ -34,15 +34,13 @@ pub struct Limits {
     pub value_depth_max: usize,
     /// Bytes of one trace held in memory by a query. Default 1 GiB.
     pub trace_bytes_max: usize,
-    /// Bytes of a query's result: the summaries of `find`, the spans of `traces`. Default 1 GiB.
+    /// Bytes of one answer: the summaries of `find`, the entries of a list, the spans of `traces`. Default 1 GiB.
     pub result_bytes_max: usize,
     /// Matching span ids listed per found trace. Default 100.
     pub matched_span_ids_max: usize,
     /// Traces a query result may hold at once. Default 1,000,000.
     pub result_traces_max: usize,
-    /// Bytes of the distinct names, keys or values one list holds. Default 256 MiB.
-    pub list_bytes_max: usize,
-    /// Bytes of pages a filtered list of values reads of columns without a dictionary. Default 256 MiB.
+    /// Bytes of pages one filtered list reads for columns without a dictionary. Default 512 MiB.
     pub list_read_bytes_max: usize,
     /// Bytes of sealed spans a writer keeps at hand to compare late ones with. Default 64 MiB.
     pub cached_bytes_max: usize,
@@ -59,8 +57,7 @@ impl Default for Limits {
             result_bytes_max: 1 << 30,
             matched_span_ids_max: 100,
             result_traces_max: 1_000_000,
-            list_bytes_max: 256 << 20,
-            list_read_bytes_max: 256 << 20,
+            list_read_bytes_max: 512 << 20,
             cached_bytes_max: 64 << 20,
         }
     }

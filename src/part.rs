@@ -80,7 +80,10 @@ mod tests {
         assert!(two(40).is_ok());
         let error = two(41).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
-        assert!(error.to_string().contains("about 202 bytes in memory: span 2 of 4 exceeds the limit of 100"), "{error}");
+        assert!(
+            error.to_string().contains("about 202 bytes in memory: span 2 of 4 exceeds the limit of 100"),
+            "{error}"
+        );
         assert!(two(40).is_ok(), "what failed is held no more");
     }
 }

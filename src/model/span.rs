@@ -166,7 +166,9 @@ impl Span {
     /// Bytes it takes in memory, roughly; resource and scope, which spans share, not counted.
     pub(crate) fn held_bytes(&self) -> usize {
         let endpoint = match &self.origin {
-            Origin::Zipkin { remote_endpoint: Some(endpoint), .. } => endpoint.service_name.as_ref().map_or(0, String::len),
+            Origin::Zipkin { remote_endpoint: Some(endpoint), .. } => {
+                endpoint.service_name.as_ref().map_or(0, String::len)
+            }
             _ => 0,
         };
         let status = self.status.as_ref().map_or(0, |status| status.message.len());

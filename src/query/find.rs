@@ -78,7 +78,8 @@ pub fn find(snapshot: &Snapshot, query: &Query, limits: &Limits) -> Result<Found
     found.explain = finder.explain;
     found.explain.pages_decoded = counter.pages();
     found.explain.bytes_read = counter.bytes();
-    found.reason = (!finder.problems.is_empty()).then(|| finder.problems.join("; ")).or(found.reason);
+    let reasons: Vec<String> = finder.problems.into_iter().chain(found.reason).collect();
+    found.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
     found.complete = found.reason.is_none();
     Ok(found)
 }
