@@ -62,3 +62,59 @@ impl Default for Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every limit by name. All fields are taken apart, so that a new one cannot be forgotten.
+    fn defaults() -> Vec<(&'static str, usize)> {
+        let Limits {
+            message_bytes_max,
+            span_bytes_max,
+            span_parts_max,
+            value_depth_max,
+            trace_bytes_max,
+            result_bytes_max,
+            matched_span_ids_max,
+            result_traces_max,
+            list_read_bytes_max,
+            cached_bytes_max,
+        } = Limits::default();
+        vec![
+            ("message_bytes_max", message_bytes_max),
+            ("span_bytes_max", span_bytes_max),
+            ("span_parts_max", span_parts_max),
+            ("value_depth_max", value_depth_max),
+            ("trace_bytes_max", trace_bytes_max),
+            ("result_bytes_max", result_bytes_max),
+            ("matched_span_ids_max", matched_span_ids_max),
+            ("result_traces_max", result_traces_max),
+            ("list_read_bytes_max", list_read_bytes_max),
+            ("cached_bytes_max", cached_bytes_max),
+        ]
+    }
+
+    fn number(text: &str) -> Option<usize> {
+        let (digits, unit) = text.split_once(' ').unwrap_or((text, ""));
+        let unit = match unit {
+            "" => 1,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return None,
+        };
+        Some(digits.replace(',', "").parse::<usize>().ok()? * unit)
+    }
+
+    #[test]
+    fn the_table_of_the_documents_has_every_limit_and_its_default() {
+        let text = include_str!("../docs/QUERY.md");
+        let table = text.split("\n## Limits\n").nth(1).expect("a chapter on limits");
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+        let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+        let found: Vec<(String, usize)> =
+            cells.map(|row| (row[0].trim_matches('`').to_owned(), number(row[1]).expect("a number"))).collect();
+        let defaults: Vec<_> = defaults().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        assert_eq!(found, defaults);
+    }
+}

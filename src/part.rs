@@ -63,7 +63,7 @@ impl ReadCounter {
         let (max, whole) = (self.trace_bytes_max, held as u128 * rows.max(done) as u128 / done.max(1) as u128);
         let text = format!(
             "it takes about {whole} bytes in memory: span {done} of {rows} exceeds the limit of {max} bytes; \
-             raise Limits::trace_bytes_max (--max-bytes)"
+             raise Limits::trace_bytes_max (--max-trace-bytes)"
         );
         Err(Error::new(ErrorKind::TooLarge, text))
     }

@@ -8,6 +8,7 @@ mod engine;
 mod generation;
 mod open;
 mod seal;
+mod sealed_spans;
 
 pub use append::{Appended, HeadSink, Sequence};
 pub use engine::Engine;

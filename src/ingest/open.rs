@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use crate::bytes::Seed;
 use crate::catalog::{Adoption, Contents, Edit, Found, Manifest, Plan, SegmentPart, look, plan};
@@ -24,6 +24,7 @@ use crate::segment::{Segment, store_of_segment};
 use super::engine::{Engine, Head, Live, Writer};
 use super::generation::Generation;
 use super::seal::{SealSummary, dirty_bytes, info_of};
+use super::sealed_spans::SealedSpans;
 
 /// Times a read-only opening begins again because a writer removed a file meanwhile.
 const ATTEMPTS: usize = 8;
@@ -272,7 +273,7 @@ impl OpenRequest {
                 segments,
                 generations,
                 head: Head::new(log, sequence),
-                sealed_spans: FxHashMap::default(),
+                sealed_spans: SealedSpans::default(),
                 closed: None,
                 sealed: SealSummary::default(),
                 seal_error: None,

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::catalog::Snapshot;
+use crate::error::ErrorKind;
 use crate::limits::Limits;
 use crate::model::{Span, TimeRange, Value};
 use crate::part::ReadCounter;
@@ -153,7 +154,10 @@ fn ordered() -> Vec<Span> {
     let one = |id: u64| {
         let service = if id <= 2_500 { "early" } else { "late" };
         let start = id * 1_000_000_000;
-        span(id, 1).service_named(service).at(start, start + 5).tag("color", if id % 3 == 0 { "red" } else { "blue" })
+        span(id, 1)
+            .service_named(service)
+            .at(start, start + 5)
+            .tag("color", if id.is_multiple_of(3) { "red" } else { "blue" })
     };
     (1..=5_000).map(one).collect()
 }
@@ -235,7 +239,7 @@ fn entries_are_held_up_to_the_limit_and_the_rest_says_so() {
         let found = attribute_values(&snapshot, "request", &filter, &limits, &counter).unwrap();
         assert!(!found.items.is_empty() && found.items.len() < 1_000, "{}", found.items.len());
         let found = found.into_complete().unwrap_err();
-        assert!(found.to_string().contains("20000 bytes of entries") && found.kind() == crate::ErrorKind::TooLarge);
+        assert!(found.to_string().contains("20000 bytes of entries") && found.kind() == ErrorKind::TooLarge);
         let found = operations(&snapshot, &filter, &limits, &counter).unwrap();
         assert!(!found.complete && !found.items.is_empty() && found.items.len() < 1_000);
         let few = attribute_values(&snapshot, "request", &filter.clone().prefix("00"), &limits, &counter).unwrap();
