@@ -40,9 +40,9 @@ pub use os::{
     OperationKind, SimulatedDisk, Storage, SystemClock, WritableFile,
 };
 pub use query::{
-    AnnotationTerm, AttributeKeyCount, AttributeValueCount, DurationRange, Explain, Found, Operand, OperationCount,
-    Order, Query, QueryScope, RemoteServiceCount, ServiceCount, TagFilter, TagOperator, TagScope, TraceSummary,
-    text_of,
+    AnnotationTerm, AttributeKeyCount, AttributeValueCount, DurationRange, Explain, Found, ListFilter, Listed, Operand,
+    OperationCount, Order, Query, QueryScope, RemoteServiceCount, ServiceCount, TagFilter, TagOperator, TagScope,
+    TraceSummary, text_of,
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
 pub use upkeep::{Damage, Stats, TimesWritten, VerifyReport};
