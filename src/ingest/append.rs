@@ -212,6 +212,9 @@ impl Engine {
                 return Err(error);
             }
         };
+        if accepted > 0 {
+            live.head.received_at(self.retention_now());
+        }
         let sequence = Sequence(live.head.next_sequence);
         if self.options.seal_automatically && live.head.bytes() >= self.seal_at_bytes() {
             // The spans are in; a failure to begin the next generation is met again by the next append.

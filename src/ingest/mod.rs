@@ -11,6 +11,7 @@ mod generation;
 mod merge;
 mod merge_plan;
 mod open;
+mod retire;
 mod seal;
 mod sealed_spans;
 
@@ -20,4 +21,5 @@ pub use engine::Engine;
 pub use merge::MergeSummary;
 pub use merge_plan::Extent;
 pub use open::{OpenRequest, RecoveryReport};
+pub use retire::{SealedPart, Upkeep};
 pub use seal::SealSummary;

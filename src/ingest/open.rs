@@ -25,7 +25,7 @@ use super::append::mark_dirty;
 use super::clock::RetentionClock;
 use super::delete::{mark_deleted, read_ids};
 use super::engine::{Engine, Head, Live, Writer};
-use super::generation::Generation;
+use super::generation::{Generation, REPLAYED};
 use super::seal::{SealSummary, info_of, trace_marks};
 use super::sealed_spans::SealedSpans;
 
@@ -127,6 +127,7 @@ impl OpenRequest {
         report.damage.extend(plan.missing.iter().map(|m| format!("{} is missing", m.path)));
         let clock = RetentionClock::resume(found.catalog.clock(), self.clock.as_ref());
         let now = clock.state(self.clock.as_ref()).retention_nanos;
+        report.notes.extend(clock.why_held(found.catalog.clock()));
         let mut segments = self.open_segments(&found, &plan, store_id, &mut report)?;
         let adopted = self.adopt(&plan, store_id, lock.is_some(), now, &mut segments, &mut report)?;
         let replayed = self.replay_logs(&plan, store_id, lock.is_some(), &mut report)?;
@@ -156,7 +157,10 @@ impl OpenRequest {
                 Some(begin_writing(&self.storage, manifest, lock, next)?)
             }
         };
-        let generation = replayed.into_generation(next, now, &mut segments);
+        // When its spans were received is not in the log: before the clock was written down by an orderly
+        // close, or at the latest now.
+        let closed_at = found.catalog.clock().filter(|_| replayed.was_closed).map(|state| state.retention_nanos);
+        let generation = replayed.into_generation(next, closed_at.unwrap_or(now), &mut segments);
         let generations = generation.map(Arc::new).into_iter().collect();
         Ok(self.engine(store_id, writer, clock, segments, generations, next, report))
     }
@@ -254,6 +258,9 @@ impl OpenRequest {
             if replayed.valid_bytes > 0 {
                 out.logs.push(log.id);
             }
+            if replayed.records > 0 || replayed.dropped_bytes > 0 || !replayed.damage.is_empty() {
+                out.was_closed = replayed.ends_with_mark;
+            }
             if writing {
                 settle_log(self.storage.as_ref(), log.id, replayed.valid_bytes, len)?;
             }
@@ -282,7 +289,7 @@ impl OpenRequest {
                 segments,
                 generations,
                 next_generation: 1,
-                head: Head::new(log, sequence, clock.state(self.clock.as_ref()).retention_nanos),
+                head: Head::new(log, sequence),
                 sealed_spans: SealedSpans::default(),
                 unmergeable: FxHashSet::default(),
                 closed: None,
@@ -303,6 +310,8 @@ impl OpenRequest {
 struct Replayed {
     chapters: Vec<Chapter>,
     logs: Vec<FileId>,
+    /// True if the newest log that was written to ends with the mark of an orderly close.
+    was_closed: bool,
     /// Traces that the logs delete.
     deleted: Vec<TraceId>,
     next_sequence: u64,
@@ -334,7 +343,7 @@ impl Replayed {
 
     /// The replayed spans as a generation that is sealed like any other; segments learn which of their
     /// traces go on in it.
-    fn into_generation(self, next: u64, now: u64, segments: &mut [SegmentPart]) -> Option<Generation> {
+    fn into_generation(self, next: u64, received: u64, segments: &mut [SegmentPart]) -> Option<Generation> {
         let chapters: Vec<Arc<FrozenChapter>> =
             self.chapters.into_iter().filter(|c| !c.rows.is_empty()).map(|c| Arc::new(FrozenChapter::new(c))).collect();
         if chapters.is_empty() && self.logs.is_empty() {
@@ -358,7 +367,8 @@ impl Replayed {
         let first = chapters.first().map_or(next, |chapter| chapter.first_sequence.min(next));
         let bytes = chapters.iter().map(|c| c.heap_bytes()).sum::<usize>() + ids.heap_bytes();
         let (logs, sequences, deleted) = (self.logs, first..next, Vec::new());
-        Some(Generation { number: 0, deleted, received: (now, now), chapters, logs, sequences, ids, bytes })
+        let received = (received, received);
+        Some(Generation { number: REPLAYED, deleted, received, chapters, logs, sequences, ids, bytes })
     }
 }
 
