@@ -45,7 +45,7 @@ pub use query::{
     text_of,
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
-pub use upkeep::{Damage, Stats, VerifyReport};
+pub use upkeep::{Damage, Stats, Tail, TailCursor, TailedSpan, VerifyReport};
 
 /// The examples of the README, run as doctests.
 #[cfg(doctest)]

@@ -14,9 +14,11 @@ use crate::model::{Span, TraceId};
 use crate::options::Options;
 use crate::os::{Clock, LockGuard, Storage};
 
+use super::acknowledged::Acknowledged;
 use super::clock::RetentionClock;
 use super::generation::Generation;
 use super::open::RecoveryReport;
+use super::refresh::Footprint;
 use super::seal::SealSummary;
 
 /// Share of the memory budget at which a head is sealed: the rest is for the head that follows and for the
@@ -39,6 +41,10 @@ pub struct Engine {
     /// Held while a generation is sealed.
     pub(super) sealing: Mutex<()>,
     pub(super) retention: Mutex<RetentionClock>,
+    /// Up to where appends have returned.
+    pub(super) acknowledged: Arc<Acknowledged>,
+    /// How the files looked when a read-only store was last read.
+    pub(super) footprint: Mutex<Footprint>,
     pub(super) recovery: RecoveryReport,
 }
 
@@ -205,6 +211,11 @@ impl Engine {
         &self.storage
     }
 
+    /// Where time comes from.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// Id of the store, mixed into every checksum.
     pub fn store_id(&self) -> u64 {
         self.store_id
@@ -232,6 +243,7 @@ impl Engine {
         }
         drop(live);
         self.changed.notify_all();
+        self.acknowledged.close();
         self.writer.as_ref().map_or(Ok(()), |writer| writer.log.close())
     }
 

@@ -3,14 +3,17 @@
 //! [`Engine`] holds what is live. One mutex guards the head and the list of parts; syncing, sealing and
 //! reading happen outside it.
 
+mod acknowledged;
 mod append;
 mod clock;
 mod delete;
 mod engine;
 mod generation;
 mod open;
+mod refresh;
 mod seal;
 
+pub use acknowledged::Acknowledged;
 pub use append::{Appended, HeadSink, Sequence};
 pub use delete::DeleteSummary;
 pub use engine::Engine;

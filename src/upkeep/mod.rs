@@ -1,7 +1,9 @@
 //! Looking after a store: what it holds, whether it is sound.
 
 mod stats;
+mod tail;
 mod verify;
 
 pub use stats::Stats;
+pub use tail::{Tail, TailCursor, TailedSpan};
 pub use verify::{Damage, VerifyReport, verify};
