@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::bytes::Seed;
 use crate::catalog::{Manifest, SegmentPart, Snapshot};
@@ -40,6 +40,8 @@ pub struct Engine {
     pub(super) changed: Condvar,
     /// Held while a generation is sealed.
     pub(super) sealing: Mutex<()>,
+    /// Held while segments are merged or removed: one at a time rearranges what is sealed.
+    pub(super) upkeep: Mutex<()>,
     pub(super) retention: Mutex<RetentionClock>,
     /// Up to where appends have returned.
     pub(super) acknowledged: Arc<Acknowledged>,
@@ -65,6 +67,8 @@ pub(super) struct Live {
     pub head: Head,
     /// Sealed spans of late traces, by trace and fingerprint, to compare what arrives with.
     pub sealed_spans: FxHashMap<TraceId, FxHashMap<u64, Span>>,
+    /// Damaged segments, which merges leave alone.
+    pub unmergeable: FxHashSet<FileId>,
     /// Why appends are refused, if they are.
     pub closed: Option<String>,
     /// What was sealed since the store was opened.

@@ -4,6 +4,6 @@ mod stats;
 mod tail;
 mod verify;
 
-pub use stats::Stats;
+pub use stats::{Stats, TimesWritten};
 pub use tail::{Tail, TailCursor, TailedSpan};
 pub use verify::{Damage, VerifyReport, verify};
