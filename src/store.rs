@@ -19,7 +19,7 @@ use crate::query::{
     AttributeKeyCount, AttributeValueCount, Explain, Found, ListFilter, Listed, OperationCount, Query,
     RemoteServiceCount, ServiceCount, attribute_keys, attribute_values, find, operations, remote_services, services,
 };
-use crate::upkeep::{Keeper, RetainSummary, Retention, Stats, VerifyReport, retain, verify};
+use crate::upkeep::{Keeper, RetainSummary, Retention, Stats, Tail, TailCursor, VerifyReport, retain, verify};
 
 /// A store of spans in a directory. Cheap to clone; clones are the same store.
 ///
@@ -457,6 +457,27 @@ impl Store {
     /// follows it is still given.
     pub fn spans(&self) -> impl Iterator<Item = Result<Vec<Span>>> + use<> {
         self.snapshot().spans()
+    }
+
+    /// Follows the store: every live distinct span once, in the order of appends, across sealing, merging and
+    /// reopening, then what is acknowledged later. Begins at the cursor; [`TailCursor::OLDEST`] is the
+    /// beginning. A store that only reads shows what the log holds and looks again by itself.
+    ///
+    /// The tail does not keep the store open. Holds about 16 MiB of spans at once.
+    ///
+    /// # Errors
+    /// Invalid if the cursor is of another store, or beyond what this one ever acknowledged.
+    pub fn tail(&self, from: TailCursor) -> Result<Tail> {
+        Tail::new(&self.shared.engine, from)
+    }
+
+    /// Reads a store that was opened read-only again, if a writer changed it since; true if so. Snapshots taken
+    /// before stay as they are. A store open for writing is always up to date.
+    ///
+    /// # Errors
+    /// As opening; the store stays as it was then.
+    pub fn refresh(&self) -> Result<bool> {
+        self.engine().refresh()
     }
 
     /// Where the bytes went and how many there are.

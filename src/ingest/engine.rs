@@ -13,9 +13,11 @@ use crate::log::{FileId, LogWriter};
 use crate::options::Options;
 use crate::os::{Clock, LockGuard, Storage};
 
+use super::acknowledged::Acknowledged;
 use super::clock::RetentionClock;
 use super::generation::Generation;
 use super::open::RecoveryReport;
+use super::refresh::Footprint;
 use super::seal::SealSummary;
 use super::sealed_spans::SealedSpans;
 
@@ -41,6 +43,10 @@ pub struct Engine {
     /// Held while segments are merged or removed: one at a time rearranges what is sealed.
     pub(super) upkeep: Mutex<()>,
     pub(super) retention: Mutex<RetentionClock>,
+    /// Up to where appends have returned.
+    pub(super) acknowledged: Arc<Acknowledged>,
+    /// How the files looked when a read-only store was last read.
+    pub(super) footprint: Mutex<Footprint>,
     pub(super) recovery: RecoveryReport,
 }
 
@@ -214,6 +220,11 @@ impl Engine {
         &self.storage
     }
 
+    /// Where time comes from.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// Id of the store, mixed into every checksum.
     pub fn store_id(&self) -> u64 {
         self.store_id
@@ -242,6 +253,7 @@ impl Engine {
         }
         drop(live);
         self.changed.notify_all();
+        self.acknowledged.close();
         let Some(writer) = &self.writer else { return Ok(()) };
         // The mark at the end of the log says that the clock in the manifest is later than all its spans.
         if first && self.keep_clock().is_err() { writer.log.close_unmarked() } else { writer.log.close() }
