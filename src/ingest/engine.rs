@@ -3,21 +3,23 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use crate::bytes::Seed;
 use crate::catalog::{Manifest, SegmentPart, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{ChapterBuilder, FrozenChapter, Mark, SpanIds};
 use crate::log::{FileId, LogWriter};
-use crate::model::{Span, TraceId};
 use crate::options::Options;
 use crate::os::{Clock, LockGuard, Storage};
 
+use super::acknowledged::Acknowledged;
 use super::clock::RetentionClock;
 use super::generation::Generation;
 use super::open::RecoveryReport;
+use super::refresh::Footprint;
 use super::seal::SealSummary;
+use super::sealed_spans::SealedSpans;
 
 /// Share of the memory budget at which a head is sealed: the rest is for the head that follows and for the
 /// sealing itself.
@@ -41,6 +43,10 @@ pub struct Engine {
     /// Held while segments are merged or removed: one at a time rearranges what is sealed.
     pub(super) upkeep: Mutex<()>,
     pub(super) retention: Mutex<RetentionClock>,
+    /// Up to where appends have returned.
+    pub(super) acknowledged: Arc<Acknowledged>,
+    /// How the files looked when a read-only store was last read.
+    pub(super) footprint: Mutex<Footprint>,
     pub(super) recovery: RecoveryReport,
 }
 
@@ -60,7 +66,7 @@ pub(super) struct Live {
     pub next_generation: u64,
     pub head: Head,
     /// Sealed spans of late traces, by trace and fingerprint, to compare what arrives with.
-    pub sealed_spans: FxHashMap<TraceId, FxHashMap<u64, Span>>,
+    pub sealed_spans: SealedSpans,
     /// Damaged segments, which merges leave alone.
     pub unmergeable: FxHashSet<FileId>,
     /// Why appends are refused, if they are.
@@ -220,6 +226,11 @@ impl Engine {
         &self.storage
     }
 
+    /// Where time comes from.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// Id of the store, mixed into every checksum.
     pub fn store_id(&self) -> u64 {
         self.store_id
@@ -249,6 +260,7 @@ impl Engine {
         let received = live.last_received();
         drop(live);
         self.changed.notify_all();
+        self.acknowledged.close();
         let Some(writer) = &self.writer else { return Ok(()) };
         // The mark at the end of the log says that the clock in the manifest is not before any of its spans.
         if first && self.keep_clock_after(received).is_err() { writer.log.close_unmarked() } else { writer.log.close() }

@@ -60,7 +60,7 @@ impl Stats {
     /// Corrupt if tables are damaged, Io if a directory cannot be listed.
     pub fn gather(engine: &Engine) -> Result<Self> {
         let snapshot = engine.snapshot();
-        let counts = counts(&snapshot)?;
+        let counts = counts(&snapshot, &engine.options().limits)?;
         let mut out = Self {
             spans: counts.spans,
             rows: counts.rows,

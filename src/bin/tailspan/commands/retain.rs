@@ -6,12 +6,12 @@ use clap::{Args, Parser};
 use serde_json::json;
 use tailspan::{Query, Retention, Store};
 
-use super::import::parse_bytes;
 use super::warn;
 use crate::args::Common;
 use crate::filters::Filters;
 use crate::outcome::Outcome;
 use crate::output::{Report, bytes, many};
+use crate::sizes::parse_bytes;
 use crate::times::parse_duration;
 
 const EXAMPLES: &str = "\
