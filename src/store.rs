@@ -751,5 +751,5 @@ fn of(service: Option<&str>) -> ListFilter {
 /// # Errors
 /// Corrupt if either has a damaged page: then it is not known what it holds.
 pub fn compare_stores(a: &Snapshot, b: &Snapshot) -> Result<StoreDifference> {
-    compare(&a.parts, &b.parts)
+    compare(&a.parts, &b.parts, a.limits.trace_bytes_max)
 }

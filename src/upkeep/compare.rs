@@ -44,10 +44,10 @@ impl StoreDifference {
 ///
 /// # Errors
 /// Corrupt if a page is damaged.
-pub fn compare(a: &Arc<Snapshot>, b: &Arc<Snapshot>) -> Result<StoreDifference> {
-    let counter = ReadCounter::default();
+pub fn compare(a: &Arc<Snapshot>, b: &Arc<Snapshot>, trace_bytes_max: usize) -> Result<StoreDifference> {
+    let counter = ReadCounter::limited(trace_bytes_max);
     let mut out = StoreDifference::default();
-    for trace in a.every_trace()? {
+    for trace in a.every_trace(trace_bytes_max)? {
         let in_a = trace?;
         let Some(id) = in_a.first().map(|span| span.trace_id) else { continue };
         let in_b = b.trace(id, TraceIds::Strict, &counter)?;
