@@ -13,7 +13,9 @@
 use std::collections::BTreeMap;
 
 use crate::bytes::Reader;
-use crate::catalog::{self, Edit, FRAME_HEADER_BYTES, FRAME_MAGIC, MANIFEST_HEADER_BYTES, MANIFEST_MAGIC, SegmentInfo};
+use crate::catalog::{
+    self, ClockState, Edit, FRAME_HEADER_BYTES, FRAME_MAGIC, MANIFEST_HEADER_BYTES, MANIFEST_MAGIC, SegmentInfo,
+};
 use crate::column::{ClassBits, Table, ValueType, internal};
 use crate::encoding::{
     IntegerCodec, StringBody, StringCodec, Strings, decode_integers, decode_strings, encode_strings,
@@ -98,9 +100,19 @@ fn complains(error: Option<crate::Error>, words: &str) -> bool {
     error.is_some_and(|e| e.to_string().contains(words))
 }
 
-fn every_edit() -> [(&'static str, Edit); 7] {
+fn every_edit() -> [(&'static str, Edit); 9] {
     let id = FileId(1);
-    let info = SegmentInfo { id, rows: 1, traces: 1, bytes: 1, sequences: 0..1, starts: None, max_end: None };
+    let info = SegmentInfo {
+        id,
+        rows: 1,
+        traces: 1,
+        bytes: 1,
+        sequences: 0..1,
+        starts: None,
+        max_end: None,
+        received: (0, 0),
+        merges: 0,
+    };
     [
         ("AddSegment", Edit::AddSegment { info, replaced_logs: Vec::new(), dirty: Vec::new() }),
         ("RemoveSegments", Edit::RemoveSegments { ids: Vec::new(), replaced_by: Vec::new() }),
@@ -108,6 +120,8 @@ fn every_edit() -> [(&'static str, Edit); 7] {
         ("RemoveLogs", Edit::RemoveLogs { ids: Vec::new() }),
         ("NextFileId", Edit::NextFileId { id }),
         ("SetDirty", Edit::SetDirty { segment: id, bytes: Vec::new() }),
+        ("SetDeleted", Edit::SetDeleted { segment: id, bytes: Vec::new() }),
+        ("SetClock", Edit::SetClock(ClockState::default())),
         ("Retired", Edit::Retired { segments: Vec::new(), logs: Vec::new() }),
     ]
 }

@@ -23,7 +23,7 @@ mod store;
 mod upkeep;
 
 pub use error::{Error, ErrorKind, Result};
-pub use ingest::{Appended, RecoveryReport, SealSummary, Sequence};
+pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};
 pub use interchange::{
     otlp_json_traces, otlp_to_zipkin, write_otlp_json, write_zipkin_json, zipkin_json, zipkin_to_otlp,
 };
@@ -45,7 +45,7 @@ pub use query::{
     TraceSummary, text_of,
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
-pub use upkeep::{Damage, Stats, VerifyReport};
+pub use upkeep::{Damage, Stats, TimesWritten, VerifyReport};
 
 /// The examples of the README, run as doctests.
 #[cfg(doctest)]

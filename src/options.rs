@@ -43,6 +43,9 @@ pub struct Options {
     pub block_rows: usize,
     /// Seal in the background when the head reaches its share of the budget. Default true.
     pub seal_automatically: bool,
+    /// Merge sealed segments in the background when there are enough of them; only where the store seals
+    /// by itself. Default true.
+    pub merge_automatically: bool,
     /// Limits on what comes in and goes out.
     pub limits: Limits,
 }
@@ -55,6 +58,7 @@ impl Default for Options {
             memory_budget_bytes: 256 << 20,
             block_rows: BLOCK_ROWS,
             seal_automatically: true,
+            merge_automatically: true,
             limits: Limits::default(),
         }
     }

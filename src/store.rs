@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 
 use crate::catalog::{Snapshot as Parts, TraceIds};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::{Appended, Engine, HeadSink, OpenRequest, RecoveryReport, SealSummary, Sequence};
+use crate::ingest::{
+    Appended, DeleteSummary, Engine, Extent, HeadSink, MergeSummary, OpenRequest, RecoveryReport, SealSummary, Sequence,
+};
 use crate::interchange::{read_otlp, read_otlp_json, read_zipkin_json};
 use crate::limits::Limits;
 use crate::model::{Span, TraceId, deliver};
@@ -30,7 +32,7 @@ pub struct Store {
 
 struct Shared {
     engine: Arc<Engine>,
-    sealer: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -42,10 +44,8 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     fn close(&self) -> Result<()> {
         let closed = self.engine.close();
-        let sealer = self.sealer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sealer) = sealer {
-            let _ = sealer.join();
-        }
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        threads.into_iter().for_each(|thread| drop(thread.join()));
         closed
     }
 }
@@ -96,6 +96,12 @@ impl StoreBuilder {
     /// Whether full heads are sealed by themselves; if not, [`Store::seal`] does it and appends never wait.
     pub fn seal_automatically(mut self, automatically: bool) -> Self {
         self.options.seal_automatically = automatically;
+        self
+    }
+
+    /// Whether segments are merged in the background when there are enough of them.
+    pub fn merge_automatically(mut self, merge: bool) -> Self {
+        self.options.merge_automatically = merge;
         self
     }
 
@@ -151,13 +157,20 @@ impl StoreBuilder {
             read_only: self.read_only,
             create: self.create,
         };
+        let merges = seals && request.options.merge_automatically;
         let engine = Arc::new(request.open()?);
         let sealer = seals.then(|| {
             let engine = engine.clone();
             std::thread::Builder::new().name("tailspan-seal".into()).spawn(move || engine.seal_for_ever())
         });
         let sealer = sealer.transpose().map_err(|e| Error::io("starting the sealing thread", e))?;
-        Ok(Store { shared: Arc::new(Shared { engine, sealer: Mutex::new(sealer) }) })
+        let merger = merges.then(|| {
+            let engine = engine.clone();
+            std::thread::Builder::new().name("tailspan-merge".into()).spawn(move || engine.merge_for_ever())
+        });
+        let merger = merger.transpose().map_err(|e| Error::io("starting the merging thread", e))?;
+        let threads = sealer.into_iter().chain(merger).collect();
+        Ok(Store { shared: Arc::new(Shared { engine, threads: Mutex::new(threads) }) })
     }
 }
 
@@ -262,6 +275,17 @@ impl Store {
         })
     }
 
+    /// Deletes everything appended of these traces so far, durably; what comes later of them is new. No
+    /// query finds the spans any more; [`Stats::awaiting_erasure`] tells how many rows a merge has yet to
+    /// erase.
+    ///
+    /// # Errors
+    /// Corrupt if a trace table is damaged, NoSpace or Io if the log refuses (then nothing is deleted);
+    /// Closed on a closed store or after a failed sync.
+    pub fn delete(&self, ids: &[TraceId]) -> Result<DeleteSummary> {
+        self.engine().delete(ids)
+    }
+
     /// Returns when everything up to this sequence survives a power cut.
     ///
     /// # Errors
@@ -309,6 +333,22 @@ impl Store {
     /// NoSpace or Io if the storage refuses; the spans stay where they are then.
     pub fn seal(&self) -> Result<SealSummary> {
         self.engine().seal()
+    }
+
+    /// Erases the rows of deleted traces and unites small segments. Seals first.
+    ///
+    /// # Errors
+    /// NoSpace or Io if the storage refuses, Corrupt if a segment is damaged: it stays as it is then.
+    pub fn merge(&self) -> Result<MergeSummary> {
+        self.engine().merge(Extent::ByHand)
+    }
+
+    /// Merges everything to as few segments as the limits allow. Seals first.
+    ///
+    /// # Errors
+    /// As [`Store::merge`].
+    pub fn merge_all(&self) -> Result<MergeSummary> {
+        self.engine().merge(Extent::All)
     }
 
     /// The services and how many spans each has, by name.

@@ -12,10 +12,13 @@
 //! | 5 | next file id | id |
 //! | 6 | set dirty | segment id, dirty bytes |
 //! | 7 | retired | segment ids, log ids |
+//! | 8 | set deleted | segment id, deleted bytes |
+//! | 9 | set clock | retention time, wall time, held (0 or 1) |
 //!
 //! A list is its length, then its items. A segment's info is `id rows traces bytes first-sequence
-//! next-sequence flags [min-start max-start] [max-end]`; flag bit 0 says that starts follow, bit 1 an end.
-//! Dirty bytes are opaque here: a bitmap of trace ordinals, empty for none.
+//! next-sequence flags [min-start max-start] [max-end] first-received last-received merges`; flag bit 0 says
+//! that starts follow, bit 1 an end. Dirty and deleted bytes are opaque here: a bitmap of trace ordinals,
+//! empty for none.
 
 use std::ops::Range;
 
@@ -40,6 +43,21 @@ pub struct SegmentInfo {
     pub starts: Option<(u64, u64)>,
     /// Latest end of its spans in Unix nanoseconds; none if none has one.
     pub max_end: Option<u64>,
+    /// First and last time its spans were received, by the retention clock, in nanoseconds.
+    pub received: (u64, u64),
+    /// How many merges its rows went through at most: 0 for a sealed head.
+    pub merges: u32,
+}
+
+/// The retention clock as it was at some moment, and the wall clock then. Nanoseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockState {
+    /// What retention goes by.
+    pub retention_nanos: u64,
+    /// What the machine's clock showed.
+    pub wall_nanos: u64,
+    /// True if the wall clock once jumped while the store was closed and nobody has accepted it yet.
+    pub held: bool,
 }
 
 /// One change to the set of live files.
@@ -85,6 +103,15 @@ pub enum Edit {
         /// Its bitmap of dirty trace ordinals.
         bytes: Vec<u8>,
     },
+    /// The deleted bytes of a segment.
+    SetDeleted {
+        /// Which.
+        segment: FileId,
+        /// Its bitmap of deleted trace ordinals.
+        bytes: Vec<u8>,
+    },
+    /// What the retention clock shows.
+    SetClock(ClockState),
     /// Files that are no longer live and may still be on disk. Written when a manifest is begun.
     Retired {
         /// Segments.
@@ -108,6 +135,8 @@ impl Edit {
             Self::NextFileId { .. } => 5,
             Self::SetDirty { .. } => 6,
             Self::Retired { .. } => 7,
+            Self::SetDeleted { .. } => 8,
+            Self::SetClock(_) => 9,
         }
     }
 
@@ -134,13 +163,18 @@ impl Edit {
             }
             Self::RemoveLogs { ids } => write_ids(ids, &mut w),
             Self::NextFileId { id } => w.varint(id.0),
-            Self::SetDirty { segment, bytes } => {
+            Self::SetDirty { segment, bytes } | Self::SetDeleted { segment, bytes } => {
                 w.varint(segment.0);
                 w.block(bytes);
             }
             Self::Retired { segments, logs } => {
                 write_ids(segments, &mut w);
                 write_ids(logs, &mut w);
+            }
+            Self::SetClock(clock) => {
+                w.varint(clock.retention_nanos);
+                w.varint(clock.wall_nanos);
+                w.u8(u8::from(clock.held));
             }
         }
         out.u8(self.code());
@@ -177,6 +211,12 @@ impl Edit {
             5 => Self::NextFileId { id: read_id(r)? },
             6 => Self::SetDirty { segment: read_id(r)?, bytes: r.block("dirty traces")?.to_vec() },
             7 => Self::Retired { segments: read_ids(r, "retired segments")?, logs: read_ids(r, "retired logs")? },
+            8 => Self::SetDeleted { segment: read_id(r)?, bytes: r.block("deleted traces")?.to_vec() },
+            9 => Self::SetClock(ClockState {
+                retention_nanos: r.varint("retention time")?,
+                wall_nanos: r.varint("wall time")?,
+                held: r.u8("clock held")? != 0,
+            }),
             _ => {
                 let message = format!("manifest edit of unknown code {code}: written by a newer tailspan, use that");
                 return Err(Error::new(ErrorKind::Unsupported, message));
@@ -200,6 +240,9 @@ impl SegmentInfo {
         if let Some(end) = self.max_end {
             w.varint(end);
         }
+        w.varint(self.received.0);
+        w.varint(self.received.1);
+        w.varint(self.merges.into());
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
@@ -213,7 +256,10 @@ impl SegmentInfo {
         let starts =
             if flags & HAS_STARTS != 0 { Some((r.varint("min start")?, r.varint("max start")?)) } else { None };
         let max_end = if flags & HAS_END != 0 { Some(r.varint("max end")?) } else { None };
-        Ok(Self { id, rows, traces, bytes, sequences, starts, max_end })
+        let received = (r.varint("first received")?, r.varint("last received")?);
+        let merges = r.varint("merges")?;
+        let merges = u32::try_from(merges).map_err(|_| Error::corrupt(format!("{merges} merges of a segment")))?;
+        Ok(Self { id, rows, traces, bytes, sequences, starts, max_end, received, merges })
     }
 }
 
@@ -246,6 +292,8 @@ mod tests {
             sequences: 5..305,
             starts: Some((0, u64::MAX)),
             max_end: None,
+            received: (1 << 60, (1 << 60) + 5),
+            merges: 1,
         };
         let without_times = SegmentInfo { starts: None, max_end: Some(7), ..info.clone() };
         vec![
@@ -257,6 +305,8 @@ mod tests {
             Edit::NextFileId { id: FileId(64) },
             Edit::SetDirty { segment: FileId(9), bytes: vec![7; 300] },
             Edit::Retired { segments: vec![FileId(1)], logs: vec![] },
+            Edit::SetDeleted { segment: FileId(9), bytes: vec![1] },
+            Edit::SetClock(ClockState { retention_nanos: 5, wall_nanos: u64::MAX, held: true }),
         ]
     }
 
@@ -289,7 +339,7 @@ mod tests {
 
     #[test]
     fn an_unknown_code_is_named() {
-        for code in [0, 8, 255] {
+        for code in [0, 10, 255] {
             let error = Edit::read(&mut Reader::new(&[code, 1, 0])).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.to_string().contains(&format!("code {code}")), "{error}");

@@ -18,7 +18,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{Edit, SegmentInfo};
+pub use edit::{ClockState, Edit, SegmentInfo};
 pub use load::{Contents, Found, look};
 pub use manifest::Manifest;
 pub use recover::{Adoption, Plan, plan};

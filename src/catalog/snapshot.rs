@@ -18,8 +18,45 @@ pub struct SegmentPart {
     /// The segment.
     pub segment: Arc<Segment>,
     /// Ordinals of dirty traces: a superset of those that share their low 64 bits with a trace of another
-    /// part or another trace of this one.
+    /// part or another trace of this one, and of the deleted ones.
     pub dirty: Arc<TraceSet>,
+    /// Ordinals of traces that were deleted and lie here until a merge: dead rows. All of them are dirty.
+    pub deleted: Arc<TraceSet>,
+}
+
+impl SegmentPart {
+    /// A segment with dirty traces, none of them deleted.
+    pub fn new(segment: Arc<Segment>, dirty: TraceSet) -> Self {
+        Self { segment, dirty: Arc::new(dirty), deleted: Arc::default() }
+    }
+
+    /// Ordinals of dirty traces that live.
+    pub fn loose(&self) -> impl Iterator<Item = u32> + '_ {
+        self.dirty.iter().filter(|ordinal| !self.deleted.contains(*ordinal))
+    }
+
+    /// Ordinals of live traces with this id.
+    ///
+    /// # Errors
+    /// Corrupt if the trace table is damaged.
+    pub fn ordinals_of(&self, id: TraceId, ids: TraceIds, counter: &ReadCounter) -> Result<Vec<(u32, TraceId)>> {
+        let mut out = Vec::new();
+        for ordinal in self.segment.ordinals_of_low(id.low(), counter)? {
+            let found = self.segment.trace_id(ordinal, counter)?;
+            if ids.same(found, id) && !self.deleted.contains(ordinal) {
+                out.push((ordinal, found));
+            }
+        }
+        Ok(out)
+    }
+
+    /// True if a live trace of this segment shares these low 64 bits.
+    ///
+    /// # Errors
+    /// Corrupt if the trace table is damaged.
+    pub fn has_low(&self, low: u64, counter: &ReadCounter) -> Result<bool> {
+        Ok(self.segment.ordinals_of_low(low, counter)?.into_iter().any(|ordinal| !self.deleted.contains(ordinal)))
+    }
 }
 
 /// An immutable list of parts.
@@ -96,11 +133,9 @@ impl Snapshot {
         let mut out: Vec<Span> = Vec::new();
         let mut pieces = 0;
         for part in &self.segments {
-            for ordinal in part.segment.ordinals_of_low(id.low(), counter)? {
-                if ids.same(part.segment.trace_id(ordinal, counter)?, id) {
-                    out.extend(part.segment.hold_trace(ordinal, Detail::Full, counter)?);
-                    pieces += 1;
-                }
+            for (ordinal, _) in part.ordinals_of(id, ids, counter)? {
+                out.extend(part.segment.hold_trace(ordinal, Detail::Full, counter)?);
+                pieces += 1;
             }
         }
         let sealed = out.len();
@@ -143,11 +178,8 @@ impl Snapshot {
         let mut out: Option<Extent> = None;
         let mut join = |extent: Extent| out = Some(out.map_or(extent, |known| known.join(extent)));
         for part in &self.segments {
-            for ordinal in part.segment.ordinals_of_low(id.low(), counter)? {
-                let trace_id = part.segment.trace_id(ordinal, counter)?;
-                if ids.same(trace_id, id) {
-                    join(sealed_extent(&part.segment, ordinal, trace_id, counter)?);
-                }
+            for (ordinal, trace_id) in part.ordinals_of(id, ids, counter)? {
+                join(sealed_extent(&part.segment, ordinal, trace_id, counter)?);
             }
         }
         match ids {
@@ -170,7 +202,7 @@ impl Snapshot {
         Ok(out)
     }
 
-    /// The ids of all traces of the head and of the dirty traces of segments, each once. Takes memory in
+    /// The ids of all traces of the head and of the live dirty traces of segments, each once. Takes memory in
     /// proportion to the head, which has its budget, and to the dirty traces, which merging makes few.
     ///
     /// # Errors
@@ -181,7 +213,7 @@ impl Snapshot {
             out.extend(chapter.rows.iter().map(trace_id_of));
         }
         for part in &self.segments {
-            for ordinal in part.dirty.iter() {
+            for ordinal in part.loose() {
                 out.insert(part.segment.trace_id(ordinal, counter)?);
             }
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result, ensure};
 use crate::log::FileId;
 
-use super::edit::{Edit, SegmentInfo};
+use super::edit::{ClockState, Edit, SegmentInfo};
 use super::invariants;
 
 /// A live segment.
@@ -22,6 +22,8 @@ pub struct LiveSegment {
     pub info: SegmentInfo,
     /// Its bitmap of dirty trace ordinals; empty for none.
     pub dirty: Arc<[u8]>,
+    /// Its bitmap of deleted trace ordinals; empty for none.
+    pub deleted: Arc<[u8]>,
 }
 
 /// The live files of a store.
@@ -33,6 +35,7 @@ pub struct Catalog {
     retired_segments: BTreeSet<FileId>,
     retired_logs: BTreeSet<FileId>,
     next_file_id: FileId,
+    clock: Option<ClockState>,
 }
 
 impl Default for Catalog {
@@ -43,6 +46,7 @@ impl Default for Catalog {
             retired_segments: BTreeSet::new(),
             retired_logs: BTreeSet::new(),
             next_file_id: FileId(1),
+            clock: None,
         }
     }
 }
@@ -83,6 +87,11 @@ impl Catalog {
         self.next_file_id
     }
 
+    /// The retention clock as it was last written down.
+    pub fn clock(&self) -> Option<ClockState> {
+        self.clock
+    }
+
     /// Applies an edit as far as it makes sense.
     ///
     /// # Errors
@@ -109,6 +118,11 @@ impl Catalog {
                 grows
             }
             Edit::SetDirty { segment, bytes } => self.set_dirty(*segment, bytes),
+            Edit::SetDeleted { segment, bytes } => self.set_deleted(*segment, bytes),
+            Edit::SetClock(clock) => {
+                self.clock = Some(*clock);
+                Ok(())
+            }
             Edit::Retired { segments, logs } => {
                 self.retired_segments.extend(segments);
                 self.retired_logs.extend(logs);
@@ -121,7 +135,7 @@ impl Catalog {
         let id = info.id;
         let known = self.segments.contains_key(&id) || self.retired_segments.contains(&id);
         ensure(!known, || format!("segment {id} is added twice"))?;
-        self.segments.insert(id, LiveSegment { info: info.clone(), dirty: Arc::from([]) });
+        self.segments.insert(id, LiveSegment { info: info.clone(), dirty: Arc::from([]), deleted: Arc::from([]) });
         Ok(())
     }
 
@@ -144,10 +158,18 @@ impl Catalog {
         })
     }
 
-    fn set_dirty(&mut self, id: FileId, bytes: &[u8]) -> Result<()> {
+    fn live(&mut self, id: FileId, what: &str) -> Result<&mut LiveSegment> {
         let segment = self.segments.get_mut(&id);
-        let segment = segment.ok_or_else(|| Error::corrupt(format!("segment {id} gets dirty, but is not live")))?;
-        segment.dirty = Arc::from(bytes);
+        segment.ok_or_else(|| Error::corrupt(format!("segment {id} gets {what}, but is not live")))
+    }
+
+    fn set_dirty(&mut self, id: FileId, bytes: &[u8]) -> Result<()> {
+        self.live(id, "dirty")?.dirty = Arc::from(bytes);
+        Ok(())
+    }
+
+    fn set_deleted(&mut self, id: FileId, bytes: &[u8]) -> Result<()> {
+        self.live(id, "deleted traces")?.deleted = Arc::from(bytes);
         Ok(())
     }
 
@@ -200,11 +222,16 @@ impl Catalog {
             let segments = self.retired_segments.iter().copied().collect();
             edits.push(Edit::Retired { segments, logs: self.retired_logs.iter().copied().collect() });
         }
-        edits.extend(self.segments.values().map(|segment| {
-            let dirty = (!segment.dirty.is_empty()).then(|| (segment.info.id, segment.dirty.to_vec()));
+        edits.extend(self.clock.map(Edit::SetClock));
+        for segment in self.segments.values() {
+            let id = segment.info.id;
+            let dirty = (!segment.dirty.is_empty()).then(|| (id, segment.dirty.to_vec()));
             let dirty = dirty.into_iter().collect();
-            Edit::AddSegment { info: segment.info.clone(), replaced_logs: Vec::new(), dirty }
-        }));
+            edits.push(Edit::AddSegment { info: segment.info.clone(), replaced_logs: Vec::new(), dirty });
+            if !segment.deleted.is_empty() {
+                edits.push(Edit::SetDeleted { segment: id, bytes: segment.deleted.to_vec() });
+            }
+        }
         edits.extend(self.logs().map(|(id, first_sequence)| Edit::AddLog { id, first_sequence }));
         edits
     }
@@ -285,7 +312,10 @@ mod tests {
     fn a_catalog_comes_back_from_its_own_edits() {
         let merge = Edit::RemoveSegments { ids: vec![FileId(1)], replaced_by: vec![FileId(2)] };
         let dirty = Edit::SetDirty { segment: FileId(2), bytes: vec![9] };
-        let catalog = catalog(&[IDS, add_log(5), add_segment(1, &[]), add_segment(2, &[]), merge, dirty]);
+        let deleted = Edit::SetDeleted { segment: FileId(2), bytes: vec![8] };
+        let clock = Edit::SetClock(ClockState { retention_nanos: 7, wall_nanos: 8, held: true });
+        let adds = [IDS, add_log(5), add_segment(1, &[]), add_segment(2, &[])];
+        let catalog = catalog(&[&adds[..], &[merge, dirty, deleted, clock]].concat());
         assert_eq!(Catalog::default().with(&catalog.as_edits()).unwrap(), catalog);
     }
 }

@@ -13,6 +13,8 @@ pub(crate) fn segment_info(id: u64) -> SegmentInfo {
         sequences: id * 100..id * 100 + 10,
         starts: Some((1, 2)),
         max_end: Some(3),
+        received: (id, id + 1),
+        merges: 0,
     }
 }
 

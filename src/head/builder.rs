@@ -122,6 +122,15 @@ impl ChapterBuilder {
         &self.chapter
     }
 
+    /// Says which sequence the chapter's first span has.
+    ///
+    /// # Panics
+    /// If there are spans already.
+    pub fn begin_at(&mut self, sequence: u64) {
+        assert!(self.chapter.rows.is_empty(), "a chapter of {} spans has begun", self.chapter.rows.len());
+        self.chapter.first_sequence = sequence;
+    }
+
     /// The chapter, with no more to come.
     pub fn into_chapter(self) -> Chapter {
         self.chapter
@@ -224,7 +233,7 @@ impl ChapterBuilder {
             class,
             resource,
             values: first_value,
-            reserved: 0,
+            order: row,
         });
         self.push_events(row, span);
         self.push_links(row, span);

@@ -1,7 +1,7 @@
 //! A chapter: rows, their codes, and the dictionaries that give the codes a meaning.
 //!
 //! ```text
-//! rows    [trace id 16][span id 8][parent 8][start 8][end 8][class 4][resource 4][values 4][0 4]
+//! rows    [trace id 16][span id 8][parent 8][start 8][end 8][class 4][resource 4][values 4][order 4]
 //! values  one u32 a field of the row's shape, in shape order, rows one after the other:
 //!         string, bytes, composite: code of the string table     bool: 0 or 1
 //!         int: itself if below 2^31, else 2^31 + index into wide  double: index into wide
@@ -45,8 +45,8 @@ pub struct Row {
     pub resource: u32,
     /// Index of the first value code.
     pub values: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Sequence of its append less that of the chapter's first span.
+    pub order: u32,
 }
 
 /// The fixed part of an event.
@@ -95,6 +95,8 @@ pub struct ChapterResource {
 /// Spans of the head that share dictionaries.
 #[derive(Clone, Debug, Default)]
 pub struct Chapter {
+    /// Sequence of its first span.
+    pub first_sequence: u64,
     /// Texts and bytes by code.
     pub strings: StringTable,
     /// Fields, shapes, classes.
@@ -152,6 +154,11 @@ impl Chapter {
         }
     }
 
+    /// The sequence of a span row's append.
+    pub fn sequence(&self, row: &Row) -> u64 {
+        self.first_sequence.saturating_add(row.order.into())
+    }
+
     /// The value codes of a span row.
     pub fn row_values(&self, row: &Row) -> &[u32] {
         self.codes(row.class, row.values)
@@ -175,6 +182,27 @@ impl Chapter {
         let first = self.links.partition_point(|l| l.span_row < row);
         let last = first + self.links[first..].partition_point(|l| l.span_row == row);
         &self.links[first..last]
+    }
+
+    /// Takes out the rows that are `dead`, with their events and links. Dictionaries and values stay, so the
+    /// chapter can be read and sealed but takes no more records.
+    pub fn remove_rows(&mut self, dead: impl Fn(&Row) -> bool) {
+        let mut kept = 0;
+        let places: Vec<Option<u32>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let place = (!dead(row)).then_some(kept);
+                kept += u32::from(place.is_some());
+                place
+            })
+            .collect();
+        let place = |row: u32| places.get(row as usize).copied().flatten();
+        self.rows.retain(|row| !dead(row));
+        self.events.retain(|event| place(event.span_row).is_some());
+        self.events.iter_mut().for_each(|event| event.span_row = place(event.span_row).unwrap_or(0));
+        self.links.retain(|link| place(link.span_row).is_some());
+        self.links.iter_mut().for_each(|link| link.span_row = place(link.span_row).unwrap_or(0));
     }
 
     /// The span of a row, owned.

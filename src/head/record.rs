@@ -110,9 +110,10 @@ fn validate(chapter: &Chapter, mark: &Mark) -> Result<()> {
     for (i, row) in chapter.rows.iter().enumerate().skip(mark.rows) {
         let sound = row.span_id != 0
             && row.trace_id != [0; 16]
+            && row.order as usize == i
             && (row.resource as usize) < chapter.resources.len()
             && schema.classes.get(row.class as usize).is_some_and(|c| c.scope != NONE);
-        ensure(sound, || format!("row {i} has no id, class or resource"))?;
+        ensure(sound, || format!("row {i} has no id, class, resource or order"))?;
         next = check_values(chapter, Table::Span, row.class, row.values, next)?;
         while let Some(event) = events.next_if(|e| e.span_row as usize == i) {
             next = check_values(chapter, Table::Event, event.class, event.values, next)?;

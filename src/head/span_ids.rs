@@ -57,6 +57,18 @@ fn fingerprint(span: Option<&Span>) -> u64 {
 }
 
 impl SpanIds {
+    /// The ids of these rows, with what is known of their traces.
+    #[must_use]
+    pub fn rebuilt(&self, rows: &Rows<'_>) -> Self {
+        let mut out = Self { traces: self.traces.clone(), ..Self::default() };
+        for (c, chapter) in rows.frozen.iter().enumerate() {
+            for row in 0..chapter.rows.len() {
+                out.insert(rows, (c as u32, row as u32));
+            }
+        }
+        out
+    }
+
     /// Notes the row at `place`; true if an identical record is there already (then nothing is noted).
     pub fn insert(&mut self, rows: &Rows<'_>, place: Place) -> bool {
         let Some(row) = rows.row(place) else { return false };

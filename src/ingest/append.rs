@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use crate::bytes::Writer as ByteWriter;
-use crate::catalog::{SegmentPart, fingerprint};
+use crate::catalog::{SegmentPart, TraceIds, fingerprint};
 use crate::column::RowSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{Mark, Place, Rows, encode_record, trace_id_of};
@@ -91,12 +91,7 @@ impl HeadSink<'_> {
         let mut late = self.live.generations.iter().any(|g| g.ids.has_low(id.low()));
         let counter = ReadCounter::default();
         for part in &mut self.live.segments {
-            for ordinal in part.segment.ordinals_of_low(id.low(), &counter).unwrap_or_default() {
-                late = true;
-                if !part.dirty.contains(ordinal) {
-                    std::sync::Arc::make_mut(&mut part.dirty).insert(ordinal);
-                }
-            }
+            late |= mark_dirty(part, id.low(), &counter);
         }
         late
     }
@@ -109,14 +104,27 @@ impl HeadSink<'_> {
     }
 }
 
+/// Marks the live traces of a segment that share these low 64 bits; true if there are any.
+pub(super) fn mark_dirty(part: &mut SegmentPart, low: u64, counter: &ReadCounter) -> bool {
+    let mut found = false;
+    for ordinal in part.segment.ordinals_of_low(low, counter).unwrap_or_default() {
+        found |= !part.deleted.contains(ordinal);
+        if !part.dirty.contains(ordinal) {
+            std::sync::Arc::make_mut(&mut part.dirty).insert(ordinal);
+        }
+    }
+    found
+}
+
 /// The sealed spans of a trace by fingerprint; none of a trace too large to be worth it.
 fn sealed_spans(segments: &[SegmentPart], id: TraceId, bytes_max: usize) -> FxHashMap<u64, Span> {
     let counter = ReadCounter::limited(bytes_max);
     let mut out = FxHashMap::default();
-    for SegmentPart { segment, .. } in segments {
-        for ordinal in segment.ordinals_of_low(id.low(), &counter).unwrap_or_default() {
+    for part in segments {
+        let segment = &part.segment;
+        for (ordinal, _) in part.ordinals_of(id, TraceIds::Strict, &counter).unwrap_or_default() {
             let few = segment.trace_rows(ordinal, &counter).is_ok_and(|r| r.len() as u32 <= COMPARED_ROWS_MAX);
-            if few && segment.trace_id(ordinal, &counter).is_ok_and(|t| t == id) {
+            if few {
                 let spans = segment.trace_spans(ordinal, &counter).unwrap_or_default();
                 out.extend(spans.into_iter().map(|span| (fingerprint(&span), span)));
             }
@@ -185,6 +193,10 @@ impl Engine {
             live.head.freeze_chapter();
         }
         live.head.copy = None;
+        if live.head.builder.chapter().rows.is_empty() {
+            let next = live.head.next_sequence;
+            live.head.builder.begin_at(next);
+        }
         let mark = Mark::of(live.head.builder.chapter());
         let mut sink =
             HeadSink { engine: self, live: &mut live, accepted: 0, duplicates: 0, rejected: BTreeMap::new() };

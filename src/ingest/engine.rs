@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use rustc_hash::FxHashSet;
+
 use crate::bytes::Seed;
 use crate::catalog::{Manifest, SegmentPart, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
@@ -11,6 +13,7 @@ use crate::log::{FileId, LogWriter};
 use crate::options::Options;
 use crate::os::{Clock, LockGuard, Storage};
 
+use super::clock::RetentionClock;
 use super::generation::Generation;
 use super::open::RecoveryReport;
 use super::seal::SealSummary;
@@ -35,6 +38,9 @@ pub struct Engine {
     pub(super) changed: Condvar,
     /// Held while a generation is sealed.
     pub(super) sealing: Mutex<()>,
+    /// Held while segments are merged or removed: one at a time rearranges what is sealed.
+    pub(super) upkeep: Mutex<()>,
+    pub(super) retention: Mutex<RetentionClock>,
     pub(super) recovery: RecoveryReport,
 }
 
@@ -50,9 +56,13 @@ pub(super) struct Writer {
 pub(super) struct Live {
     pub segments: Vec<SegmentPart>,
     pub generations: VecDeque<Arc<Generation>>,
+    /// Number of the next generation.
+    pub next_generation: u64,
     pub head: Head,
     /// Sealed spans of late traces, by trace and fingerprint, to compare what arrives with.
     pub sealed_spans: SealedSpans,
+    /// Damaged segments, which merges leave alone.
+    pub unmergeable: FxHashSet<FileId>,
     /// Why appends are refused, if they are.
     pub closed: Option<String>,
     /// What was sealed since the store was opened.
@@ -77,6 +87,10 @@ pub(super) struct Head {
     pub copy: Option<Arc<FrozenChapter>>,
     /// True after a failed append to the log: a new file is begun first.
     pub rotate_first: bool,
+    /// True if the log holds deletes: it must go with a publication even if no span is left.
+    pub has_deletes: bool,
+    /// When it began, by the retention clock.
+    pub began_nanos: u64,
 }
 
 /// Counts that cost nothing.
@@ -89,7 +103,7 @@ pub struct EngineStats {
 }
 
 impl Head {
-    pub fn new(log: Option<FileId>, sequence: u64) -> Self {
+    pub fn new(log: Option<FileId>, sequence: u64, began_nanos: u64) -> Self {
         Self {
             builder: ChapterBuilder::default(),
             chapter: 0,
@@ -102,6 +116,8 @@ impl Head {
             next_sequence: sequence,
             copy: None,
             rotate_first: false,
+            has_deletes: false,
+            began_nanos,
         }
     }
 
@@ -110,7 +126,7 @@ impl Head {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.frozen.is_empty() && self.builder.chapter().rows.is_empty()
+        self.frozen.is_empty() && self.builder.chapter().rows.is_empty() && !self.has_deletes
     }
 
     /// Ends the active chapter and begins the next.

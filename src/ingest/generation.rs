@@ -5,10 +5,17 @@ use std::sync::Arc;
 
 use crate::head::{FrozenChapter, Rows, SpanIds};
 use crate::log::FileId;
+use crate::model::TraceId;
 
 /// A generation that takes no more spans.
 #[derive(Debug)]
 pub struct Generation {
+    /// Tells it from others, whatever is deleted from it.
+    pub number: u64,
+    /// Traces deleted from it since it takes no more spans.
+    pub deleted: Vec<TraceId>,
+    /// First and last time its spans were received, by the retention clock.
+    pub received: (u64, u64),
     /// Its chapters.
     pub chapters: Vec<Arc<FrozenChapter>>,
     /// The logs that hold its spans.

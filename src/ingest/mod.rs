@@ -4,13 +4,20 @@
 //! reading happen outside it.
 
 mod append;
+mod clock;
+mod delete;
 mod engine;
 mod generation;
+mod merge;
+mod merge_plan;
 mod open;
 mod seal;
 mod sealed_spans;
 
 pub use append::{Appended, HeadSink, Sequence};
+pub use delete::DeleteSummary;
 pub use engine::Engine;
+pub use merge::MergeSummary;
+pub use merge_plan::Extent;
 pub use open::{OpenRequest, RecoveryReport};
 pub use seal::SealSummary;

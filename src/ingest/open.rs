@@ -14,16 +14,19 @@ use crate::catalog::{Adoption, Contents, Edit, Found, Manifest, Plan, SegmentPar
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{Chapter, FrozenChapter, Rows, SpanIds, apply_record, trace_id_of};
 use crate::index::TraceSet;
-use crate::log::{FileId, LogIdentity, LogWriter, ReplayReport, replay};
+use crate::log::{FileId, LogIdentity, LogWriter, RecordKind, ReplayReport, replay};
 use crate::model::TraceId;
 use crate::options::Options;
 use crate::os::{Clock, Directory, LockGuard, Storage};
 use crate::part::ReadCounter;
 use crate::segment::{Segment, store_of_segment};
 
+use super::append::mark_dirty;
+use super::clock::RetentionClock;
+use super::delete::{mark_deleted, read_ids};
 use super::engine::{Engine, Head, Live, Writer};
 use super::generation::Generation;
-use super::seal::{SealSummary, dirty_bytes, info_of};
+use super::seal::{SealSummary, info_of, trace_marks};
 use super::sealed_spans::SealedSpans;
 
 /// Times a read-only opening begins again because a writer removed a file meanwhile.
@@ -108,7 +111,8 @@ impl OpenRequest {
         let manifest = Manifest::create(self.storage.clone(), self.storage.random_u64())?;
         let store_id = manifest.store();
         let writer = begin_writing(&self.storage, manifest, lock, 0)?;
-        Ok(self.engine(store_id, Some(writer), Vec::new(), VecDeque::new(), 0, RecoveryReport::default()))
+        let clock = RetentionClock::resume(None, self.clock.as_ref());
+        Ok(self.engine(store_id, Some(writer), clock, Vec::new(), VecDeque::new(), 0, RecoveryReport::default()))
     }
 
     fn recover(&self, found: &Found, lock: Option<Box<dyn LockGuard>>) -> Result<Engine> {
@@ -121,9 +125,15 @@ impl OpenRequest {
         let mut report = RecoveryReport::default();
         report.damage.extend(found.damage.iter().map(|d| format!("{} at byte {}: {}", d.file, d.offset, d.problem)));
         report.damage.extend(plan.missing.iter().map(|m| format!("{} is missing", m.path)));
+        let clock = RetentionClock::resume(found.catalog.clock(), self.clock.as_ref());
+        let now = clock.state(self.clock.as_ref()).retention_nanos;
         let mut segments = self.open_segments(&found, &plan, store_id, &mut report)?;
-        let adopted = self.adopt(&plan, store_id, lock.is_some(), &mut segments, &mut report)?;
+        let adopted = self.adopt(&plan, store_id, lock.is_some(), now, &mut segments, &mut report)?;
         let replayed = self.replay_logs(&plan, store_id, lock.is_some(), &mut report)?;
+        for part in &mut segments {
+            // A delete covers what was appended before it: all segments are older than any log.
+            mark_deleted(part, &replayed.deleted, &ReadCounter::default())?;
+        }
         let sealed = segments.iter().map(|s| s.segment.directory().sequences.1).max().unwrap_or(0);
         let next = replayed.next_sequence.max(sealed);
         let writer = match lock {
@@ -137,10 +147,7 @@ impl OpenRequest {
                         replaced_logs: Vec::new(),
                         dirty: Vec::new(),
                     }));
-                    edits.extend(segments.iter().map(|part| Edit::SetDirty {
-                        segment: FileId(part.segment.id()),
-                        bytes: dirty_bytes(&part.dirty),
-                    }));
+                    edits.extend(trace_marks(&segments));
                 }
                 let mut plan = plan.clone();
                 plan.logs.retain(|log| replayed.logs.contains(&log.id));
@@ -149,9 +156,9 @@ impl OpenRequest {
                 Some(begin_writing(&self.storage, manifest, lock, next)?)
             }
         };
-        let generation = replayed.into_generation(next, &mut segments);
+        let generation = replayed.into_generation(next, now, &mut segments);
         let generations = generation.map(Arc::new).into_iter().collect();
-        Ok(self.engine(store_id, writer, segments, generations, next, report))
+        Ok(self.engine(store_id, writer, clock, segments, generations, next, report))
     }
 
     fn store_of_any_segment(&self, plan: &Plan) -> Option<u64> {
@@ -169,11 +176,11 @@ impl OpenRequest {
         for id in &plan.segments {
             match self.open_segment(*id, store_id) {
                 Ok(segment) => {
-                    let dirty = found.catalog.segment(*id).map(|s| s.dirty.clone()).unwrap_or_else(|| Arc::from([]));
-                    out.push(SegmentPart {
-                        dirty: Arc::new(read_dirty(&dirty, &segment)?),
-                        segment: Arc::new(segment),
-                    });
+                    let live = found.catalog.segment(*id);
+                    let deleted = read_deleted(live.map_or(&[], |s| &s.deleted), &segment, report);
+                    let dirty = read_dirty(live.map_or(&[], |s| &s.dirty), &segment).or(&deleted);
+                    let (segment, dirty) = (Arc::new(segment), Arc::new(dirty));
+                    out.push(SegmentPart { segment, dirty, deleted: Arc::new(deleted) });
                 }
                 Err(error) if error.kind() == ErrorKind::Corrupt => report.damage.push(error.to_string()),
                 Err(error) => return Err(error),
@@ -193,6 +200,7 @@ impl OpenRequest {
         plan: &Plan,
         store_id: u64,
         writing: bool,
+        now: u64,
         segments: &mut Vec<SegmentPart>,
         report: &mut RecoveryReport,
     ) -> Result<Vec<crate::catalog::SegmentInfo>> {
@@ -205,8 +213,8 @@ impl OpenRequest {
             match proven {
                 Ok(segment) => {
                     report.notes.push(format!("segment {} was in no manifest; it is used again", segment.name()));
-                    infos.push(info_of(*id, &segment));
-                    segments.push(SegmentPart { segment: Arc::new(segment), dirty: Arc::default() });
+                    infos.push(info_of(*id, &segment, (now, now), 0));
+                    segments.push(SegmentPart::new(Arc::new(segment), TraceSet::new()));
                 }
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     let text = format!("{error}; it was in no manifest and is put aside");
@@ -257,6 +265,7 @@ impl OpenRequest {
         &self,
         store_id: u64,
         writer: Option<Writer>,
+        clock: RetentionClock,
         segments: Vec<SegmentPart>,
         generations: VecDeque<Arc<Generation>>,
         sequence: u64,
@@ -272,14 +281,18 @@ impl OpenRequest {
             live: Mutex::new(Live {
                 segments,
                 generations,
-                head: Head::new(log, sequence),
+                next_generation: 1,
+                head: Head::new(log, sequence, clock.state(self.clock.as_ref()).retention_nanos),
                 sealed_spans: SealedSpans::default(),
+                unmergeable: FxHashSet::default(),
                 closed: None,
                 sealed: SealSummary::default(),
                 seal_error: None,
             }),
             changed: Condvar::new(),
             sealing: Mutex::new(()),
+            upkeep: Mutex::new(()),
+            retention: Mutex::new(clock),
             recovery,
         }
     }
@@ -290,17 +303,27 @@ impl OpenRequest {
 struct Replayed {
     chapters: Vec<Chapter>,
     logs: Vec<FileId>,
+    /// Traces that the logs delete.
+    deleted: Vec<TraceId>,
     next_sequence: u64,
 }
 
 impl Replayed {
     fn replay(&mut self, bytes: &[u8], identity: LogIdentity) -> Result<ReplayReport> {
         let mut open: Option<u32> = None;
-        let chapters = &mut self.chapters;
+        let (chapters, deleted) = (&mut self.chapters, &mut self.deleted);
         replay(bytes, identity, |header, payload| {
+            if header.kind == RecordKind::Delete {
+                let ids = read_ids(payload)?;
+                let dead: FxHashSet<TraceId> = ids.iter().copied().collect();
+                chapters.iter_mut().for_each(|chapter| chapter.remove_rows(|row| dead.contains(&trace_id_of(row))));
+                deleted.extend(ids);
+                open = None;
+                return Ok(());
+            }
             if open != Some(header.chapter) {
                 open = Some(header.chapter);
-                chapters.push(Chapter::default());
+                chapters.push(Chapter { first_sequence: header.first_sequence, ..Chapter::default() });
             }
             match chapters.last_mut() {
                 Some(chapter) => apply_record(chapter, payload),
@@ -311,7 +334,7 @@ impl Replayed {
 
     /// The replayed spans as a generation that is sealed like any other; segments learn which of their
     /// traces go on in it.
-    fn into_generation(self, next: u64, segments: &mut [SegmentPart]) -> Option<Generation> {
+    fn into_generation(self, next: u64, now: u64, segments: &mut [SegmentPart]) -> Option<Generation> {
         let chapters: Vec<Arc<FrozenChapter>> =
             self.chapters.into_iter().filter(|c| !c.rows.is_empty()).map(|c| Arc::new(FrozenChapter::new(c))).collect();
         if chapters.is_empty() && self.logs.is_empty() {
@@ -325,27 +348,18 @@ impl Replayed {
                 ids.insert(&rows, (c as u32, r as u32));
                 let id = trace_id_of(row);
                 if ids.trace(id).is_none() {
-                    let late = mark_dirty(segments, id, &counter);
+                    let mut late = false;
+                    segments.iter_mut().for_each(|part| late |= mark_dirty(part, id.low(), &counter));
                     ids.set_trace(id, late);
                 }
             }
         }
-        let spans: u64 = chapters.iter().map(|c| c.rows.len() as u64).sum();
+        // Lost records leave gaps, so the first sequence is not the last less the spans.
+        let first = chapters.first().map_or(next, |chapter| chapter.first_sequence.min(next));
         let bytes = chapters.iter().map(|c| c.heap_bytes()).sum::<usize>() + ids.heap_bytes();
-        Some(Generation { chapters, logs: self.logs, sequences: next.saturating_sub(spans)..next, ids, bytes })
+        let (logs, sequences, deleted) = (self.logs, first..next, Vec::new());
+        Some(Generation { number: 0, deleted, received: (now, now), chapters, logs, sequences, ids, bytes })
     }
-}
-
-/// Marks a trace in every segment that holds it; true if one does.
-fn mark_dirty(segments: &mut [SegmentPart], id: TraceId, counter: &ReadCounter) -> bool {
-    let mut found = false;
-    for part in segments {
-        for ordinal in part.segment.ordinals_of_low(id.low(), counter).unwrap_or_default() {
-            found = true;
-            Arc::make_mut(&mut part.dirty).insert(ordinal);
-        }
-    }
-    found
 }
 
 /// Finds the dirty traces of all segments from their trace tables.
@@ -364,12 +378,23 @@ fn mark_all_dirty(segments: &mut [SegmentPart]) -> Result<()> {
     Ok(())
 }
 
-fn read_dirty(bytes: &[u8], segment: &Segment) -> Result<TraceSet> {
+fn read_dirty(bytes: &[u8], segment: &Segment) -> TraceSet {
     if bytes.is_empty() {
-        return Ok(TraceSet::new());
+        return TraceSet::new();
     }
     // The dirty bytes are a cache: if they are damaged every trace counts as dirty, which costs time alone.
-    Ok(TraceSet::read(bytes, segment.traces()).unwrap_or_else(|_| TraceSet::all(segment.traces())))
+    TraceSet::read(bytes, segment.traces()).unwrap_or_else(|_| TraceSet::all(segment.traces()))
+}
+
+fn read_deleted(bytes: &[u8], segment: &Segment, report: &mut RecoveryReport) -> TraceSet {
+    if bytes.is_empty() {
+        return TraceSet::new();
+    }
+    TraceSet::read(bytes, segment.traces()).unwrap_or_else(|error| {
+        let text = format!("segment {}: its deleted traces are not known and are back: {error}", segment.name());
+        report.damage.push(text);
+        TraceSet::new()
+    })
 }
 
 fn begin_writing(

@@ -4,7 +4,6 @@
 //! names the segment and takes the logs away in one), fdatasync, visible, and only then the logs are
 //! unlinked.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 use crate::segment::{Segment, SegmentInput, build_segment};
 
+use super::delete::mark_deleted;
 use super::engine::{Engine, Head, Live, Writer, closed_error};
 use super::generation::Generation;
 
@@ -54,9 +54,15 @@ impl Engine {
         writer.log.rotate(id, publish)?;
         let next = live.head.next_sequence;
         live.head.freeze_chapter();
-        let head = std::mem::replace(&mut live.head, Head::new(Some(id), next));
+        let now = self.retention_now();
+        let head = std::mem::replace(&mut live.head, Head::new(Some(id), next, now));
         let bytes = head.bytes();
+        let number = live.next_generation;
+        live.next_generation += 1;
         live.generations.push_back(Arc::new(Generation {
+            number,
+            deleted: Vec::new(),
+            received: (head.began_nanos, now),
             chapters: head.frozen,
             logs: head.logs,
             sequences: head.first_sequence..next,
@@ -122,8 +128,10 @@ impl Engine {
     /// Ends the logs of a generation without spans: a store was opened and closed and nothing came.
     fn retire_empty(&self, writer: &Writer, generation: &Arc<Generation>) -> Result<()> {
         let mut live = self.lock();
-        writer.manifest.commit(&[Edit::RemoveLogs { ids: generation.logs.clone() }])?;
-        live.generations.retain(|g| !Arc::ptr_eq(g, generation));
+        let mut edits = vec![Edit::RemoveLogs { ids: generation.logs.clone() }];
+        edits.extend(trace_marks(&live.segments));
+        writer.manifest.commit(&edits)?;
+        live.generations.retain(|g| g.number != generation.number);
         Ok(())
     }
 
@@ -177,26 +185,21 @@ impl Engine {
     /// Commits the segment and shows it in place of its generation.
     fn publish(&self, writer: &Writer, id: FileId, segment: Segment, generation: &Arc<Generation>) -> Result<()> {
         let mut live = self.lock();
-        let mut dirty = BTreeMap::new();
-        let own = dirty_ordinals(&live, &segment, generation)?;
-        for part in &live.segments {
-            if !part.dirty.is_empty() {
-                dirty.insert(FileId(part.segment.id()), dirty_bytes(&part.dirty));
-            }
-        }
-        if !own.is_empty() {
-            dirty.insert(id, dirty_bytes(&own));
-        }
-        let edit = Edit::AddSegment {
-            info: info_of(id, &segment),
-            replaced_logs: generation.logs.clone(),
-            dirty: dirty.into_iter().collect(),
-        };
-        writer.manifest.commit(&[edit])?;
-        live.segments.push(SegmentPart { segment: Arc::new(segment), dirty: Arc::new(own) });
+        let dirty = dirty_ordinals(&live, &segment, generation)?;
+        let mut part = SegmentPart::new(Arc::new(segment), dirty);
+        // What was deleted while the segment was written is in it.
+        let current = live.generations.iter().find(|g| g.number == generation.number);
+        let deleted = current.map_or(&[][..], |g| g.deleted.get(generation.deleted.len()..).unwrap_or_default());
+        mark_deleted(&mut part, deleted, &ReadCounter::default())?;
+        let info = info_of(id, &part.segment, generation.received, 0);
+        let mut edits = vec![Edit::AddSegment { info, replaced_logs: generation.logs.clone(), dirty: Vec::new() }];
+        edits.extend(trace_marks(live.segments.iter().chain([&part])));
+        edits.push(self.clock_edit());
+        writer.manifest.commit(&edits)?;
+        live.segments.push(part);
         // Late spans are compared with the new segment too.
         live.sealed_spans.clear();
-        live.generations.retain(|g| !Arc::ptr_eq(g, generation));
+        live.generations.retain(|g| g.number != generation.number);
         Ok(())
     }
 
@@ -232,7 +235,7 @@ fn dirty_ordinals(live: &Live, segment: &Segment, generation: &Arc<Generation>) 
     if defects::active(Defect::ForgetDirtyTraces) {
         return Ok(out);
     }
-    let newer = live.generations.iter().filter(|g| !Arc::ptr_eq(g, generation)).flat_map(|g| g.ids.late());
+    let newer = live.generations.iter().filter(|g| g.number != generation.number).flat_map(|g| g.ids.late());
     for low in generation.ids.late().chain(newer).chain(live.head.ids.late()) {
         for ordinal in segment.ordinals_of_low(low, &counter)? {
             out.insert(ordinal);
@@ -244,13 +247,28 @@ fn dirty_ordinals(live: &Live, segment: &Segment, generation: &Arc<Generation>) 
     Ok(out)
 }
 
-pub(super) fn dirty_bytes(set: &TraceSet) -> Vec<u8> {
+/// The dirty and deleted traces of these parts as edits; of those that have some.
+pub(super) fn trace_marks<'p>(parts: impl IntoIterator<Item = &'p SegmentPart>) -> Vec<Edit> {
+    let mut out = Vec::new();
+    for part in parts {
+        let segment = FileId(part.segment.id());
+        if !part.dirty.is_empty() {
+            out.push(Edit::SetDirty { segment, bytes: set_bytes(&part.dirty) });
+        }
+        if !part.deleted.is_empty() {
+            out.push(Edit::SetDeleted { segment, bytes: set_bytes(&part.deleted) });
+        }
+    }
+    out
+}
+
+pub(super) fn set_bytes(set: &TraceSet) -> Vec<u8> {
     let mut out = ByteWriter::new();
     set.write(&mut out);
     out.into_vec()
 }
 
-pub(super) fn info_of(id: FileId, segment: &Segment) -> SegmentInfo {
+pub(super) fn info_of(id: FileId, segment: &Segment, received: (u64, u64), merges: u32) -> SegmentInfo {
     let directory = segment.directory();
     let starts = (directory.start_min <= directory.start_max).then_some((directory.start_min, directory.start_max));
     SegmentInfo {
@@ -261,5 +279,7 @@ pub(super) fn info_of(id: FileId, segment: &Segment) -> SegmentInfo {
         sequences: directory.sequences.0..directory.sequences.1,
         starts,
         max_end: segment.zones().map(|z| z.all(crate::index::Measure::End)).filter(|z| !z.is_empty()).map(|z| z.max),
+        received,
+        merges,
     }
 }

@@ -131,6 +131,8 @@ pub enum RecordKind {
     Mark = 2,
     /// Spans of an older log that sealing held back; takes no sequence.
     Carried = 3,
+    /// Ids of traces: what was appended of them before this record is deleted. Takes no sequence.
+    Delete = 4,
 }
 
 impl RecordKind {
@@ -140,6 +142,7 @@ impl RecordKind {
             1 => Some(Self::Batch),
             2 => Some(Self::Mark),
             3 => Some(Self::Carried),
+            4 => Some(Self::Delete),
             _ => None,
         }
     }

@@ -343,7 +343,7 @@ impl<'q> Finder<'q> {
 
     /// Scans the planned pages that hold rows of dirty traces.
     fn scan_dirty(&mut self, scan: &mut SegmentScan<'q>, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<()> {
-        for ordinal in scan.part.dirty.iter() {
+        for ordinal in scan.part.loose() {
             let rows = match scan.part.segment.trace_rows(ordinal, self.counter) {
                 Ok(rows) => rows,
                 Err(error) => {

@@ -124,7 +124,7 @@ pub(super) fn snapshot(sealed: &[Vec<Span>], head: &[Span], extra: impl Fn(u32) 
         let lows = segment.lows(&counter).unwrap();
         let dirty = (0..segment.traces()).filter(|o| extra(*o) || places[&lows[*o as usize]] > 1);
         let dirty = Arc::new(TraceSet::from_sorted(dirty));
-        SegmentPart { segment, dirty }
+        SegmentPart { segment, dirty, deleted: Arc::default() }
     };
     Snapshot::new(segments.into_iter().map(with_dirty).collect(), chapters(head))
 }

@@ -79,7 +79,7 @@ impl<'s> Tally<'s> {
     ) -> Result<Self> {
         let mut ids: FxHashSet<TraceId> = FxHashSet::default();
         for part in &snapshot.segments {
-            for ordinal in part.dirty.iter() {
+            for ordinal in part.loose() {
                 ids.insert(part.segment.trace_id(ordinal, counter)?);
             }
         }

@@ -11,36 +11,30 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::bytes::{Seed, Writer, hash64, zigzag_encode};
-use crate::column::{Class, ClassBits, NONE, Table, ValueType, encode_resource, encode_schema, encode_scope, optional};
+use crate::bytes::{Seed, hash64, zigzag_encode};
+use crate::column::{ClassBits, Table, ValueType};
 use crate::error::Result;
-use crate::head::{FrozenChapter, Row};
-use crate::index::{CodeIndexBuilder, Page, TermIndexBuilder, ZoneMapBuilder, build_trace_index};
+use crate::head::FrozenChapter;
 use crate::limits::PAGE_ROWS;
-use crate::model::duration_nanos;
 use crate::os::WritableFile;
 
-use super::dictionary::{DictionaryBuilder, encode_strings_section};
-use super::layout::{
-    ColumnForm, FIELD_COLUMN_FIRST, Fixed, OVERFLOW_COLUMN_FIRST, OVERFLOW_RANK_COLUMN_FIRST, RANK_COLUMN_FIRST,
-    SectionKind, SegmentDirectory,
+use super::dictionary::DictionaryBuilder;
+use super::field_columns::{
+    SMALL_DICTIONARY_LEN, common_limit, term_index, write_dictionary, write_numbers, write_ranks,
 };
-use super::order::{OrderRow, RowOrder, order_rows};
+use super::fixed_columns::{write_fixed, write_page_ordinals};
+use super::layout::{
+    ColumnForm, FIELD_COLUMN_FIRST, Fixed, OVERFLOW_COLUMN_FIRST, OVERFLOW_RANK_COLUMN_FIRST, SectionKind,
+    SegmentDirectory,
+};
+use super::order::{OrderRow, RowOrder, fingerprint_of, last_instant, order_rows};
 use super::overflow::OverflowBuilder;
 use super::own_fields::own_fields;
 use super::ranked::{Ranked, with_pages};
-use super::unite::United;
+use super::row_indexes::RowIndexes;
+use super::schema_sections::write_schema;
+use super::unite::{CodeSource, United};
 use super::writer::SegmentWriter;
-
-/// Duration buckets an octave in the page index.
-pub const DURATION_STEPS: u32 = 4;
-/// Codes of duration buckets: 64 octaves and the one of zero.
-pub const DURATION_BUCKETS: usize = 64 * DURATION_STEPS as usize + 1;
-/// A dictionary up to this many bytes is taken without comparing; a larger one must be smaller than the
-/// values in the pages.
-const SMALL_DICTIONARY_LEN: usize = 8 << 10;
-/// A value on more than one page in this many is not listed in a term index.
-const COMMON_SHARE: u32 = 4;
 
 /// What a segment is built from.
 pub struct SegmentInput<'a> {
@@ -48,7 +42,7 @@ pub struct SegmentInput<'a> {
     pub chapters: &'a [Arc<FrozenChapter>],
     /// Rows of a block.
     pub block_rows: usize,
-    /// First and last append sequence.
+    /// First append sequence, and the one after the last.
     pub sequences: (u64, u64),
     /// Log files it replaces.
     pub replaces_logs: Vec<u64>,
@@ -66,20 +60,8 @@ struct Gathered<'a> {
     /// Rows so far, by table.
     rows: [usize; 3],
     fixed: Vec<Vec<u64>>,
-    service_pages: CodeIndexBuilder<Page>,
-    remote_pages: CodeIndexBuilder<Page>,
-    class_pages: CodeIndexBuilder<Page>,
-    duration_pages: CodeIndexBuilder<Page>,
-    zones: ZoneMapBuilder,
-    start_min: u64,
-    start_max: u64,
-}
-
-/// The code of the duration bucket a duration falls in; see [`DURATION_BUCKETS`].
-pub fn duration_bucket(nanos: u64) -> u32 {
-    let Some(octave) = nanos.checked_ilog2() else { return 0 };
-    let step = if octave < 2 { 0 } else { (nanos >> (octave - 2)) as u32 & (DURATION_STEPS - 1) };
-    1 + octave * DURATION_STEPS + step
+    indexes: RowIndexes,
+    first_sequence: u64,
 }
 
 /// Writes the chapters' rows as a segment into `file` and syncs its bytes.
@@ -102,12 +84,6 @@ pub fn build_segment(
     write(input, gathered, &order, SegmentWriter::new(file, seed))
 }
 
-/// A row's latest instant: its end, or its start without a duration.
-fn last_instant(row: &Row, class: &Class) -> u64 {
-    let duration = duration_nanos(row.start, row.end, class.bits.has(ClassBits::ZIPKIN));
-    row.start.saturating_add(duration.unwrap_or(0))
-}
-
 fn order_of(chapters: &[Arc<FrozenChapter>], places: &[(u32, u32)]) -> RowOrder {
     let mut services: FxHashMap<&str, u32> = FxHashMap::default();
     let mut rows = Vec::with_capacity(places.len());
@@ -128,7 +104,7 @@ fn order_of(chapters: &[Arc<FrozenChapter>], places: &[(u32, u32)]) -> RowOrder 
                 parent: row.parent,
                 start: row.start,
                 end: row.end,
-                last: last_instant(row, class),
+                last: last_instant(row.start, row.end, class.bits.has(ClassBits::ZIPKIN)),
                 service: service_of[row.resource as usize],
                 shared: class.bits.has(ClassBits::SHARED),
             }
@@ -139,18 +115,12 @@ fn order_of(chapters: &[Arc<FrozenChapter>], places: &[(u32, u32)]) -> RowOrder 
         chapters[chapter as usize].span(row).ok()
     };
     let known: RefCell<FxHashMap<u32, u64>> = RefCell::default();
-    let fingerprint = |i: u32| {
-        *known.borrow_mut().entry(i).or_insert_with(|| {
-            use std::hash::BuildHasher;
-            rustc_hash::FxBuildHasher.hash_one(span(i))
-        })
-    };
+    let fingerprint = |i: u32| *known.borrow_mut().entry(i).or_insert_with(|| fingerprint_of(span(i).as_ref()));
     order_rows(&rows, &fingerprint, &|a, b| span(a) == span(b))
 }
 
 fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder) -> Gathered<'a> {
-    let pages_per_block = (input.block_rows / PAGE_ROWS).max(1) as u32;
-    let mut united = United::new(input.chapters);
+    let mut united = United::new(input.chapters.iter().map(|chapter| -> &dyn CodeSource { &***chapter }).collect());
     let rows = order.rows.iter().map(|row| places[*row as usize]);
     let own_end = own_fields(input.chapters, rows).map_or(u32::MAX, |own| {
         // The fields with columns have the first codes, so those of their columns are in range.
@@ -167,13 +137,8 @@ fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder)
         overflow: Default::default(),
         rows: [0; 3],
         fixed: vec![Vec::new(); Fixed::ALL.len() + 1],
-        service_pages: CodeIndexBuilder::new(0),
-        remote_pages: CodeIndexBuilder::new(0),
-        class_pages: CodeIndexBuilder::new(0),
-        duration_pages: CodeIndexBuilder::new(DURATION_BUCKETS),
-        zones: ZoneMapBuilder::new(pages_per_block),
-        start_min: u64::MAX,
-        start_max: 0,
+        indexes: RowIndexes::new(input.block_rows),
+        first_sequence: input.sequences.0,
     };
     for trace in 0..order.traces.len() {
         let first = order.traces[trace].first_row as usize;
@@ -224,11 +189,12 @@ impl Gathered<'_> {
         self.put(Fixed::Length, row.end.wrapping_sub(row.start));
         self.put(Fixed::Class, class.into());
         self.put(Fixed::Resource, resource.into());
+        self.put(Fixed::Sequence, chapters[chapter].sequence(row).wrapping_sub(self.first_sequence));
         if row.parent != implied_parent {
             self.put(Fixed::ParentRow, at);
             self.put(Fixed::ParentId, row.parent);
         }
-        self.index_row(row, class);
+        self.indexes.add(class, self.united.class_at(class), row.start, row.end);
         self.add_values(Table::Span, chapter, row.class, row.values);
         let bits = self.united.class_at(class).bits;
         if bits.has(ClassBits::EVENTS) {
@@ -236,28 +202,6 @@ impl Gathered<'_> {
         }
         if bits.has(ClassBits::LINKS) {
             self.add_links(chapter, index, at);
-        }
-    }
-
-    fn index_row(&mut self, row: &Row, class: u32) {
-        let page = (self.rows[0] / PAGE_ROWS) as u32;
-        let facts = *self.united.class_at(class);
-        self.class_pages.add(class, page);
-        if facts.service != NONE {
-            self.service_pages.add(facts.service, page);
-        }
-        if facts.remote != NONE {
-            self.remote_pages.add(facts.remote, page);
-        }
-        let duration = duration_nanos(row.start, row.end, facts.bits.has(ClassBits::ZIPKIN));
-        if let Some(nanos) = duration {
-            self.duration_pages.add(duration_bucket(nanos), page);
-        }
-        let start = (row.start != 0).then_some(row.start);
-        self.zones.add(start, start.map(|s| s.saturating_add(duration.unwrap_or(0))), duration);
-        if let Some(start) = start {
-            self.start_min = self.start_min.min(start);
-            self.start_max = self.start_max.max(start);
         }
     }
 
@@ -325,11 +269,16 @@ fn write(
     directory.links = gathered.rows[2] as u64;
     directory.traces = order.traces.len() as u64;
     directory.block_rows = input.block_rows as u32;
-    directory.start_min = gathered.start_min;
-    directory.start_max = gathered.start_max;
+    (directory.start_min, directory.start_max) = gathered.indexes.starts();
     directory.sequences = input.sequences;
     directory.replaces_logs = input.replaces_logs;
-    write_fixed(&mut gathered, order, &mut out)?;
+    for column in Fixed::ALL {
+        write_fixed(column, &gathered.fixed[column as usize], &mut out)?;
+        if column != Fixed::TraceRow {
+            gathered.fixed[column as usize] = Vec::new();
+        }
+    }
+    write_page_ordinals(order.rows.len(), &gathered.fixed[Fixed::TraceRow as usize], &mut out)?;
     for (code, column) in std::mem::take(&mut gathered.fields).into_iter().enumerate() {
         let table = gathered.united.field_at(code as u32).table;
         let ranks = column.ranks(gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS));
@@ -338,37 +287,9 @@ fn write(
     for table in [Table::Span, Table::Event, Table::Link] {
         write_overflow(&mut gathered, table, &mut out)?;
     }
-    write_schema(&gathered, &mut out)?;
-    let indexes = [
-        (SectionKind::ServicePages, gathered.service_pages),
-        (SectionKind::RemotePages, gathered.remote_pages),
-        (SectionKind::ClassPages, gathered.class_pages),
-        (SectionKind::DurationPages, gathered.duration_pages),
-    ];
-    for (kind, index) in indexes {
-        out.section(kind, 0, &index.finish())?;
-    }
-    out.section(SectionKind::Zones, 0, &gathered.zones.finish())?;
+    write_schema(&gathered.united, &mut out)?;
+    gathered.indexes.write(&mut out)?;
     out.finish()
-}
-
-fn write_fixed(gathered: &mut Gathered<'_>, order: &RowOrder, out: &mut SegmentWriter) -> Result<()> {
-    for column in Fixed::ALL {
-        let values = std::mem::take(&mut gathered.fixed[column as usize]);
-        out.integers(column as u32, ColumnForm::Integers, &values)?;
-        if column.is_sparse() {
-            let starts: Vec<u32> = values.iter().step_by(PAGE_ROWS).map(|row| *row as u32).collect();
-            out.section(SectionKind::SparseStarts, column as u32, crate::bytes::as_bytes(&starts))?;
-        }
-        if column == Fixed::TraceLow {
-            out.section(SectionKind::TraceIndex, 0, &build_trace_index(&values))?;
-        }
-    }
-    let pages = order.rows.len().div_ceil(PAGE_ROWS);
-    let ordinals: Vec<u32> = (0..pages)
-        .map(|page| order.traces.partition_point(|t| t.first_row as usize <= page * PAGE_ROWS) as u32 - 1)
-        .collect();
-    out.section(SectionKind::PageOrdinals, 0, crate::bytes::as_bytes(&ordinals))
 }
 
 fn write_field(
@@ -379,21 +300,10 @@ fn write_field(
     out: &mut SegmentWriter,
 ) -> Result<()> {
     let field = gathered.united.field_at(code);
-    out.integers(RANK_COLUMN_FIRST + code, ColumnForm::Integers, ranks)?;
-    let mut terms = TermIndexBuilder::new(ranks.len() as u32 - 1, common_limit(ranks.len() - 1));
     if field.value_type.is_bytes() {
-        return write_bytes_field(gathered, code, values, ranks, terms, out);
+        return write_bytes_field(gathered, code, values, ranks, out);
     }
-    let negative = field.value_type == ValueType::Int && values.iter().any(|v| (*v as i64) < 0);
-    for (value, page) in with_pages(values, ranks) {
-        terms.add(hash64(&value.to_le_bytes()), page);
-    }
-    out.section(SectionKind::Terms, code, &terms.finish())?;
-    if negative {
-        let values: Vec<u64> = values.iter().map(|v| zigzag_encode(*v as i64)).collect();
-        return out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Zigzag, &values);
-    }
-    out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Integers, values)
+    write_numbers(code, field.value_type, values, ranks, out)
 }
 
 fn write_bytes_field(
@@ -401,9 +311,10 @@ fn write_bytes_field(
     code: u32,
     values: &[u64],
     ranks: &[u64],
-    mut terms: TermIndexBuilder,
     out: &mut SegmentWriter,
 ) -> Result<()> {
+    write_ranks(code, ranks, out)?;
+    let mut terms = term_index(ranks.len() - 1);
     let text = |value: u64| bytes_of(gathered.chapters, value);
     for (value, page) in with_pages(values, ranks) {
         terms.add(hash64(text(value)), page);
@@ -442,46 +353,4 @@ fn write_overflow(gathered: &mut Gathered<'_>, table: Table, out: &mut SegmentWr
 /// The byte string that a gathered value stands for: `chapter << 32 | string code`.
 fn bytes_of(chapters: &[Arc<FrozenChapter>], value: u64) -> &[u8] {
     chapters[(value >> 32) as usize].strings.get(value as u32)
-}
-
-fn write_dictionary(code: u32, dictionary: &DictionaryBuilder, out: &mut SegmentWriter) -> Result<()> {
-    out.section(SectionKind::Dictionary, code, &dictionary.section)?;
-    out.integers(FIELD_COLUMN_FIRST + code, ColumnForm::Dictionary, &dictionary.codes)
-}
-
-fn common_limit(pages: usize) -> u32 {
-    (pages as u32 / COMMON_SHARE).max(1)
-}
-
-fn write_schema(gathered: &Gathered<'_>, out: &mut SegmentWriter) -> Result<()> {
-    let united = &gathered.united;
-    let schema = united.schema();
-    let mut bytes = Writer::new();
-    for len in [schema.fields.len(), schema.shapes.len(), schema.classes.len()] {
-        bytes.varint(len as u64);
-    }
-    encode_schema(&schema, [0; 3], &mut bytes);
-    united.class_rows.iter().for_each(|rows| bytes.varint(*rows));
-    out.section(SectionKind::Schema, 0, bytes.as_slice())?;
-    let texts: Vec<&[u8]> = united.strings.items.iter().map(|s| s.as_bytes()).collect();
-    out.section(SectionKind::Strings, 0, &encode_strings_section(&texts, &[]))?;
-    let mut bytes = Writer::new();
-    let mut one = Writer::new();
-    bytes.varint(united.resources.items.len() as u64);
-    for (i, resource) in united.resources.items.iter().enumerate() {
-        one.as_mut_vec().clear();
-        encode_resource(resource, &mut one);
-        bytes.block(one.as_slice());
-        bytes.varint(optional(united.services[i]));
-        bytes.varint(united.resource_rows[i]);
-    }
-    out.section(SectionKind::Resources, 0, bytes.as_slice())?;
-    let mut bytes = Writer::new();
-    bytes.varint(united.scopes.items.len() as u64);
-    for scope in &united.scopes.items {
-        one.as_mut_vec().clear();
-        encode_scope(scope, &mut one);
-        bytes.block(one.as_slice());
-    }
-    out.section(SectionKind::Scopes, 0, bytes.as_slice())
 }

@@ -18,6 +18,13 @@ use crate::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_ENTRIES_MAX};
 /// A dictionary is worth it if values occur this often on average.
 const REPEATS_MIN: usize = 4;
 
+/// True unless this many distinct values of so many bytes are too many for a column of `values` values.
+pub fn may_have_dictionary(distinct: usize, bytes_len: usize, values: usize) -> bool {
+    distinct <= DICTIONARY_ENTRIES_MAX
+        && bytes_len <= DICTIONARY_BYTES_MAX
+        && distinct * REPEATS_MIN <= values.max(REPEATS_MIN * 16)
+}
+
 /// A dictionary and the column in its codes.
 pub struct DictionaryBuilder {
     /// The section's bytes.
@@ -50,8 +57,7 @@ impl DictionaryBuilder {
                     bytes_len += text.len();
                     (texts.len() - 1) as u32
                 });
-                let enough = texts.len() <= DICTIONARY_ENTRIES_MAX && bytes_len <= DICTIONARY_BYTES_MAX;
-                if !enough || texts.len() * REPEATS_MIN > values.len().max(REPEATS_MIN * 16) {
+                if !may_have_dictionary(texts.len(), bytes_len, values.len()) {
                     return None;
                 }
                 map[string as usize] = code;
@@ -71,7 +77,8 @@ impl DictionaryBuilder {
         self.section.len() + (bits / 8.0) as usize
     }
 
-    fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>) -> Self {
+    /// The dictionary of these distinct texts and how often each occurs; `codes` number them as they stand.
+    pub fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>) -> Self {
         let mut order: Vec<u32> = (0..texts.len() as u32).collect();
         order.sort_by_key(|&code| (std::cmp::Reverse(counts[code as usize]), texts[code as usize]));
         let mut rank = vec![0u64; texts.len()];

@@ -149,11 +149,13 @@ pub enum Fixed {
     LinkSpan = 20,
     /// Class, one a link.
     LinkClass = 21,
+    /// Sequence of the append less the first of the segment's, one a row.
+    Sequence = 22,
 }
 
 impl Fixed {
     /// Every fixed column, in file order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::SpanId,
         Self::Depth,
         Self::Start,
@@ -175,6 +177,7 @@ impl Fixed {
         Self::LinkTraceLow,
         Self::LinkSpan,
         Self::LinkClass,
+        Self::Sequence,
     ];
 
     /// The column's name in statistics.
@@ -186,6 +189,7 @@ impl Fixed {
             Self::Length => "duration",
             Self::Class => "class",
             Self::Resource => "resource",
+            Self::Sequence => "sequence",
             Self::ParentRow | Self::ParentId => "parent exceptions",
             Self::TraceHigh | Self::TraceLow => "trace_id",
             Self::TraceRow => "trace rows",
@@ -261,7 +265,7 @@ pub struct SegmentDirectory {
     pub start_min: u64,
     /// Latest start.
     pub start_max: u64,
-    /// First and last append sequence of what it holds.
+    /// First append sequence of what it holds, and the one after the last.
     pub sequences: (u64, u64),
     /// Log files whose spans it holds.
     pub replaces_logs: Vec<u64>,

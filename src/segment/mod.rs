@@ -1,25 +1,32 @@
 //! Immutable files of clustered, columnar, paged, indexed spans.
 //!
-//! [`build_segment`] writes one from head chapters, [`Segment`] reads it. [`layout`] says where things
+//! [`build_segment`] writes one from head chapters, [`merge_segments`] from segments, [`Segment`] reads it. [`layout`] says where things
 //! stand, [`order`] in which order the rows are.
 
 mod builder;
 mod dictionary;
+mod field_columns;
+mod fixed_columns;
 pub(crate) mod layout;
+mod merge;
 mod order;
 mod overflow;
 mod own_fields;
 mod ranked;
 mod reader;
+mod row_indexes;
 mod rows;
+mod schema_sections;
 mod unite;
 mod usage;
 mod verify;
 mod writer;
 
-pub use builder::{SegmentInput, build_segment, duration_bucket};
+pub use builder::{SegmentInput, build_segment};
 pub use dictionary::DictionaryView;
 pub use layout::{Fixed, SectionKind, store_of_segment};
+pub use merge::{MergeInput, MergePart, merge_segments};
 pub use overflow::{FieldColumn, overflow_number};
 pub use reader::{Segment, SegmentSource, Tables};
+pub use row_indexes::duration_bucket;
 pub use rows::{Detail, IntegerCursor};

@@ -11,9 +11,11 @@
 //! Same rows, same order, whatever the order of arrival: ties fall to the smaller span id, then to the
 //! parts that differ.
 
-use rustc_hash::FxHashMap;
+use std::hash::BuildHasher;
 
-use crate::model::TraceId;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+
+use crate::model::{Span, TraceId, duration_nanos};
 
 /// What the order depends on, one a row.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +60,16 @@ pub struct RowOrder {
     pub depths: Vec<u32>,
     /// Traces in order.
     pub traces: Vec<OrderedTrace>,
+}
+
+/// A row's latest instant: its end, or its start without a duration.
+pub fn last_instant(start: u64, end: u64, zipkin: bool) -> u64 {
+    start.saturating_add(duration_nanos(start, end, zipkin).unwrap_or(0))
+}
+
+/// A number that is the same for identical records; none is one that could not be read.
+pub fn fingerprint_of(span: Option<&Span>) -> u64 {
+    FxBuildHasher.hash_one(span)
 }
 
 /// Orders the rows. `identical(a, b)` says whether two input rows with equal ids and times are one record;

@@ -71,7 +71,8 @@ pub fn columns_of_terms(key: u32) -> (u32, u32) {
     columns.into()
 }
 
-fn overflow_term(field: u32, value: &[u8], scratch: &mut Vec<u8>) -> u64 {
+/// The hash by which the term index of an overflow column knows a value of a field; `scratch` is for reuse.
+pub fn overflow_term(field: u32, value: &[u8], scratch: &mut Vec<u8>) -> u64 {
     scratch.clear();
     scratch.extend_from_slice(as_bytes(from_ref(&field)));
     scratch.extend_from_slice(value);
@@ -176,6 +177,11 @@ impl Overflow {
     pub fn places<'a>(&'a self, shape: &'a [u32], field: u32) -> impl Iterator<Item = usize> + 'a {
         let shared = shape.iter().filter(|other| self.holds(**other));
         shared.enumerate().filter(move |(_, other)| **other == field).map(|(place, _)| place)
+    }
+
+    /// How many values the rows of every class of this schema have in the overflow column.
+    pub fn counts(&self, schema: &Schema) -> Vec<u32> {
+        schema.classes.iter().map(|class| self.count_in(class.shape)).collect()
     }
 
     /// One past the highest field with a column of its own.

@@ -90,6 +90,11 @@ impl Segment {
         self.file.bytes().len() as u64
     }
 
+    #[cfg(test)]
+    pub(super) fn file_bytes(&self) -> &[u8] {
+        self.file.bytes()
+    }
+
     /// What the segment holds and where.
     pub fn directory(&self) -> &SegmentDirectory {
         &self.directory

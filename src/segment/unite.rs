@@ -1,6 +1,6 @@
-//! One set of codes for the rows of many chapters.
+//! One set of codes for the rows of many chapters or segments.
 //!
-//! Every chapter has its own dictionaries. A segment has one of each: codes are handed out in the order the
+//! Every part has its own dictionaries. A segment has one of each: codes are handed out in the order the
 //! rows first use them, so that what no row uses is not there at all.
 
 use std::hash::Hash;
@@ -9,11 +9,54 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::column::{Class, Field, NONE, RowSource, Schema};
-use crate::head::FrozenChapter;
+use crate::head::Chapter;
 use crate::model::{Resource, Scope};
 
-/// Codes of one chapter to codes of the segment, [`NONE`] where not yet known.
-struct ChapterMap {
+use super::reader::SegmentSource;
+
+/// A part with codes of its own: a chapter, or a segment that is merged. Codes given to it are known to it.
+pub trait CodeSource: RowSource {
+    /// How many resources and scopes it has.
+    fn counts(&self) -> [usize; 2];
+
+    /// A resource and its service as a string code.
+    fn resource_at(&self, code: u32) -> (Arc<Resource>, u32);
+
+    /// A scope.
+    fn scope_at(&self, code: u32) -> Arc<Scope>;
+}
+
+impl CodeSource for Chapter {
+    fn counts(&self) -> [usize; 2] {
+        [self.resources.len(), self.scopes.len()]
+    }
+
+    fn resource_at(&self, code: u32) -> (Arc<Resource>, u32) {
+        let resource = &self.resources[code as usize];
+        (resource.resource.clone(), resource.service)
+    }
+
+    fn scope_at(&self, code: u32) -> Arc<Scope> {
+        self.scopes[code as usize].clone()
+    }
+}
+
+impl CodeSource for SegmentSource<'_> {
+    fn counts(&self) -> [usize; 2] {
+        [self.tables.resources.len(), self.tables.scopes.len()]
+    }
+
+    fn resource_at(&self, code: u32) -> (Arc<Resource>, u32) {
+        (self.tables.resources[code as usize].clone(), self.tables.services[code as usize])
+    }
+
+    fn scope_at(&self, code: u32) -> Arc<Scope> {
+        self.tables.scopes[code as usize].clone()
+    }
+}
+
+/// Codes of one part to codes of the segment, [`NONE`] where not yet known.
+struct PartMap {
     strings: FxHashMap<u32, u32>,
     fields: Vec<u32>,
     shapes: Vec<u32>,
@@ -49,8 +92,8 @@ impl<T: Clone + Eq + Hash> Distinct<T> {
 
 /// The united dictionaries.
 pub struct United<'a> {
-    chapters: &'a [Arc<FrozenChapter>],
-    maps: Vec<ChapterMap>,
+    parts: Vec<&'a dyn CodeSource>,
+    maps: Vec<PartMap>,
     /// Strings of the schema: keys, names, services, remote services.
     pub strings: Distinct<Arc<str>>,
     fields: Distinct<Field>,
@@ -69,19 +112,22 @@ pub struct United<'a> {
 }
 
 impl<'a> United<'a> {
-    /// Nothing known yet of these chapters.
-    pub fn new(chapters: &'a [Arc<FrozenChapter>]) -> Self {
-        let maps = chapters.iter().map(|c| ChapterMap {
-            strings: FxHashMap::default(),
-            fields: vec![NONE; c.schema.fields.len()],
-            shapes: vec![NONE; c.schema.shapes.len()],
-            classes: vec![NONE; c.schema.classes.len()],
-            resources: vec![NONE; c.resources.len()],
-            scopes: vec![NONE; c.scopes.len()],
+    /// Nothing known yet of these parts.
+    pub fn new(parts: Vec<&'a dyn CodeSource>) -> Self {
+        let maps = parts.iter().map(|part| {
+            let (schema, [resources, scopes]) = (part.schema(), part.counts());
+            PartMap {
+                strings: FxHashMap::default(),
+                fields: vec![NONE; schema.fields.len()],
+                shapes: vec![NONE; schema.shapes.len()],
+                classes: vec![NONE; schema.classes.len()],
+                resources: vec![NONE; resources],
+                scopes: vec![NONE; scopes],
+            }
         });
         Self {
-            chapters,
             maps: maps.collect(),
+            parts,
             strings: Distinct::default(),
             fields: Distinct::default(),
             shapes: Distinct::default(),
@@ -94,91 +140,132 @@ impl<'a> United<'a> {
         }
     }
 
-    fn string(&mut self, chapter: usize, code: u32) -> u32 {
+    fn string(&mut self, part: usize, code: u32) -> u32 {
         if code == NONE {
             return NONE;
         }
-        if let Some(&known) = self.maps[chapter].strings.get(&code) {
+        if let Some(&known) = self.maps[part].strings.get(&code) {
             return known;
         }
-        let united = self.strings.code(Arc::from(self.chapters[chapter].text(code)));
-        self.maps[chapter].strings.insert(code, united);
+        let united = self.strings.code(Arc::from(self.parts[part].text(code)));
+        self.maps[part].strings.insert(code, united);
         united
     }
 
-    /// The segment's code of a chapter's field.
-    pub fn field(&mut self, chapter: usize, code: u32) -> u32 {
-        let known = self.maps[chapter].fields[code as usize];
+    /// The segment's code of a part's field.
+    pub fn field(&mut self, part: usize, code: u32) -> u32 {
+        let known = self.maps[part].fields[code as usize];
         if known != NONE {
             return known;
         }
-        let field = self.chapters[chapter].schema.fields[code as usize].clone();
-        let key = self.string(chapter, field.key);
+        let field = self.parts[part].schema().fields[code as usize].clone();
+        let key = self.string(part, field.key);
         let united = self.fields.code(Field { key, ..field });
-        self.maps[chapter].fields[code as usize] = united;
+        self.maps[part].fields[code as usize] = united;
         united
     }
 
-    fn shape(&mut self, chapter: usize, code: u32) -> u32 {
-        let known = self.maps[chapter].shapes[code as usize];
+    fn shape(&mut self, part: usize, code: u32) -> u32 {
+        let known = self.maps[part].shapes[code as usize];
         if known != NONE {
             return known;
         }
-        let chapters = self.chapters;
-        let shape = &chapters[chapter].schema.shapes[code as usize];
-        let shape: Box<[u32]> = shape.iter().map(|field| self.field(chapter, *field)).collect();
+        let source = self.parts[part];
+        let shape = &source.schema().shapes[code as usize];
+        let shape: Box<[u32]> = shape.iter().map(|field| self.field(part, *field)).collect();
         let united = self.shapes.code(shape);
-        self.maps[chapter].shapes[code as usize] = united;
+        self.maps[part].shapes[code as usize] = united;
         united
     }
 
-    /// The segment's code of a chapter's class, for one more row.
-    pub fn class(&mut self, chapter: usize, code: u32) -> u32 {
-        let mut united = self.maps[chapter].classes[code as usize];
+    /// The segment's code of a part's class, for one more row.
+    pub fn class(&mut self, part: usize, code: u32) -> u32 {
+        let mut united = self.maps[part].classes[code as usize];
         if united == NONE {
-            let class = self.chapters[chapter].schema.classes[code as usize];
+            let class = self.parts[part].schema().classes[code as usize];
             let class = Class {
-                shape: self.shape(chapter, class.shape),
-                name: self.string(chapter, class.name),
-                service: self.string(chapter, class.service),
-                remote: self.string(chapter, class.remote),
-                scope: self.scope(chapter, class.scope),
+                shape: self.shape(part, class.shape),
+                name: self.string(part, class.name),
+                service: self.string(part, class.service),
+                remote: self.string(part, class.remote),
+                scope: self.scope(part, class.scope),
                 ..class
             };
             united = self.classes.code(class);
-            self.maps[chapter].classes[code as usize] = united;
+            self.maps[part].classes[code as usize] = united;
             self.class_rows.resize(self.classes.items.len(), 0);
         }
         self.class_rows[united as usize] += 1;
         united
     }
 
-    fn scope(&mut self, chapter: usize, code: u32) -> u32 {
+    fn scope(&mut self, part: usize, code: u32) -> u32 {
         if code == NONE {
             return NONE;
         }
-        let known = self.maps[chapter].scopes[code as usize];
+        let known = self.maps[part].scopes[code as usize];
         if known != NONE {
             return known;
         }
-        let united = self.scopes.code(self.chapters[chapter].scopes[code as usize].clone());
-        self.maps[chapter].scopes[code as usize] = united;
+        let united = self.scopes.code(self.parts[part].scope_at(code));
+        self.maps[part].scopes[code as usize] = united;
         united
     }
 
-    /// The segment's code of a chapter's resource, for one more row.
-    pub fn resource(&mut self, chapter: usize, code: u32) -> u32 {
-        let mut united = self.maps[chapter].resources[code as usize];
+    /// The segment's code of a part's resource, for one more row.
+    pub fn resource(&mut self, part: usize, code: u32) -> u32 {
+        let mut united = self.maps[part].resources[code as usize];
         if united == NONE {
-            let resource = &self.chapters[chapter].resources[code as usize];
-            united = self.resources.code(resource.resource.clone());
-            let service = self.string(chapter, resource.service);
+            let (resource, service) = self.parts[part].resource_at(code);
+            united = self.resources.code(resource);
+            let service = self.string(part, service);
             self.services.resize(self.resources.items.len(), service);
             self.resource_rows.resize(self.resources.items.len(), 0);
-            self.maps[chapter].resources[code as usize] = united;
+            self.maps[part].resources[code as usize] = united;
         }
         self.resource_rows[united as usize] += 1;
         united
+    }
+
+    /// The segment's code of a part's field, if it has one.
+    pub fn known_field(&self, part: usize, code: u32) -> Option<u32> {
+        Some(self.maps[part].fields[code as usize]).filter(|known| *known != NONE)
+    }
+
+    /// Gives these fields, named by their codes, the first codes; the others keep their order. Only for when
+    /// every code is handed out.
+    pub fn put_first(&mut self, first: &[u32]) {
+        let mut order = first.to_vec();
+        let mut chosen = vec![false; self.fields.items.len()];
+        first.iter().for_each(|code| chosen[*code as usize] = true);
+        order.extend((0..).zip(&chosen).filter(|(_, chosen)| !**chosen).map(|(code, _)| code));
+        let mut new = vec![NONE; order.len()];
+        (0..).zip(&order).for_each(|(code, old)| new[*old as usize] = code);
+        self.fields.items = order.iter().map(|old| self.fields.items[*old as usize].clone()).collect();
+        self.fields.codes = self.fields.items.iter().cloned().zip(0..).collect();
+        let renumber = |code: &mut u32| {
+            if *code != NONE {
+                *code = new[*code as usize];
+            }
+        };
+        self.maps.iter_mut().for_each(|map| map.fields.iter_mut().for_each(renumber));
+        self.shapes.items.iter_mut().for_each(|shape| shape.iter_mut().for_each(renumber));
+        self.shapes.codes = self.shapes.items.iter().cloned().zip(0..).collect();
+    }
+
+    /// Every field, by code.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields.items
+    }
+
+    /// Every class, by code.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes.items
+    }
+
+    /// The fields of the rows of this class, in order.
+    pub fn shape_of(&self, class: u32) -> &[u32] {
+        &self.shapes.items[self.classes.items[class as usize].shape as usize]
     }
 
     /// A field by code.

@@ -1,7 +1,7 @@
 //! Writes a segment from front to back: pages as they are made, then sections, directory, footer.
 
 use crate::bytes::{Seed, Writer, checksum};
-use crate::encoding::{choose_integers, choose_strings, encode_integers, encode_strings};
+use crate::encoding::{StringCodec, Strings, choose_integers, choose_strings, encode_integers, encode_strings};
 use crate::error::{Error, Result};
 use crate::limits::PAGE_ROWS;
 use crate::os::WritableFile;
@@ -80,10 +80,7 @@ impl SegmentWriter {
     pub fn strings_len(&self, values: &[&[u8]]) -> usize {
         let pages: Vec<&[&[u8]]> = values.chunks(PAGE_ROWS).collect();
         let samples = sample(&pages);
-        let codec = choose_strings(&samples);
-        let mut page = Vec::new();
-        let fits = samples.iter().all(|values| encode_strings(codec, values, &mut page).is_ok());
-        if fits { page.len() * pages.len() / samples.len().max(1) } else { usize::MAX }
+        encoded_len(choose_strings(&samples), &samples, pages.len())
     }
 
     fn column(
@@ -94,23 +91,33 @@ impl SegmentWriter {
         pages: usize,
         mut encode: impl FnMut(usize, &mut Vec<u8>) -> Result<()>,
     ) -> Result<()> {
-        let first = self.offset();
-        let mut entries = Writer::new();
-        let mut page = std::mem::take(&mut self.page);
+        let mut open = self.begin(code, form);
         for index in 0..pages {
-            page.clear();
-            encode(index, &mut page)?;
-            let sum = checksum(self.seed, self.offset(), &page);
-            self.buffer.extend_from_slice(&page);
-            let end = u32::try_from(self.offset() - first)
-                .map_err(|_| Error::invalid(format!("column {code} exceeds 4 GiB; seal smaller heads")))?;
-            entries.u32(end);
-            entries.u32(sum);
-            self.flush(BUFFER_LEN)?;
+            self.page(&mut open, |page| encode(index, page))?;
         }
-        self.page = page;
-        self.directory.columns.push(ColumnEntry { code, form: form as u8, values: values as u64, offset: first });
-        self.section(SectionKind::PageDirectory, code, entries.as_slice())
+        self.end(open, values)
+    }
+
+    fn begin(&self, code: u32, form: ColumnForm) -> OpenColumn {
+        OpenColumn { code, form, first: self.offset(), entries: Writer::new() }
+    }
+
+    fn page(&mut self, open: &mut OpenColumn, encode: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+        self.page.clear();
+        encode(&mut self.page)?;
+        let sum = checksum(self.seed, self.offset(), &self.page);
+        self.buffer.extend_from_slice(&self.page);
+        let end = u32::try_from(self.offset() - open.first)
+            .map_err(|_| Error::invalid(format!("column {} exceeds 4 GiB; seal smaller heads", open.code)))?;
+        open.entries.u32(end);
+        open.entries.u32(sum);
+        self.flush(BUFFER_LEN)
+    }
+
+    fn end(&mut self, open: OpenColumn, values: usize) -> Result<()> {
+        let (code, form, offset) = (open.code, open.form as u8, open.first);
+        self.directory.columns.push(ColumnEntry { code, form, values: values as u64, offset });
+        self.section(SectionKind::PageDirectory, code, open.entries.as_slice())
     }
 
     /// Writes a section.
@@ -145,8 +152,112 @@ impl SegmentWriter {
     }
 }
 
+/// A column whose pages are being written.
+struct OpenColumn {
+    code: u32,
+    form: ColumnForm,
+    first: u64,
+    entries: Writer,
+}
+
 /// A few pages spread over a column.
 fn sample<T: Copy>(pages: &[T]) -> Vec<T> {
-    let step = pages.len().div_ceil(SAMPLE_PAGES).max(1);
-    pages.iter().copied().step_by(step).collect()
+    pages.iter().copied().step_by(sample_step(pages.len())).collect()
+}
+
+/// Of how many pages of a column one is a sample.
+fn sample_step(pages: usize) -> usize {
+    pages.div_ceil(SAMPLE_PAGES).max(1)
+}
+
+/// The pages of a column of byte strings that tell its codec, gathered from its values as they pass.
+pub struct StringSamples {
+    step: usize,
+    values: usize,
+    next: usize,
+    pages: Vec<Strings>,
+}
+
+impl StringSamples {
+    /// Of a column that will have this many values.
+    pub fn of(values: usize) -> Self {
+        Self { step: sample_step(values.div_ceil(PAGE_ROWS)), values, next: 0, pages: Vec::new() }
+    }
+
+    /// The next value of the column.
+    ///
+    /// # Errors
+    /// Invalid if a page of it has too many bytes.
+    pub fn push(&mut self, value: &[u8]) -> Result<()> {
+        let (page, at) = (self.next / PAGE_ROWS, self.next % PAGE_ROWS);
+        self.next += 1;
+        if page % self.step != 0 {
+            return Ok(());
+        }
+        if at == 0 {
+            self.pages.push(Strings::default());
+        }
+        self.pages.last_mut().map_or(Ok(()), |page| page.push(value))
+    }
+
+    /// The codec of the column and the bytes it will take, judged by the samples; all values have passed.
+    pub fn choose(&self) -> (StringCodec, usize) {
+        let pages: Vec<Vec<&[u8]>> = self.pages.iter().map(|page| page.iter().collect()).collect();
+        let samples: Vec<&[&[u8]]> = pages.iter().map(Vec::as_slice).collect();
+        let codec = choose_strings(&samples);
+        (codec, encoded_len(codec, &samples, self.values.div_ceil(PAGE_ROWS)))
+    }
+}
+
+/// Bytes of so many pages in this codec, judged by some of them; `usize::MAX` if they do not fit.
+fn encoded_len(codec: StringCodec, samples: &[&[&[u8]]], pages: usize) -> usize {
+    let mut page = Vec::new();
+    let fits = samples.iter().all(|values| encode_strings(codec, values, &mut page).is_ok());
+    if fits { page.len() * pages / samples.len().max(1) } else { usize::MAX }
+}
+
+/// A column of byte strings written value by value.
+pub struct StringsWriter<'w> {
+    out: &'w mut SegmentWriter,
+    open: OpenColumn,
+    codec: StringCodec,
+    page: Strings,
+    values: usize,
+}
+
+impl<'w> StringsWriter<'w> {
+    /// Begins the column; nothing else may be written until it is finished.
+    pub fn new(out: &'w mut SegmentWriter, code: u32, codec: StringCodec) -> Self {
+        let open = out.begin(code, ColumnForm::Strings);
+        Self { out, open, codec, page: Strings::default(), values: 0 }
+    }
+
+    /// The next value.
+    ///
+    /// # Errors
+    /// As [`SegmentWriter::integers`]; invalid if a page has too many bytes.
+    pub fn push(&mut self, value: &[u8]) -> Result<()> {
+        self.page.push(value)?;
+        if self.page.len() == PAGE_ROWS { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let values: Vec<&[u8]> = self.page.iter().collect();
+        self.values += values.len();
+        self.out.page(&mut self.open, |out| encode_strings(self.codec, &values, out))?;
+        self.page.clear();
+        Ok(())
+    }
+
+    /// Ends the column; how many values it has.
+    ///
+    /// # Errors
+    /// As [`StringsWriter::push`].
+    pub fn finish(mut self) -> Result<usize> {
+        if !self.page.is_empty() {
+            self.flush()?;
+        }
+        self.out.end(self.open, self.values)?;
+        Ok(self.values)
+    }
 }

@@ -24,7 +24,7 @@ pub use choose::{choose_strings, encode_strings};
 
 use super::integers::{VALUES_MAX, decode_integers, encode_integers_best};
 use crate::bytes::{Reader, put_varint};
-use crate::error::{Error, Result, ensure};
+use crate::error::{Error, ErrorKind, Result, ensure};
 
 /// The most bytes that the values of one page may have together. A page of larger values must have fewer.
 pub const STRING_PAGE_BYTES_MAX: usize = 256 << 20;
@@ -86,6 +86,17 @@ impl Strings {
     /// All values in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// Appends a value.
+    ///
+    /// # Errors
+    /// Invalid, and nothing is appended, if the values would have more than [`STRING_PAGE_BYTES_MAX`] bytes.
+    pub fn push(&mut self, value: &[u8]) -> Result<()> {
+        check_total(self.bytes.len() + value.len()).map_err(|e| Error::new(ErrorKind::Invalid, e.to_string()))?;
+        self.bytes.extend_from_slice(value);
+        self.end_here();
+        Ok(())
     }
 
     /// Forgets all values and keeps the memory.

@@ -1,0 +1,229 @@
+//! The columns that every segment has, gathered one after the other.
+//!
+//! Most are copied run by run. In traces that were united depth and start are others than the input has.
+//! Starts, lengths and classes are kept until the page indexes are made: 20 bytes a row.
+
+use crate::column::Table;
+use crate::error::{Result, ensure};
+use crate::limits::PAGE_ROWS;
+
+use super::super::fixed_columns::{write_fixed, write_page_ordinals};
+use super::super::layout::Fixed;
+use super::super::row_indexes::RowIndexes;
+use super::super::unite::United;
+use super::super::writer::SegmentWriter;
+use super::children::Children;
+use super::input::Input;
+use super::pages::IntegerPages;
+use super::runs::Runs;
+use super::traces::{MergedTrace, Place, Plan};
+
+/// What the fixed columns are made of.
+pub struct FixedColumns<'m, 's> {
+    /// The inputs.
+    pub inputs: &'s [Input<'s>],
+    /// Traces and span rows.
+    pub plan: &'m Plan,
+    /// Events.
+    pub events: &'m mut Children,
+    /// Links.
+    pub links: &'m mut Children,
+    /// Local classes by table and input.
+    pub classes: [&'m [Vec<u32>]; 3],
+    /// First sequence of the output.
+    pub first_sequence: u64,
+    /// Asks whether to go on.
+    pub check: &'m dyn Fn() -> Result<()>,
+}
+
+impl FixedColumns<'_, '_> {
+    /// Writes them all, handing out the codes of classes and resources.
+    ///
+    /// # Errors
+    /// Corrupt if a page is damaged; whatever the file says.
+    pub fn write(&mut self, united: &mut United<'_>, indexes: &mut RowIndexes, out: &mut SegmentWriter) -> Result<()> {
+        let (mut starts, mut lengths) = (Vec::new(), Vec::new());
+        let mut first_rows = Vec::new();
+        for column in Fixed::ALL {
+            (self.check)()?;
+            let values = self.values(column, united)?;
+            write_fixed(column, &values, out)?;
+            match column {
+                Fixed::Start => starts = values,
+                Fixed::Length => lengths = values,
+                Fixed::Class => {
+                    self.index(&values, std::mem::take(&mut starts), std::mem::take(&mut lengths), united, indexes);
+                }
+                Fixed::TraceRow => first_rows = values,
+                _ => {}
+            }
+        }
+        write_page_ordinals(self.plan.spans.rows(), &first_rows, out)
+    }
+
+    fn values(&mut self, column: Fixed, united: &mut United<'_>) -> Result<Vec<u64>> {
+        let plan = self.plan;
+        let of_traces = |value: fn(&MergedTrace) -> u64| Ok(plan.traces.iter().map(value).collect());
+        match column {
+            Fixed::SpanId | Fixed::Length => self.copy(column, &plan.spans),
+            Fixed::Depth => self.depths(),
+            Fixed::Start => self.starts(),
+            Fixed::Class => Ok(self.united_classes(Table::Span, united)),
+            Fixed::Resource => self.resources(united),
+            Fixed::Sequence => self.sequences(),
+            Fixed::ParentRow => Ok(self.exceptions()?.into_iter().map(|(row, _)| row.into()).collect()),
+            Fixed::ParentId => Ok(self.exceptions()?.into_iter().map(|(_, parent)| parent).collect()),
+            Fixed::TraceHigh => of_traces(|trace| (trace.id >> 64) as u64),
+            Fixed::TraceLow => of_traces(|trace| trace.id as u64),
+            Fixed::TraceRow => {
+                let first_row =
+                    |next: &mut u64, trace: &MergedTrace| Some(std::mem::replace(next, *next + u64::from(trace.rows)));
+                Ok(plan.traces.iter().scan(0, first_row).collect())
+            }
+            Fixed::TraceStart => of_traces(|trace| trace.start),
+            Fixed::TraceDuration => of_traces(|trace| trace.duration),
+            Fixed::EventRow => Ok(take_rows(self.events)),
+            Fixed::EventTime => self.copy(column, &self.events.runs),
+            Fixed::EventClass => Ok(self.united_classes(Table::Event, united)),
+            Fixed::LinkRow => Ok(take_rows(self.links)),
+            Fixed::LinkTraceHigh | Fixed::LinkTraceLow | Fixed::LinkSpan => self.copy(column, &self.links.runs),
+            Fixed::LinkClass => Ok(self.united_classes(Table::Link, united)),
+        }
+    }
+
+    /// A column as the inputs have it.
+    fn copy(&self, column: Fixed, runs: &Runs) -> Result<Vec<u64>> {
+        let pages = |input: &Input<'_>| (input.segment.id(), column as u32);
+        let mut open: Vec<IntegerPages<'_>> =
+            self.inputs.iter().map(|input| IntegerPages::new(input.segment, pages(input).1, input.counter)).collect();
+        let mut out = Vec::with_capacity(runs.rows());
+        for (at, run) in runs.iter().enumerate() {
+            if at % PAGE_ROWS == 0 {
+                (self.check)()?;
+            }
+            let first = run.first as usize;
+            open[run.input as usize].copy(first..first + run.rows as usize, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    /// Calls `visit` with the first row of every trace that was united, and the trace.
+    fn each_shared(&self, mut visit: impl FnMut(usize, u32, &MergedTrace)) {
+        let mut row = 0;
+        for trace in &self.plan.traces {
+            if let Place::Shared { first } = trace.place {
+                visit(row, first, trace);
+            }
+            row += trace.rows as usize;
+        }
+    }
+
+    fn depths(&self) -> Result<Vec<u64>> {
+        let mut out = self.copy(Fixed::Depth, &self.plan.spans)?;
+        self.each_shared(|row, first, trace| {
+            let depths = self.plan.shared.depths(first..first + trace.rows);
+            out[row..].iter_mut().zip(depths).for_each(|(value, depth)| *value = (*depth).into());
+        });
+        Ok(out)
+    }
+
+    fn starts(&self) -> Result<Vec<u64>> {
+        let mut out = self.copy(Fixed::Start, &self.plan.spans)?;
+        self.each_shared(|row, first, trace| {
+            let delta = |start: u64| if start == 0 { 0 } else { start.wrapping_sub(trace.start).wrapping_add(1) };
+            let starts = self.plan.shared.starts(first..first + trace.rows);
+            out[row..].iter_mut().zip(starts).for_each(|(value, start)| *value = delta(*start));
+        });
+        Ok(out)
+    }
+
+    fn sequences(&self) -> Result<Vec<u64>> {
+        let mut out = self.copy(Fixed::Sequence, &self.plan.spans)?;
+        let mut rest = &mut out[..];
+        for run in self.plan.spans.iter() {
+            let (of_run, after) = rest.split_at_mut(run.rows as usize);
+            let first = self.inputs[run.input as usize].segment.directory().sequences.0;
+            let shift = first.wrapping_sub(self.first_sequence);
+            of_run.iter_mut().for_each(|sequence| *sequence = sequence.wrapping_add(shift));
+            rest = after;
+        }
+        Ok(out)
+    }
+
+    fn united_classes(&self, table: Table, united: &mut United<'_>) -> Vec<u64> {
+        let runs = match table {
+            Table::Span => &self.plan.spans,
+            Table::Event => &self.events.runs,
+            Table::Link => &self.links.runs,
+        };
+        let mut out = Vec::with_capacity(runs.rows());
+        for run in runs.iter() {
+            let (input, first) = (run.input as usize, run.first as usize);
+            let classes = &self.classes[table as usize - 1][input][first..first + run.rows as usize];
+            out.extend(classes.iter().map(|class| u64::from(united.class(input, *class))));
+        }
+        out
+    }
+
+    fn resources(&self, united: &mut United<'_>) -> Result<Vec<u64>> {
+        let mut out = self.copy(Fixed::Resource, &self.plan.spans)?;
+        let mut rest = &mut out[..];
+        for run in self.plan.spans.iter() {
+            let (of_run, after) = rest.split_at_mut(run.rows as usize);
+            let input = &self.inputs[run.input as usize];
+            let known = input.source.tables.resources.len() as u64;
+            for code in of_run {
+                ensure(*code < known, || format!("segment {}: resource {code} is unknown", input.segment.name()))?;
+                *code = united.resource(run.input as usize, *code as u32).into();
+            }
+            rest = after;
+        }
+        Ok(out)
+    }
+
+    /// The rows whose parent is not the one their depth implies, with the parent.
+    fn exceptions(&self) -> Result<Vec<(u32, u64)>> {
+        let lists = self.inputs.iter().map(|input| input.row_list(Fixed::ParentRow)).collect::<Result<Vec<_>>>()?;
+        let ids = |input| IntegerPages::new(input, Fixed::ParentId as u32, self.inputs[0].counter);
+        let mut ids: Vec<_> = self.inputs.iter().map(|input| ids(input.segment)).collect();
+        let mut out = Vec::new();
+        let mut row = 0;
+        for trace in &self.plan.traces {
+            match trace.place {
+                Place::Shared { first } => {
+                    let exceptions = self.plan.shared.exceptions(first..first + trace.rows);
+                    out.extend(exceptions.iter().map(|(at, parent)| (at - first + row, *parent)));
+                }
+                Place::Input { input, first } => {
+                    let list = &lists[input as usize];
+                    let place = |row: u32| list.partition_point(|of| *of < row);
+                    for at in place(first)..place(first + trace.rows) {
+                        out.push((list[at] - first + row, ids[input as usize].get(at)?));
+                    }
+                }
+            }
+            row += trace.rows;
+        }
+        Ok(out)
+    }
+
+    fn index(
+        &self,
+        classes: &[u64],
+        starts: Vec<u64>,
+        lengths: Vec<u64>,
+        united: &United<'_>,
+        indexes: &mut RowIndexes,
+    ) {
+        let traces = self.plan.traces.iter().flat_map(|trace| (0..trace.rows).map(|_| trace.start));
+        for (((class, delta), length), trace_start) in classes.iter().zip(starts).zip(lengths).zip(traces) {
+            let start = if delta == 0 { 0 } else { trace_start.wrapping_add(delta - 1) };
+            let class = *class as u32;
+            indexes.add(class, united.class_at(class), start, start.wrapping_add(length));
+        }
+    }
+}
+
+fn take_rows(children: &mut Children) -> Vec<u64> {
+    std::mem::take(&mut children.span_rows).into_iter().map(u64::from).collect()
+}

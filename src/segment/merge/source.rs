@@ -1,0 +1,227 @@
+//! The values of one field of the output, as each input has them.
+//!
+//! A field may have a column of its own in one input, stand in the overflow column of another, and be unknown
+//! to a third.
+
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use crate::column::{RowSource, Table, ValueType};
+use crate::error::{Error, Result, ensure};
+
+use super::super::dictionary::DictionaryView;
+use super::super::overflow::{FieldColumn, overflow_number};
+use super::super::unite::United;
+use super::input::Input;
+use super::pages::{IntegerPages, StringPages};
+use super::places::Places;
+
+/// How often rows of each class have each field with a column of its own, by field; classes alone that have
+/// it. And the same for the overflow column.
+pub struct FieldUses {
+    own: Vec<Vec<(u32, u32)>>,
+    overflow: Rc<[u32]>,
+}
+
+impl FieldUses {
+    /// Of an input.
+    pub fn new(input: &Input<'_>) -> Self {
+        let (schema, overflow) = (input.source.schema(), &input.source.tables.overflow);
+        let mut own: Vec<Vec<(u32, u32)>> = vec![Vec::new(); overflow.own_end()];
+        for class in 0..schema.classes.len() as u32 {
+            for field in schema.shape_of(class).iter().filter(|field| !overflow.holds(**field)) {
+                match own[*field as usize].last_mut() {
+                    Some((last, count)) if *last == class => *count += 1,
+                    _ => own[*field as usize].push((class, 1)),
+                }
+            }
+        }
+        Self { own, overflow: overflow.counts(schema).into() }
+    }
+
+    /// How many values rows of each class have in the overflow column.
+    pub fn overflow_counts(&self) -> Rc<[u32]> {
+        self.overflow.clone()
+    }
+}
+
+/// A value that is a byte string.
+pub enum Text<'v> {
+    /// The one of this code in the dictionary of this input.
+    Coded {
+        /// Which input.
+        input: usize,
+        /// Its code there.
+        code: u32,
+        /// The value.
+        bytes: &'v [u8],
+    },
+    /// Just the value.
+    Plain(&'v [u8]),
+}
+
+/// The values of a field in one input.
+pub struct FieldSource<'m, 's> {
+    places: Places<'m>,
+    values: Values<'s>,
+}
+
+enum Values<'s> {
+    Numbers(IntegerPages<'s>),
+    Coded(IntegerPages<'s>, DictionaryView<'s>),
+    Strings(StringPages<'s>),
+    /// In the overflow column: for each class that has the field, its places among the row's values there.
+    Overflow(StringPages<'s>, FxHashMap<u32, Vec<usize>>),
+}
+
+impl<'m, 's> FieldSource<'m, 's> {
+    /// The values of a field, by its code in the input. `classes` are those of the rows of the field's table.
+    ///
+    /// # Errors
+    /// Corrupt if its ranks or dictionary are damaged.
+    pub fn open(input: &'s Input<'s>, uses: &FieldUses, field: u32, classes: &'m [u32]) -> Result<Self> {
+        let column = input.source.tables.column_of(field);
+        if column.shared {
+            return Self::open_overflow(input, uses, column, field, classes);
+        }
+        let schema = input.source.schema();
+        let mut per_class = vec![0; schema.classes.len()];
+        uses.own[field as usize].iter().for_each(|(class, count)| per_class[*class as usize] = *count);
+        let places = Places::open(input, column.ranks, per_class.into(), classes)?;
+        let integers = || IntegerPages::new(input.segment, column.values, input.counter);
+        let values = if !schema.fields[field as usize].value_type.is_bytes() {
+            Values::Numbers(integers())
+        } else if let Some(dictionary) = input.segment.dictionary(field)? {
+            dictionary.validate().map_err(|e| e.at(format!("segment {}, dictionary {field}", input.segment.name())))?;
+            Values::Coded(integers(), dictionary)
+        } else {
+            Values::Strings(StringPages::new(input.segment, column.values, input.counter))
+        };
+        Ok(Self { places, values })
+    }
+
+    fn open_overflow(
+        input: &'s Input<'s>,
+        uses: &FieldUses,
+        column: FieldColumn,
+        field: u32,
+        classes: &'m [u32],
+    ) -> Result<Self> {
+        let (schema, overflow) = (input.source.schema(), &input.source.tables.overflow);
+        let places = Places::open(input, column.ranks, uses.overflow.clone(), classes)?;
+        let of_class = |class: u32| (class, overflow.places(schema.shape_of(class), field).collect::<Vec<_>>());
+        let has = |class: &u32| schema.shape_of(*class).contains(&field);
+        let within = (0..schema.classes.len() as u32).filter(has).map(of_class).collect();
+        let pages = StringPages::new(input.segment, column.values, input.counter);
+        Ok(Self { places, values: Values::Overflow(pages, within) })
+    }
+
+    /// The dictionary of the values, if they have one.
+    pub fn dictionary(&self) -> Option<DictionaryView<'s>> {
+        match &self.values {
+            Values::Coded(_, dictionary) => Some(*dictionary),
+            _ => None,
+        }
+    }
+
+    /// Appends the values of these rows, numbers of this type.
+    ///
+    /// # Errors
+    /// Corrupt if a page is damaged.
+    pub fn numbers(&mut self, rows: std::ops::Range<usize>, value_type: ValueType, out: &mut Vec<u64>) -> Result<()> {
+        if let Values::Numbers(pages) = &mut self.values {
+            return pages.copy(self.places.of(rows), out);
+        }
+        self.texts(0, rows, |text| {
+            let (Text::Coded { bytes, .. } | Text::Plain(bytes)) = text;
+            out.push(overflow_number(value_type, bytes)?);
+            Ok(())
+        })
+    }
+
+    /// Calls `visit` with the values of these rows, byte strings of this input.
+    ///
+    /// # Errors
+    /// Corrupt if a page is damaged; what `visit` returns.
+    pub fn texts(
+        &mut self,
+        input: usize,
+        rows: std::ops::Range<usize>,
+        mut visit: impl FnMut(Text<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let places = &mut self.places;
+        match &mut self.values {
+            Values::Numbers(_) => Err(Error::corrupt("a field of numbers is read as byte strings")),
+            Values::Strings(pages) => pages.each(places.of(rows), |bytes| visit(Text::Plain(bytes))),
+            Values::Coded(pages, dictionary) => pages.each(places.of(rows), |codes| {
+                for code in codes {
+                    ensure(*code < dictionary.len() as u64, || format!("dictionary code {code} is unknown"))?;
+                    let code = *code as u32;
+                    visit(Text::Coded { input, code, bytes: dictionary.get(code) })?;
+                }
+                Ok(())
+            }),
+            Values::Overflow(pages, within) => {
+                for row in rows {
+                    let Some(within) = within.get(&places.class(row)) else { continue };
+                    let first = places.of(row..row + 1).start;
+                    for place in within {
+                        let at = first + place;
+                        pages.each(at..at + 1, |bytes| visit(Text::Plain(bytes)))?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The values of a field of the output in all inputs; none for those that do not know it.
+///
+/// # Errors
+/// As [`FieldSource::open`]; corrupt if an input names a field twice.
+pub fn sources<'m, 's>(
+    inputs: &'s [Input<'s>],
+    uses: &[FieldUses],
+    local: &LocalFields,
+    classes: &'m [Vec<u32>],
+    field: u32,
+) -> Result<Vec<Option<FieldSource<'m, 's>>>> {
+    let open = |at: usize| {
+        let code = local.of[at].get(&field);
+        code.map(|code| FieldSource::open(&inputs[at], &uses[at], *code, &classes[at])).transpose()
+    };
+    (0..inputs.len()).map(open).collect()
+}
+
+/// The inputs' own codes of the fields of the output.
+pub struct LocalFields {
+    of: Vec<FxHashMap<u32, u32>>,
+}
+
+impl LocalFields {
+    /// Of all fields that rows use.
+    ///
+    /// # Errors
+    /// Corrupt if an input names a field twice.
+    pub fn new(inputs: &[Input<'_>], united: &United<'_>) -> Result<Self> {
+        let mut of = Vec::new();
+        for (at, input) in inputs.iter().enumerate() {
+            let mut codes = FxHashMap::default();
+            for local in 0..input.source.schema().fields.len() as u32 {
+                let Some(field) = united.known_field(at, local) else { continue };
+                if codes.insert(field, local).is_some() {
+                    return Err(input.corrupt(format_args!("field {local} is there twice")));
+                }
+            }
+            of.push(codes);
+        }
+        Ok(Self { of })
+    }
+}
+
+/// The index of a table in lists of three.
+pub fn table_index(table: Table) -> usize {
+    table as usize - 1
+}
