@@ -45,7 +45,9 @@ pub use query::{
     TraceSummary, text_of,
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
-pub use upkeep::{Damage, Stats, TimesWritten, VerifyReport};
+pub use upkeep::{
+    Damage, KeepRule, RetainSummary, Retention, Stats, Tail, TailCursor, TailedSpan, TimesWritten, VerifyReport,
+};
 
 /// The examples of the README, run as doctests.
 #[cfg(doctest)]

@@ -46,6 +46,9 @@ pub struct Options {
     /// Merge sealed segments in the background when there are enough of them; only where the store seals
     /// by itself. Default true.
     pub merge_automatically: bool,
+    /// Age at which spans go, as [`crate::Retention::max_age`] says: no merged segment spans more than a tenth
+    /// of it, since a segment goes as a whole. Default none.
+    pub max_age: Option<Duration>,
     /// Limits on what comes in and goes out.
     pub limits: Limits,
 }
@@ -59,6 +62,7 @@ impl Default for Options {
             block_rows: BLOCK_ROWS,
             seal_automatically: true,
             merge_automatically: true,
+            max_age: None,
             limits: Limits::default(),
         }
     }

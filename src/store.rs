@@ -19,7 +19,7 @@ use crate::query::{
     AttributeKeyCount, AttributeValueCount, Explain, Found, ListFilter, Listed, OperationCount, Query,
     RemoteServiceCount, ServiceCount, attribute_keys, attribute_values, find, operations, remote_services, services,
 };
-use crate::upkeep::{Stats, VerifyReport, verify};
+use crate::upkeep::{Keeper, RetainSummary, Retention, Stats, Tail, TailCursor, VerifyReport, retain, verify};
 
 /// A store of spans in a directory. Cheap to clone; clones are the same store.
 ///
@@ -32,6 +32,8 @@ pub struct Store {
 
 struct Shared {
     engine: Arc<Engine>,
+    keeper: Option<Arc<Keeper>>,
+    /// Of sealing, merging and retention.
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -42,6 +44,14 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    fn start(&self, name: &str, work: impl FnOnce(&Engine) + Send + 'static) -> Result<()> {
+        let engine = self.engine.clone();
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&engine));
+        let thread = thread.map_err(|e| Error::io(format!("starting the thread {name}"), e))?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
     fn close(&self) -> Result<()> {
         let closed = self.engine.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -64,6 +74,7 @@ pub struct StoreBuilder {
     storage: Option<Arc<dyn Storage>>,
     clock: Arc<dyn Clock>,
     options: Options,
+    retention: Retention,
     read_only: bool,
     create: bool,
 }
@@ -96,6 +107,14 @@ impl StoreBuilder {
     /// Whether full heads are sealed by themselves; if not, [`Store::seal`] does it and appends never wait.
     pub fn seal_automatically(mut self, automatically: bool) -> Self {
         self.options.seal_automatically = automatically;
+        self
+    }
+
+    /// How long spans stay, kept to in the background as long as the store is open for writing: when it is
+    /// opened, after each segment that is sealed, and every minute. Default: for ever.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.options.max_age = retention.max_age;
+        self.retention = retention;
         self
     }
 
@@ -159,18 +178,20 @@ impl StoreBuilder {
         };
         let merges = seals && request.options.merge_automatically;
         let engine = Arc::new(request.open()?);
-        let sealer = seals.then(|| {
-            let engine = engine.clone();
-            std::thread::Builder::new().name("tailspan-seal".into()).spawn(move || engine.seal_for_ever())
-        });
-        let sealer = sealer.transpose().map_err(|e| Error::io("starting the sealing thread", e))?;
-        let merger = merges.then(|| {
-            let engine = engine.clone();
-            std::thread::Builder::new().name("tailspan-merge".into()).spawn(move || engine.merge_for_ever())
-        });
-        let merger = merger.transpose().map_err(|e| Error::io("starting the merging thread", e))?;
-        let threads = sealer.into_iter().chain(merger).collect();
-        Ok(Store { shared: Arc::new(Shared { engine, threads: Mutex::new(threads) }) })
+        let keeps = !self.retention.is_unlimited() && !self.read_only;
+        let keeper = keeps.then(|| Arc::new(Keeper::new(self.retention)));
+        // Shared from the start, so that a thread that cannot be started closes the store and ends the others.
+        let store = Store { shared: Arc::new(Shared { engine, keeper, threads: Mutex::default() }) };
+        if seals {
+            store.shared.start("tailspan-seal", Engine::seal_for_ever)?;
+        }
+        if merges {
+            store.shared.start("tailspan-merge", Engine::merge_for_ever)?;
+        }
+        if let Some(keeper) = store.shared.keeper.clone() {
+            store.shared.start("tailspan-keep", move |engine| keeper.keep_for_ever(engine))?;
+        }
+        Ok(store)
     }
 }
 
@@ -198,6 +219,7 @@ impl Store {
             storage: None,
             clock: Arc::new(SystemClock),
             options: Options::default(),
+            retention: Retention::default(),
             read_only: false,
             create: true,
         }
@@ -284,6 +306,30 @@ impl Store {
     /// Closed on a closed store or after a failed sync.
     pub fn delete(&self, ids: &[TraceId]) -> Result<DeleteSummary> {
         self.engine().delete(ids)
+    }
+
+    /// Lets go what these settings say, now; the store's own settings go on in the background. A span that
+    /// went and comes again is new. Snapshots from before still hold what went, and its bytes on disk.
+    ///
+    /// # Errors
+    /// Invalid on a store opened read-only; NoSpace or Io if the storage refuses, Closed on a closed store.
+    /// What was let go before the error is gone.
+    pub fn retain(&self, retention: &Retention) -> Result<RetainSummary> {
+        retain(self.engine(), retention)
+    }
+
+    /// Why the store's own retention failed the last time, if it did; it is tried again every minute.
+    pub fn retention_problem(&self) -> Option<String> {
+        self.shared.keeper.as_ref()?.problem()
+    }
+
+    /// Sets the retention clock to the wall clock, durably: the end of being held after the wall clock
+    /// jumped ([`RetainSummary::clock_held`]). What is too old by that time goes with the next retention.
+    ///
+    /// # Errors
+    /// Invalid on a store opened read-only, NoSpace or Io if the manifest refuses.
+    pub fn accept_clock(&self) -> Result<()> {
+        self.engine().accept_clock()
     }
 
     /// Returns when everything up to this sequence survives a power cut.
@@ -411,6 +457,27 @@ impl Store {
     /// follows it is still given.
     pub fn spans(&self) -> impl Iterator<Item = Result<Vec<Span>>> + use<> {
         self.snapshot().spans()
+    }
+
+    /// Follows the store: every live distinct span once, in the order of appends, across sealing, merging and
+    /// reopening, then what is acknowledged later. Begins at the cursor; [`TailCursor::OLDEST`] is the
+    /// beginning. A store that only reads shows what the log holds and looks again by itself.
+    ///
+    /// The tail does not keep the store open. Holds about 16 MiB of spans at once.
+    ///
+    /// # Errors
+    /// Invalid if the cursor is of another store, or beyond what this one ever acknowledged.
+    pub fn tail(&self, from: TailCursor) -> Result<Tail> {
+        Tail::new(&self.shared.engine, from)
+    }
+
+    /// Reads a store that was opened read-only again, if a writer changed it since; true if so. Snapshots taken
+    /// before stay as they are. A store open for writing is always up to date.
+    ///
+    /// # Errors
+    /// As opening; the store stays as it was then.
+    pub fn refresh(&self) -> Result<bool> {
+        self.engine().refresh()
     }
 
     /// Where the bytes went and how many there are.

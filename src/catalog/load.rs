@@ -30,7 +30,7 @@ pub const MANIFEST_OLD: &str = "MANIFEST.old";
 pub const MANIFEST_NEW: &str = "MANIFEST.new";
 /// Longest manifest that is read, in bytes.
 pub const MANIFEST_BYTES_MAX: u64 = 1 << 30;
-/// Times the listing is begun again because a file went while it was read.
+/// Times the listing is begun again because a writer changed something while it was read.
 const ATTEMPTS: usize = 8;
 
 /// How far a catalog that was read can be believed.
@@ -131,14 +131,25 @@ pub fn look(storage: &dyn Storage, segment_store: &dyn Fn(&[u8]) -> Option<u64>)
         match look_once(storage, segment_store) {
             // A writer in another process replaced or removed the file.
             Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) && attempts < ATTEMPTS => attempts += 1,
-            result => return result,
+            // It committed between the listing and the reading: a live file may be missing from the listing.
+            Ok((_, Moment::Passed)) if attempts < ATTEMPTS => attempts += 1,
+            result => return result.map(|(contents, _)| contents),
         }
     }
 }
 
-fn look_once(storage: &dyn Storage, segment_store: &dyn Fn(&[u8]) -> Option<u64>) -> Result<Contents> {
+/// Whether the listing and the manifest are of one moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// The manifest is as it was when the files were listed: what it names was there.
+    Same,
+    /// It grew or was replaced meanwhile.
+    Passed,
+}
+
+fn look_once(storage: &dyn Storage, segment_store: &dyn Fn(&[u8]) -> Option<u64>) -> Result<(Contents, Moment)> {
     if !storage.exists()? {
-        return Ok(Contents::Nothing);
+        return Ok((Contents::Nothing, Moment::Same));
     }
     let mut listing = Listing { root: storage.list(Directory::Root)?, ..Listing::default() };
     let in_logs = storage.list(Directory::Log)?;
@@ -150,17 +161,18 @@ fn look_once(storage: &dyn Storage, segment_store: &dyn Fn(&[u8]) -> Option<u64>
     }
     listing.logs.sort_unstable_by_key(|log| log.id);
     let files = Files::read(storage, &listing)?;
+    let moment = files.moment(&listing);
     if listing.logs.is_empty() && listing.segments.is_empty() && !files.tell_of_a_store() {
         let foreign = |entry: &DirectoryEntry| !matches!(entry.name.as_str(), "LOCK" | MANIFEST_NEW);
         return match listing.root.iter().filter(|e| foreign(e)).chain(&in_logs).chain(&in_segments).next() {
-            None => Ok(Contents::Nothing),
+            None => Ok((Contents::Nothing, moment)),
             Some(entry) => Err(Error::new(
                 ErrorKind::NotAStore,
                 format!("{} is no tailspan store: it holds {:?}; name another directory", storage.place(), entry.name),
             )),
         };
     }
-    found(storage, listing, files, segment_store).map(|found| Contents::Store(Box::new(found)))
+    found(storage, listing, files, segment_store).map(|found| (Contents::Store(Box::new(found)), moment))
 }
 
 fn list_log(storage: &dyn Storage, entry: &DirectoryEntry) -> Result<Option<ListedLog>> {
@@ -211,6 +223,13 @@ impl Files {
             (Err(_), MANIFEST_NEW) => false,
             _ => file.bytes.starts_with(MANIFEST_MAGIC),
         })
+    }
+
+    /// Manifests only grow, or are replaced by shorter ones: one of the length it was listed with is the same.
+    fn moment(&self, listing: &Listing) -> Moment {
+        let listed = |file: &File| listing.root.iter().find(|entry| entry.name == file.name).map(|e| e.len_bytes);
+        let same = self.0.iter().all(|file| listed(file) == Some(file.bytes.len() as u64));
+        if same { Moment::Same } else { Moment::Passed }
     }
 
     fn get(&self, name: &str) -> Option<&File> {

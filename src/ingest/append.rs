@@ -212,13 +212,19 @@ impl Engine {
                 return Err(error);
             }
         };
+        if accepted > 0 {
+            live.head.received_at(self.retention_now());
+        }
         let sequence = Sequence(live.head.next_sequence);
+        let sequences = sequence.0 - accepted..sequence.0;
+        self.acknowledged.begin(&sequences);
         if self.options.seal_automatically && live.head.bytes() >= self.seal_at_bytes() {
             // The spans are in; a failure to begin the next generation is met again by the next append.
             let _ = self.rotate(writer, &mut live);
         }
         drop(live);
         writer.log.settle(position, durability)?;
+        self.acknowledged.finish(&sequences);
         Ok(Appended { accepted, duplicates, rejected: rejected.into_iter().collect(), sequence })
     }
 

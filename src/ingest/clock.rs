@@ -10,9 +10,11 @@
 //!                                              opened at wall  20 or ten years on: retention 100, held
 //! ```
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::catalog::{ClockState, Edit};
+use crate::error::Result;
 use crate::os::Clock;
 
 use super::engine::Engine;
@@ -41,6 +43,16 @@ impl RetentionClock {
         Self { retention_nanos, monotonic_nanos, held: state.held || away.is_none() }
     }
 
+    /// Why it is held, if it is: `state` is what was written down when the store was closed.
+    pub fn why_held(&self, state: Option<ClockState>) -> Option<String> {
+        let state = state.filter(|_| self.held)?;
+        let advice = "nothing grows older by that until `tailspan retain --accept-clock`";
+        Some(match state.held {
+            true => format!("the retention clock is held since the wall clock jumped; {advice}"),
+            false => format!("the wall clock jumped while the store was closed: the retention clock is held; {advice}"),
+        })
+    }
+
     fn now(&self, clock: &dyn Clock) -> u64 {
         let passed = clock.monotonic_nanos().saturating_sub(self.monotonic_nanos);
         self.retention_nanos.saturating_add(passed)
@@ -63,14 +75,41 @@ impl Engine {
         self.retention_clock().held
     }
 
-    /// Sets the retention clock to the wall clock. Durable with the next publication.
-    pub(crate) fn accept_clock(&self) {
-        let now = RetentionClock::resume(None, self.clock.as_ref());
-        *self.retention.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now;
+    /// Sets the retention clock to the wall clock, durably.
+    ///
+    /// # Errors
+    /// What the manifest says; the clock is as it was then.
+    pub(crate) fn accept_clock(&self) -> Result<()> {
+        let before = self.replace_clock(RetentionClock::resume(None, self.clock.as_ref()));
+        self.keep_clock().inspect_err(|_| {
+            self.replace_clock(before);
+        })
+    }
+
+    /// Writes the clock down.
+    ///
+    /// # Errors
+    /// What the manifest says.
+    pub(crate) fn keep_clock(&self) -> Result<()> {
+        self.writer()?.manifest.commit(&[self.clock_edit()]).map(|_| ())
+    }
+
+    /// Writes the clock down if that was last done so long ago.
+    ///
+    /// # Errors
+    /// What the manifest says.
+    pub(crate) fn keep_clock_at_least(&self, every: Duration) -> Result<()> {
+        let written = self.writer()?.manifest.catalog().clock();
+        let since = written.map(|state| self.retention_now().saturating_sub(state.retention_nanos));
+        if since.is_some_and(|since| u128::from(since) < every.as_nanos()) { Ok(()) } else { self.keep_clock() }
+    }
+
+    fn replace_clock(&self, clock: RetentionClock) -> RetentionClock {
+        std::mem::replace(&mut self.retention.lock().unwrap_or_else(PoisonError::into_inner), clock)
     }
 
     fn retention_clock(&self) -> RetentionClock {
-        *self.retention.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.retention.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The edit that writes the clock down.

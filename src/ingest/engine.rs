@@ -13,9 +13,11 @@ use crate::log::{FileId, LogWriter};
 use crate::options::Options;
 use crate::os::{Clock, LockGuard, Storage};
 
+use super::acknowledged::Acknowledged;
 use super::clock::RetentionClock;
 use super::generation::Generation;
 use super::open::RecoveryReport;
+use super::refresh::Footprint;
 use super::seal::SealSummary;
 use super::sealed_spans::SealedSpans;
 
@@ -41,6 +43,10 @@ pub struct Engine {
     /// Held while segments are merged or removed: one at a time rearranges what is sealed.
     pub(super) upkeep: Mutex<()>,
     pub(super) retention: Mutex<RetentionClock>,
+    /// Up to where appends have returned.
+    pub(super) acknowledged: Arc<Acknowledged>,
+    /// How the files looked when a read-only store was last read.
+    pub(super) footprint: Mutex<Footprint>,
     pub(super) recovery: RecoveryReport,
 }
 
@@ -89,8 +95,8 @@ pub(super) struct Head {
     pub rotate_first: bool,
     /// True if the log holds deletes: it must go with a publication even if no span is left.
     pub has_deletes: bool,
-    /// When it began, by the retention clock.
-    pub began_nanos: u64,
+    /// First and last time spans were received, by the retention clock; `None` before the first.
+    pub received: Option<(u64, u64)>,
 }
 
 /// Counts that cost nothing.
@@ -103,7 +109,7 @@ pub struct EngineStats {
 }
 
 impl Head {
-    pub fn new(log: Option<FileId>, sequence: u64, began_nanos: u64) -> Self {
+    pub fn new(log: Option<FileId>, sequence: u64) -> Self {
         Self {
             builder: ChapterBuilder::default(),
             chapter: 0,
@@ -117,8 +123,13 @@ impl Head {
             copy: None,
             rotate_first: false,
             has_deletes: false,
-            began_nanos,
+            received: None,
         }
+    }
+
+    /// Takes note that spans were received now, by the retention clock.
+    pub fn received_at(&mut self, now: u64) {
+        self.received = Some(self.received.map_or((now, now), |(first, _)| (first, now)));
     }
 
     pub fn bytes(&self) -> usize {
@@ -209,6 +220,11 @@ impl Engine {
         &self.storage
     }
 
+    /// Where time comes from.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// Id of the store, mixed into every checksum.
     pub fn store_id(&self) -> u64 {
         self.store_id
@@ -231,12 +247,16 @@ impl Engine {
     /// What the log says.
     pub fn close(&self) -> Result<()> {
         let mut live = self.lock();
-        if live.closed.is_none() {
+        let first = live.closed.is_none();
+        if first {
             live.closed = Some("the store was closed".to_owned());
         }
         drop(live);
         self.changed.notify_all();
-        self.writer.as_ref().map_or(Ok(()), |writer| writer.log.close())
+        self.acknowledged.close();
+        let Some(writer) = &self.writer else { return Ok(()) };
+        // The mark at the end of the log says that the clock in the manifest is later than all its spans.
+        if first && self.keep_clock().is_err() { writer.log.close_unmarked() } else { writer.log.close() }
     }
 
     /// True once the store was closed.

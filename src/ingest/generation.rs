@@ -7,6 +7,9 @@ use crate::head::{FrozenChapter, Rows, SpanIds};
 use crate::log::FileId;
 use crate::model::TraceId;
 
+/// Number of the generation that opening replayed from logs. Later ones count from one.
+pub const REPLAYED: u64 = 0;
+
 /// A generation that takes no more spans.
 #[derive(Debug)]
 pub struct Generation {

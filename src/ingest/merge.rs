@@ -111,9 +111,11 @@ impl Engine {
         self.merge_group(self.writer()?, &[id], &[(id, dropped)])
     }
 
-    /// The receive time a merged segment may cover: no bound where spans never go by age.
+    /// The receive time a merged segment may cover, a tenth of the age at which spans go; no bound where they
+    /// never go by age.
     fn merge_age_span_max(&self) -> Option<u64> {
-        None
+        let tenth = self.options.max_age? / 10;
+        Some(u64::try_from(tenth.as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn merge_groups(&self, writer: &Writer, extent: Extent) -> Vec<Vec<FileId>> {
@@ -243,7 +245,10 @@ impl Engine {
     /// Unlinks segments that are no longer live.
     pub(super) fn remove_segment_files(&self, writer: &Writer, ids: &[FileId]) -> Result<()> {
         for id in ids {
-            self.storage.remove(&id.segment_path())?;
+            match self.storage.remove(&id.segment_path()) {
+                Err(error) if error.io_kind() != Some(std::io::ErrorKind::NotFound) => return Err(error),
+                _ => {}
+            }
         }
         self.storage.sync_directory(Directory::Segments)?;
         writer.manifest.forget_retired(ids, &[]);

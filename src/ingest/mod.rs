@@ -3,6 +3,7 @@
 //! [`Engine`] holds what is live. One mutex guards the head and the list of parts; syncing, sealing and
 //! reading happen outside it.
 
+mod acknowledged;
 mod append;
 mod clock;
 mod delete;
@@ -11,13 +12,17 @@ mod generation;
 mod merge;
 mod merge_plan;
 mod open;
+mod refresh;
+mod retire;
 mod seal;
 mod sealed_spans;
 
+pub use acknowledged::Acknowledged;
 pub use append::{Appended, HeadSink, Sequence};
 pub use delete::DeleteSummary;
 pub use engine::Engine;
 pub use merge::MergeSummary;
 pub use merge_plan::Extent;
 pub use open::{OpenRequest, RecoveryReport};
+pub use retire::{SealedPart, Upkeep};
 pub use seal::SealSummary;

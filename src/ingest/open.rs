@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rustc_hash::FxHashSet;
 
@@ -21,11 +21,13 @@ use crate::os::{Clock, Directory, LockGuard, Storage};
 use crate::part::ReadCounter;
 use crate::segment::{Segment, store_of_segment};
 
+use super::acknowledged::Acknowledged;
 use super::append::mark_dirty;
 use super::clock::RetentionClock;
 use super::delete::{mark_deleted, read_ids};
 use super::engine::{Engine, Head, Live, Writer};
-use super::generation::Generation;
+use super::generation::{Generation, REPLAYED};
+use super::refresh::Footprint;
 use super::seal::{SealSummary, info_of, trace_marks};
 use super::sealed_spans::SealedSpans;
 
@@ -67,9 +69,17 @@ impl OpenRequest {
     /// # Errors
     /// NotAStore, Unsupported, Locked, or what the storage says.
     pub fn open(self) -> Result<Engine> {
+        self.open_again(&[])
+    }
+
+    /// Opens the store, using the open segments of an earlier opening where they are still live.
+    ///
+    /// # Errors
+    /// As [`OpenRequest::open`].
+    pub(super) fn open_again(self, reuse: &[Arc<Segment>]) -> Result<Engine> {
         let mut attempts = 1;
         loop {
-            match self.open_once() {
+            match self.open_once(reuse) {
                 Err(error) if self.vanished(&error) && attempts < ATTEMPTS => attempts += 1,
                 result => return result,
             }
@@ -81,8 +91,10 @@ impl OpenRequest {
         self.read_only && error.io_kind() == Some(io::ErrorKind::NotFound)
     }
 
-    fn open_once(&self) -> Result<Engine> {
+    fn open_once(&self, reuse: &[Arc<Segment>]) -> Result<Engine> {
         let storage = self.storage.as_ref();
+        // Before anything is read: what a writer does meanwhile shows as a change later.
+        let footprint = if self.read_only { Footprint::of(storage).unwrap_or_default() } else { Footprint::default() };
         let found = match look(storage, &store_of_segment)? {
             Contents::Store(found) => found,
             Contents::Nothing if self.read_only || !self.create => {
@@ -92,12 +104,14 @@ impl OpenRequest {
             Contents::Nothing => return self.create(),
         };
         if self.read_only {
-            return self.recover(&found, None);
+            let engine = self.recover(&found, None, reuse)?;
+            *engine.footprint.lock().unwrap_or_else(PoisonError::into_inner) = footprint;
+            return Ok(engine);
         }
         let lock = storage.lock()?;
         // The look before was to write nothing into what is no store; the one that counts is under the lock.
         match look(storage, &store_of_segment)? {
-            Contents::Store(found) => self.recover(&found, Some(lock)),
+            Contents::Store(found) => self.recover(&found, Some(lock), &[]),
             Contents::Nothing => Err(Error::new(ErrorKind::NotAStore, format!("{} went away", storage.place()))),
         }
     }
@@ -106,7 +120,7 @@ impl OpenRequest {
         self.storage.create_directories()?;
         let lock = self.storage.lock()?;
         if let Contents::Store(found) = look(self.storage.as_ref(), &store_of_segment)? {
-            return self.recover(&found, Some(lock));
+            return self.recover(&found, Some(lock), &[]);
         }
         let manifest = Manifest::create(self.storage.clone(), self.storage.random_u64())?;
         let store_id = manifest.store();
@@ -115,7 +129,7 @@ impl OpenRequest {
         Ok(self.engine(store_id, Some(writer), clock, Vec::new(), VecDeque::new(), 0, RecoveryReport::default()))
     }
 
-    fn recover(&self, found: &Found, lock: Option<Box<dyn LockGuard>>) -> Result<Engine> {
+    fn recover(&self, found: &Found, lock: Option<Box<dyn LockGuard>>, reuse: &[Arc<Segment>]) -> Result<Engine> {
         let storage = self.storage.as_ref();
         let mut found = found.clone();
         let plan = plan(&found);
@@ -127,7 +141,8 @@ impl OpenRequest {
         report.damage.extend(plan.missing.iter().map(|m| format!("{} is missing", m.path)));
         let clock = RetentionClock::resume(found.catalog.clock(), self.clock.as_ref());
         let now = clock.state(self.clock.as_ref()).retention_nanos;
-        let mut segments = self.open_segments(&found, &plan, store_id, &mut report)?;
+        report.notes.extend(clock.why_held(found.catalog.clock()));
+        let mut segments = self.open_segments(&found, &plan, store_id, reuse, &mut report)?;
         let adopted = self.adopt(&plan, store_id, lock.is_some(), now, &mut segments, &mut report)?;
         let replayed = self.replay_logs(&plan, store_id, lock.is_some(), &mut report)?;
         for part in &mut segments {
@@ -156,7 +171,10 @@ impl OpenRequest {
                 Some(begin_writing(&self.storage, manifest, lock, next)?)
             }
         };
-        let generation = replayed.into_generation(next, now, &mut segments);
+        // When its spans were received is not in the log: before the clock was written down by an orderly
+        // close, or at the latest now.
+        let closed_at = found.catalog.clock().filter(|_| replayed.was_closed).map(|state| state.retention_nanos);
+        let generation = replayed.into_generation(next, closed_at.unwrap_or(now), &mut segments);
         let generations = generation.map(Arc::new).into_iter().collect();
         Ok(self.engine(store_id, writer, clock, segments, generations, next, report))
     }
@@ -170,17 +188,18 @@ impl OpenRequest {
         found: &Found,
         plan: &Plan,
         store_id: u64,
+        reuse: &[Arc<Segment>],
         report: &mut RecoveryReport,
     ) -> Result<Vec<SegmentPart>> {
         let mut out = Vec::new();
         for id in &plan.segments {
-            match self.open_segment(*id, store_id) {
+            let open = reuse.iter().find(|segment| segment.id() == id.0).cloned();
+            match open.map_or_else(|| self.open_segment(*id, store_id).map(Arc::new), Ok) {
                 Ok(segment) => {
                     let live = found.catalog.segment(*id);
                     let deleted = read_deleted(live.map_or(&[], |s| &s.deleted), &segment, report);
                     let dirty = read_dirty(live.map_or(&[], |s| &s.dirty), &segment).or(&deleted);
-                    let (segment, dirty) = (Arc::new(segment), Arc::new(dirty));
-                    out.push(SegmentPart { segment, dirty, deleted: Arc::new(deleted) });
+                    out.push(SegmentPart { segment, dirty: Arc::new(dirty), deleted: Arc::new(deleted) });
                 }
                 Err(error) if error.kind() == ErrorKind::Corrupt => report.damage.push(error.to_string()),
                 Err(error) => return Err(error),
@@ -254,6 +273,9 @@ impl OpenRequest {
             if replayed.valid_bytes > 0 {
                 out.logs.push(log.id);
             }
+            if replayed.records > 0 || replayed.dropped_bytes > 0 || !replayed.damage.is_empty() {
+                out.was_closed = replayed.ends_with_mark;
+            }
             if writing {
                 settle_log(self.storage.as_ref(), log.id, replayed.valid_bytes, len)?;
             }
@@ -282,7 +304,7 @@ impl OpenRequest {
                 segments,
                 generations,
                 next_generation: 1,
-                head: Head::new(log, sequence, clock.state(self.clock.as_ref()).retention_nanos),
+                head: Head::new(log, sequence),
                 sealed_spans: SealedSpans::default(),
                 unmergeable: FxHashSet::default(),
                 closed: None,
@@ -293,6 +315,8 @@ impl OpenRequest {
             sealing: Mutex::new(()),
             upkeep: Mutex::new(()),
             retention: Mutex::new(clock),
+            acknowledged: Arc::new(Acknowledged::up_to(sequence)),
+            footprint: Mutex::default(),
             recovery,
         }
     }
@@ -303,6 +327,8 @@ impl OpenRequest {
 struct Replayed {
     chapters: Vec<Chapter>,
     logs: Vec<FileId>,
+    /// True if the newest log that was written to ends with the mark of an orderly close.
+    was_closed: bool,
     /// Traces that the logs delete.
     deleted: Vec<TraceId>,
     next_sequence: u64,
@@ -334,7 +360,7 @@ impl Replayed {
 
     /// The replayed spans as a generation that is sealed like any other; segments learn which of their
     /// traces go on in it.
-    fn into_generation(self, next: u64, now: u64, segments: &mut [SegmentPart]) -> Option<Generation> {
+    fn into_generation(self, next: u64, received: u64, segments: &mut [SegmentPart]) -> Option<Generation> {
         let chapters: Vec<Arc<FrozenChapter>> =
             self.chapters.into_iter().filter(|c| !c.rows.is_empty()).map(|c| Arc::new(FrozenChapter::new(c))).collect();
         if chapters.is_empty() && self.logs.is_empty() {
@@ -358,7 +384,8 @@ impl Replayed {
         let first = chapters.first().map_or(next, |chapter| chapter.first_sequence.min(next));
         let bytes = chapters.iter().map(|c| c.heap_bytes()).sum::<usize>() + ids.heap_bytes();
         let (logs, sequences, deleted) = (self.logs, first..next, Vec::new());
-        Some(Generation { number: 0, deleted, received: (now, now), chapters, logs, sequences, ids, bytes })
+        let received = (received, received);
+        Some(Generation { number: REPLAYED, deleted, received, chapters, logs, sequences, ids, bytes })
     }
 }
 

@@ -54,15 +54,14 @@ impl Engine {
         writer.log.rotate(id, publish)?;
         let next = live.head.next_sequence;
         live.head.freeze_chapter();
-        let now = self.retention_now();
-        let head = std::mem::replace(&mut live.head, Head::new(Some(id), next, now));
+        let head = std::mem::replace(&mut live.head, Head::new(Some(id), next));
         let bytes = head.bytes();
         let number = live.next_generation;
         live.next_generation += 1;
         live.generations.push_back(Arc::new(Generation {
             number,
             deleted: Vec::new(),
-            received: (head.began_nanos, now),
+            received: head.received.unwrap_or_else(|| (self.retention_now(), self.retention_now())),
             chapters: head.frozen,
             logs: head.logs,
             sequences: head.first_sequence..next,

@@ -81,6 +81,8 @@ pub struct ReplayReport {
     pub dropped_bytes: u64,
     /// All before this offset is known to have been durable.
     pub durable_offset: u64,
+    /// True if the file ends with the mark of an orderly close.
+    pub ends_with_mark: bool,
     /// What was lost though it was durable.
     pub damage: Vec<LogDamage>,
 }
@@ -185,6 +187,7 @@ impl<F: FnMut(&RecordHeader, &[u8]) -> Result<()>> Replay<'_, F> {
         self.report.next_sequence = self.report.next_sequence.max(Some(header.next_sequence()));
         self.report.durable_offset = self.report.durable_offset.max(header.durable_offset);
         self.report.valid_bytes = end;
+        self.report.ends_with_mark = header.kind == RecordKind::Mark && end == self.len();
         Ok(end)
     }
 

@@ -246,19 +246,32 @@ impl LogWriter {
     /// # Errors
     /// Closed if a sync failed, now or earlier.
     pub fn close(&self) -> Result<()> {
-        let result = self.finish();
+        self.end(true)
+    }
+
+    /// As [`LogWriter::close`], without the last mark: the next opening takes the log for one whose process
+    /// died.
+    ///
+    /// # Errors
+    /// As [`LogWriter::close`].
+    pub fn close_unmarked(&self) -> Result<()> {
+        self.end(false)
+    }
+
+    fn end(&self, marked: bool) -> Result<()> {
+        let result = self.finish(marked);
         self.shared.stop_flusher();
         result
     }
 
-    fn finish(&self) -> Result<()> {
+    fn finish(&self, marked: bool) -> Result<()> {
         let mut state = self.shared.lock_idle();
         match &state.health {
             Health::Closed => return Ok(()),
             Health::SyncFailed { .. } => return state.health.can_rotate(state.id),
             Health::Good | Health::GivenUp { .. } => {}
         }
-        let mark = matches!(state.health, Health::Good) && state.len > LOG_HEADER_BYTES as u64;
+        let mark = marked && matches!(state.health, Health::Good) && state.len > LOG_HEADER_BYTES as u64;
         state.finish_file()?;
         if mark {
             // Proof for later that all before it was durable. Losing it loses no span.

@@ -15,7 +15,7 @@ mod evaluate;
 mod explain;
 mod find;
 #[cfg(test)]
-mod fixture;
+pub mod fixture;
 mod list;
 #[cfg(test)]
 mod list_tests;
@@ -43,6 +43,7 @@ mod walk;
 pub use annotation::AnnotationTerm;
 pub use attribute_values::{AttributeValueCount, attribute_values};
 pub use attributes::{AttributeKeyCount, attribute_keys};
+pub use evaluate::TraceMatcher;
 pub use explain::Explain;
 pub use find::{Found, find};
 pub use list::{ListFilter, Listed};

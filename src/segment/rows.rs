@@ -27,7 +27,7 @@ use super::overflow::overflow_number;
 use super::reader::{Segment, SegmentSource, Tables};
 
 /// Rows up to which values are picked singly.
-const FEW: usize = 48;
+pub(super) const FEW: usize = 48;
 
 /// Reads single integers of a column, in rising order cheaply.
 pub struct IntegerCursor<'s> {
@@ -423,7 +423,7 @@ pub enum Detail {
 }
 
 /// Reads successive span rows.
-struct SpanRows<'s> {
+pub(super) struct SpanRows<'s> {
     segment: &'s Segment,
     source: &'s SegmentSource<'s>,
     counter: &'s ReadCounter,
@@ -438,7 +438,7 @@ struct SpanRows<'s> {
 }
 
 impl<'s> SpanRows<'s> {
-    fn new(
+    pub(super) fn new(
         segment: &'s Segment,
         source: &'s SegmentSource<'s>,
         rows: Range<u32>,
@@ -474,12 +474,25 @@ impl<'s> SpanRows<'s> {
         self.classes.get(row % PAGE_ROWS).map(|c| *c as u32).ok_or_else(missing)
     }
 
-    fn read(mut self, trace_id: TraceId, trace_start: u64, rows: Range<u32>, detail: Detail) -> Result<Vec<Span>> {
+    /// The spans of a whole trace.
+    fn read(self, trace_id: TraceId, trace_start: u64, rows: Range<u32>, detail: Detail) -> Result<Vec<Span>> {
+        self.read_below(Vec::new(), trace_id, trace_start, rows, detail)
+    }
+
+    /// The spans of some successive rows of a trace; `path` are the ids of the spans that the first of them
+    /// may stand below, from the root on.
+    pub(super) fn read_below(
+        mut self,
+        mut path: Vec<u64>,
+        trace_id: TraceId,
+        trace_start: u64,
+        rows: Range<u32>,
+        detail: Detail,
+    ) -> Result<Vec<Span>> {
         let parents = self.parents(&rows)?;
         let mut events = ChildRows::new(self.segment, self.source, self.counter, EVENT_COLUMNS, &rows);
         let mut links = ChildRows::new(self.segment, self.source, self.counter, LINK_COLUMNS, &rows);
         let mut out = Vec::new();
-        let mut path: Vec<u64> = Vec::new();
         let count = rows.len();
         for row in rows {
             let at = row as usize;

@@ -258,11 +258,6 @@ impl<'a> United<'a> {
         &self.fields.items
     }
 
-    /// Every class, by code.
-    pub fn classes(&self) -> &[Class] {
-        &self.classes.items
-    }
-
     /// The fields of the rows of this class, in order.
     pub fn shape_of(&self, class: u32) -> &[u32] {
         &self.shapes.items[self.classes.items[class as usize].shape as usize]

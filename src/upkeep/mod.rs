@@ -1,7 +1,16 @@
-//! Looking after a store: what it holds, whether it is sound.
+//! Looking after a store: what it holds, whether it is sound, how long it stays.
 
+mod keeper;
+mod kept;
+mod retain;
+mod retention;
 mod stats;
+mod tail;
 mod verify;
 
+pub use keeper::Keeper;
+pub use retain::{RetainSummary, retain};
+pub use retention::{KeepRule, Retention};
 pub use stats::{Stats, TimesWritten};
+pub use tail::{Tail, TailCursor, TailedSpan};
 pub use verify::{Damage, VerifyReport, verify};

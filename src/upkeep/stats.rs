@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::catalog::{Contents, look};
 use crate::error::Result;
 use crate::ingest::Engine;
-use crate::os::Directory;
 use crate::part::ReadCounter;
 use crate::query::counts;
 use crate::segment::store_of_segment;
@@ -81,13 +80,8 @@ impl Stats {
             }
         }
         out.times_written = times_written(engine, out.rows)?;
-        for directory in Directory::ALL {
-            let bytes: u64 = engine.storage().list(directory)?.iter().map(|entry| entry.len_bytes).sum();
-            out.bytes_on_disk += bytes;
-            if directory == Directory::Log {
-                out.log_bytes = bytes;
-            }
-        }
+        let usage = engine.disk_usage()?;
+        (out.bytes_on_disk, out.log_bytes) = (usage.total, usage.logs);
         Ok(out)
     }
 }

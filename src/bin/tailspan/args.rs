@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{batch, demo, export, find, import, lists, stats, trace, upkeep};
+use crate::commands::{batch, demo, export, find, import, lists, retain, stats, trace, upkeep};
 
 /// Store distributed-tracing spans in a folder and ask questions about them.
 #[derive(Parser, Debug)]
@@ -62,6 +62,8 @@ pub enum StoreCommand {
     Export(export::ExportArgs),
     /// Turn the log into segments now
     Seal(upkeep::SealArgs),
+    /// Let spans go that are too old or too many
+    Retain(retain::RetainArgs),
     /// Erase deleted spans and unite small segments
     Merge(upkeep::MergeArgs),
     /// Read every byte and report what is not as it was written
@@ -91,6 +93,7 @@ impl StoreCommand {
             Self::Stats(args) => &args.common,
             Self::Export(args) => &args.common,
             Self::Seal(args) => &args.common,
+            Self::Retain(args) => &args.common,
             Self::Merge(args) => &args.common,
             Self::Verify(args) => &args.common,
         }
@@ -103,7 +106,7 @@ impl StoreCommand {
 
     /// True if the command changes the store, which only its one writer may.
     pub fn writes(&self) -> bool {
-        matches!(self, Self::Seal(_) | Self::Merge(_))
+        matches!(self, Self::Seal(_) | Self::Retain(_) | Self::Merge(_))
     }
 }
 

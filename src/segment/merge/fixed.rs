@@ -36,7 +36,7 @@ pub struct FixedColumns<'m, 's> {
     pub check: &'m dyn Fn() -> Result<()>,
 }
 
-impl FixedColumns<'_, '_> {
+impl<'s> FixedColumns<'_, 's> {
     /// Writes them all, handing out the codes of classes and resources.
     ///
     /// # Errors
@@ -197,8 +197,9 @@ impl FixedColumns<'_, '_> {
                 Place::Input { input, first } => {
                     let list = &lists[input as usize];
                     let place = |row: u32| list.partition_point(|of| *of < row);
-                    for at in place(first)..place(first + trace.rows) {
-                        out.push((list[at] - first + row, ids[input as usize].get(at)?));
+                    let found = place(first)..place(first + trace.rows);
+                    for (at, local) in found.clone().zip(&list[found]) {
+                        out.push((local - first + row, ids[input as usize].get(at)?));
                     }
                 }
             }

@@ -43,11 +43,6 @@ impl<'m> Places<'m> {
         Ok(Self { ranks: list, per_class, single, classes, row: 0, rank: 0 })
     }
 
-    /// How many values a row of a class has.
-    pub fn count_in(&self, class: u32) -> usize {
-        self.per_class[class as usize] as usize
-    }
-
     /// The class of a row.
     pub fn class(&self, row: usize) -> u32 {
         self.classes[row]

@@ -22,14 +22,19 @@ fn no_dead(segments: &[Segment]) -> Vec<TraceSet> {
 }
 
 /// The bytes of all pages of a column; none if it is not there.
-fn pages(segment: &Segment, column: u32) -> Option<Vec<Vec<u8>>> {
+fn pages(segment: &Segment, column: u32) -> Parts {
     let values = segment.column(column)?.values as usize;
     let page = |at| segment.page(column, at, &ReadCounter::default()).unwrap().0.to_vec();
     Some((0..values.div_ceil(PAGE_ROWS)).map(page).collect())
 }
 
+/// What a field is: table, internal or not, type, key.
+type FieldName = (Table, bool, u8, String);
+/// Pages, or a section as one; none if there are none.
+type Parts = Option<Vec<Vec<u8>>>;
+
 /// Every column and index of a field, by what the field is.
-fn fields(segment: &Segment) -> BTreeMap<(Table, bool, u8, String), Vec<Option<Vec<Vec<u8>>>>> {
+fn fields(segment: &Segment) -> BTreeMap<FieldName, Vec<Parts>> {
     let source = segment.source().unwrap();
     let one = |(code, field): (u32, &crate::column::Field)| {
         let name = (field.table, field.internal, field.value_type as u8, source.text(field.key).to_owned());

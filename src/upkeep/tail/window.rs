@@ -1,0 +1,165 @@
+//! The rows of a window of sequences, and their spans.
+//!
+//! A window is found in two steps, so that memory is bounded by both a count and bytes: first where the rows
+//! are, 24 bytes each, over all parts; then, a stretch of these at a time, the spans, trace by trace. A stretch
+//! that turns out too large is given up for half of it.
+
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
+use crate::catalog::{SegmentPart, Snapshot};
+use crate::error::{Error, Result};
+use crate::model::{KeyValue, Span, TraceId, Value};
+use crate::part::ReadCounter;
+use crate::segment::SequencePages;
+
+/// A row of a snapshot and the sequence of its append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Segments first, then chapters.
+    pub part: u32,
+    /// Its row in the part.
+    pub row: u32,
+    /// The ordinal of its trace; 0 in chapters.
+    pub ordinal: u32,
+}
+
+/// The bounds of the pages of segments, kept while these are live; `None` for one whose rows cannot be found.
+#[derive(Debug, Default)]
+pub(super) struct KnownPages(FxHashMap<u64, Option<SequencePages>>);
+
+impl KnownPages {
+    /// Forgets segments that are no longer live.
+    pub(super) fn keep(&mut self, snapshot: &Snapshot) {
+        self.0.retain(|id, _| snapshot.segments.iter().any(|part| part.segment.id() == *id));
+    }
+
+    /// The live rows of a segment in the window: sequence, row, ordinal. Each damage is told once.
+    fn rows_in(&mut self, sealed: &SegmentPart, window: &Range<u64>, damage: &mut Vec<Error>) -> Vec<(u64, u32, u32)> {
+        let counter = ReadCounter::default();
+        let segment = &sealed.segment;
+        let known = self.0.entry(segment.id()).or_insert_with(|| {
+            let (pages, unreadable) = SequencePages::of(segment, &counter);
+            damage.extend(unreadable);
+            Some(pages)
+        });
+        let Some(pages) = known else { return Vec::new() };
+        let mut rows = Vec::new();
+        let found = pages.rows_in(segment, window, &counter, &mut rows).and_then(|()| {
+            let numbers: Vec<u32> = rows.iter().map(|(_, row)| *row).collect();
+            segment.ordinals_of_rows(&numbers, &counter)
+        });
+        match found {
+            Ok(ordinals) => {
+                let places = rows.into_iter().zip(ordinals).map(|((sequence, row), ordinal)| (sequence, row, ordinal));
+                places.filter(|(_, _, ordinal)| !sealed.deleted.contains(*ordinal)).collect()
+            }
+            Err(error) => {
+                damage.push(error);
+                *known = None;
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// The live rows of a window, in the order of appends. Rows that damage hides are left out, and the damage is
+/// told.
+pub(super) fn places_in(
+    snapshot: &Snapshot,
+    window: &Range<u64>,
+    known: &mut KnownPages,
+    damage: &mut Vec<Error>,
+) -> Vec<Place> {
+    let mut out = Vec::new();
+    for (part, sealed) in (0..).zip(&snapshot.segments) {
+        let (first, next) = sealed.segment.directory().sequences;
+        if first < window.end && next > window.start {
+            let rows = known.rows_in(sealed, window, damage);
+            out.extend(rows.into_iter().map(|(sequence, row, ordinal)| Place { sequence, part, row, ordinal }));
+        }
+    }
+    for (part, chapter) in (snapshot.segments.len() as u32..).zip(&snapshot.chapters) {
+        // Rows of a chapter stand in the order of appends.
+        let below = |sequence: u64| chapter.rows.partition_point(|row| chapter.sequence(row) < sequence);
+        let rows = below(window.start)..below(window.end);
+        let place = |row: usize| {
+            let sequence = chapter.sequence(&chapter.rows[row]);
+            Place { sequence, part, row: row as u32, ordinal: 0 }
+        };
+        out.extend(rows.map(place));
+    }
+    out.sort_unstable();
+    out
+}
+
+/// Rows of one trace that may have a twin elsewhere, with their spans.
+pub(super) type Loose = FxHashMap<TraceId, Vec<usize>>;
+
+/// The spans of these places, in their order, and which of them are rows of traces that may lie in other parts
+/// too; `None` if they exceed `bytes_max` and are more than one.
+pub(super) fn spans_of(
+    snapshot: &Snapshot,
+    places: &[Place],
+    bytes_max: usize,
+    counter: &ReadCounter,
+) -> Result<Option<(Vec<Span>, Loose)>> {
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_unstable_by_key(|index| (places[*index].part, places[*index].ordinal, places[*index].row));
+    let mut spans: Vec<Option<Span>> = places.iter().map(|_| None).collect();
+    let mut loose = Loose::default();
+    let mut bytes = 0;
+    for group in order.chunk_by(|a, b| (places[*a].part, places[*a].ordinal) == (places[*b].part, places[*b].ordinal)) {
+        let first = places[group[0]];
+        let part = first.part as usize;
+        let read = match snapshot.segments.get(part) {
+            Some(sealed) => {
+                let rows: Vec<u32> = group.iter().map(|index| places[*index].row).collect();
+                sealed.segment.spans_at(first.ordinal, &rows, counter)?
+            }
+            None => {
+                let chapter = &snapshot.chapters[part - snapshot.segments.len()];
+                group.iter().map(|index| chapter.span(places[*index].row)).collect::<Result<_>>()?
+            }
+        };
+        let may_repeat = snapshot.segments.get(part).is_none_or(|sealed| sealed.dirty.contains(first.ordinal));
+        for (index, span) in group.iter().zip(read) {
+            bytes += span_bytes(&span);
+            if may_repeat {
+                loose.entry(span.trace_id).or_default().push(*index);
+            }
+            spans[*index] = Some(span);
+        }
+        if bytes > bytes_max && places.len() > 1 {
+            return Ok(None);
+        }
+    }
+    Ok(Some((spans.into_iter().flatten().collect(), loose)))
+}
+
+/// Heap bytes of a span, roughly; what it shares with others is not counted.
+fn span_bytes(span: &Span) -> usize {
+    let attributes = |list: &[KeyValue]| list.iter().map(|a| a.key.len() + value_bytes(&a.value)).sum::<usize>();
+    let events = span.events.iter().map(|e| size_of_val(e) + e.name.len() + attributes(&e.attributes));
+    let links = span.links.iter().map(|l| size_of_val(l) + l.trace_state.len() + attributes(&l.attributes));
+    size_of::<Span>()
+        + span.name.len()
+        + span.trace_state.len()
+        + attributes(&span.attributes)
+        + events.chain(links).sum::<usize>()
+}
+
+/// As [`span_bytes`]. Nesting is bounded by the limits of what is taken in.
+fn value_bytes(value: &Value) -> usize {
+    let inside = match value {
+        Value::String(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Array(values) => values.iter().map(value_bytes).sum(),
+        Value::KeyValueList(list) => list.iter().map(|a| a.key.len() + value_bytes(&a.value)).sum(),
+        _ => 0,
+    };
+    size_of::<KeyValue>() + inside
+}
