@@ -16,6 +16,8 @@ pub enum ErrorKind {
     NoSpace,
     /// Bytes on disk are not what was written: run `verify`, then `repair`.
     Corrupt,
+    /// The answer would take more memory than a limit allows: ask for less, or raise the limit it names.
+    TooLarge,
     /// Another process holds the store for writing.
     Locked,
     /// The store is of a newer format version than this build knows.

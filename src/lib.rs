@@ -40,12 +40,12 @@ pub use os::{
     OperationKind, SimulatedDisk, Storage, SystemClock, WritableFile,
 };
 pub use query::{
-    AnnotationTerm, AttributeKeyCount, AttributeValueCount, DurationRange, Explain, Found, Operand, OperationCount,
-    Order, Query, QueryScope, RemoteServiceCount, ServiceCount, TagFilter, TagOperator, TagScope, TraceSummary,
-    text_of,
+    AnnotationTerm, AttributeKeyCount, AttributeValueCount, DurationRange, Explain, Found, ListFilter, Listed, Operand,
+    OperationCount, Order, Query, QueryScope, RemoteServiceCount, ServiceCount, TagFilter, TagOperator, TagScope,
+    TraceSummary, text_of,
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
-pub use upkeep::{Damage, Stats, VerifyReport};
+pub use upkeep::{Damage, Stats, TimesWritten, VerifyReport};
 
 /// The examples of the README, run as doctests.
 #[cfg(doctest)]

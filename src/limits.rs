@@ -13,7 +13,14 @@ pub const DICTIONARY_ENTRIES_MAX: usize = 65_536;
 /// Bytes of a segment's dictionary of one column.
 pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 
-/// Byte and count limits that protect a process from its input. All are inclusive.
+/// Bytes of one trace in memory, where nothing else is said.
+pub(crate) const TRACE_BYTES_MAX: usize = 1 << 30;
+
+/// Byte and count limits that protect a process from its input and from its questions. All are inclusive.
+///
+/// What a limit cuts says so: an append rejects a span with a reason, `find` and the filtered lists are not
+/// complete and name the limit, all else fails with [`crate::ErrorKind::TooLarge`]. `docs/QUERY.md` has a
+/// table of them. Bytes of spans and names are those they take in memory, closely but not exactly.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -27,10 +34,16 @@ pub struct Limits {
     pub value_depth_max: usize,
     /// Bytes of one trace held in memory by a query. Default 1 GiB.
     pub trace_bytes_max: usize,
+    /// Bytes of one answer: the summaries of `find`, the entries of a list, the spans of `traces`. Default 1 GiB.
+    pub result_bytes_max: usize,
     /// Matching span ids listed per found trace. Default 100.
     pub matched_span_ids_max: usize,
     /// Traces a query result may hold at once. Default 1,000,000.
     pub result_traces_max: usize,
+    /// Bytes of pages one filtered list reads for columns without a dictionary. Default 512 MiB.
+    pub list_read_bytes_max: usize,
+    /// Bytes of sealed spans a writer keeps at hand to compare late ones with. Default 64 MiB.
+    pub cached_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -40,9 +53,68 @@ impl Default for Limits {
             span_bytes_max: 16 << 20,
             span_parts_max: 1_000_000,
             value_depth_max: 32,
-            trace_bytes_max: 1 << 30,
+            trace_bytes_max: TRACE_BYTES_MAX,
+            result_bytes_max: 1 << 30,
             matched_span_ids_max: 100,
             result_traces_max: 1_000_000,
+            list_read_bytes_max: 512 << 20,
+            cached_bytes_max: 64 << 20,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every limit by name. All fields are taken apart, so that a new one cannot be forgotten.
+    fn defaults() -> Vec<(&'static str, usize)> {
+        let Limits {
+            message_bytes_max,
+            span_bytes_max,
+            span_parts_max,
+            value_depth_max,
+            trace_bytes_max,
+            result_bytes_max,
+            matched_span_ids_max,
+            result_traces_max,
+            list_read_bytes_max,
+            cached_bytes_max,
+        } = Limits::default();
+        vec![
+            ("message_bytes_max", message_bytes_max),
+            ("span_bytes_max", span_bytes_max),
+            ("span_parts_max", span_parts_max),
+            ("value_depth_max", value_depth_max),
+            ("trace_bytes_max", trace_bytes_max),
+            ("result_bytes_max", result_bytes_max),
+            ("matched_span_ids_max", matched_span_ids_max),
+            ("result_traces_max", result_traces_max),
+            ("list_read_bytes_max", list_read_bytes_max),
+            ("cached_bytes_max", cached_bytes_max),
+        ]
+    }
+
+    fn number(text: &str) -> Option<usize> {
+        let (digits, unit) = text.split_once(' ').unwrap_or((text, ""));
+        let unit = match unit {
+            "" => 1,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return None,
+        };
+        Some(digits.replace(',', "").parse::<usize>().ok()? * unit)
+    }
+
+    #[test]
+    fn the_table_of_the_documents_has_every_limit_and_its_default() {
+        let text = include_str!("../docs/QUERY.md");
+        let table = text.split("\n## Limits\n").nth(1).expect("a chapter on limits");
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+        let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+        let found: Vec<(String, usize)> =
+            cells.map(|row| (row[0].trim_matches('`').to_owned(), number(row[1]).expect("a number"))).collect();
+        let defaults: Vec<_> = defaults().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        assert_eq!(found, defaults);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::catalog::{Snapshot as Parts, TraceIds};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{
     Appended, DeleteSummary, Engine, Extent, HeadSink, MergeSummary, OpenRequest, RecoveryReport, SealSummary, Sequence,
 };
@@ -16,8 +16,8 @@ use crate::options::{Durability, Options, WhenFull};
 use crate::os::{Clock, Disk, Storage, SystemClock};
 use crate::part::ReadCounter;
 use crate::query::{
-    AttributeKeyCount, AttributeValueCount, Explain, Found, OperationCount, Query, RemoteServiceCount, ServiceCount,
-    attribute_keys, attribute_values, find, operations, remote_services, services,
+    AttributeKeyCount, AttributeValueCount, Explain, Found, ListFilter, Listed, OperationCount, Query,
+    RemoteServiceCount, ServiceCount, attribute_keys, attribute_values, find, operations, remote_services, services,
 };
 use crate::upkeep::{Stats, VerifyReport, verify};
 
@@ -306,7 +306,7 @@ impl Store {
     /// The distinct spans of a trace by start, then id. Empty if there is no such trace.
     ///
     /// # Errors
-    /// Corrupt if a page it needs is damaged.
+    /// Corrupt if a page it needs is damaged; TooLarge if it is larger than [`Limits::trace_bytes_max`].
     pub fn trace(&self, id: TraceId) -> Result<Vec<Span>> {
         self.snapshot().trace(id)
     }
@@ -354,7 +354,7 @@ impl Store {
     /// The services and how many spans each has, by name.
     ///
     /// # Errors
-    /// Corrupt if a page it needs is damaged; so do the other lists.
+    /// Corrupt if a page it needs is damaged, TooLarge if the list or a trace it needs is; so do the other lists.
     pub fn services(&self) -> Result<Vec<ServiceCount>> {
         self.snapshot().services()
     }
@@ -383,12 +383,28 @@ impl Store {
         self.snapshot().attribute_keys()
     }
 
+    /// Attribute keys by scope and type, as far as the filter wants them: what to offer to someone who types.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged. What is too large is cut, and the list says so.
+    pub fn attribute_keys_where(&self, filter: &ListFilter) -> Result<Listed<AttributeKeyCount>> {
+        self.snapshot().attribute_keys_where(filter)
+    }
+
     /// The values of an attribute, in whatever scope, the most frequent first.
     ///
     /// # Errors
     /// As [`Store::services`].
     pub fn attribute_values(&self, key: &str) -> Result<Vec<AttributeValueCount>> {
         self.snapshot().attribute_values(key)
+    }
+
+    /// The values of an attribute, as far as the filter wants them, the most frequent first.
+    ///
+    /// # Errors
+    /// As [`Store::attribute_keys_where`].
+    pub fn attribute_values_where(&self, key: &str, filter: &ListFilter) -> Result<Listed<AttributeValueCount>> {
+        self.snapshot().attribute_values_where(key, filter)
     }
 
     /// Every live span once, trace by trace; an error stands for a trace that could not be read, and what
@@ -453,7 +469,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     fn counted<T>(&self, read: impl FnOnce(&ReadCounter) -> Result<T>) -> Result<T> {
-        let counter = ReadCounter::default();
+        let counter = ReadCounter::limited(self.limits.trace_bytes_max);
         let result = read(&counter);
         let mut explain = self.explain.lock().unwrap_or_else(PoisonError::into_inner);
         explain.pages_decoded += counter.pages();
@@ -476,7 +492,7 @@ impl Snapshot {
     /// See [`Store::trace`].
     ///
     /// # Errors
-    /// Corrupt if a page it needs is damaged.
+    /// Corrupt if a page it needs is damaged; TooLarge if it is larger than [`Limits::trace_bytes_max`].
     pub fn trace(&self, id: TraceId) -> Result<Vec<Span>> {
         self.counted(|counter| self.parts.trace(id, TraceIds::Strict, counter))
     }
@@ -484,7 +500,7 @@ impl Snapshot {
     /// The spans of every trace whose id shares the low 64 bits with this one, as one trace.
     ///
     /// # Errors
-    /// Corrupt if a page it needs is damaged.
+    /// As [`Snapshot::trace`].
     pub fn trace_lenient(&self, id: TraceId) -> Result<Vec<Span>> {
         self.counted(|counter| self.parts.trace(id, TraceIds::Lenient, counter))
     }
@@ -492,12 +508,30 @@ impl Snapshot {
     /// See [`Store::traces`].
     ///
     /// # Errors
-    /// Corrupt if a page it needs is damaged.
+    /// Corrupt if a page it needs is damaged; TooLarge if a trace is larger than [`Limits::trace_bytes_max`], or
+    /// all together are larger than [`Limits::result_bytes_max`].
     pub fn traces(&self, ids: &[TraceId]) -> Result<Vec<Vec<Span>>> {
         let mut seen = rustc_hash::FxHashSet::default();
-        let distinct = ids.iter().filter(|id| seen.insert(**id));
-        let found: Result<Vec<_>> = distinct.map(|id| self.trace(*id)).collect();
-        Ok(found?.into_iter().filter(|spans| !spans.is_empty()).collect())
+        let (mut found, mut held_bytes, max) = (Vec::new(), 0, self.limits.result_bytes_max);
+        for id in ids.iter().filter(|id| seen.insert(**id)) {
+            let spans = self.trace(*id)?;
+            held_bytes += spans.iter().map(Span::held_bytes).sum::<usize>();
+            if held_bytes > max {
+                let text = format!("the traces take more than {max} bytes; ask for fewer (Limits::result_bytes_max)");
+                return Err(Error::new(ErrorKind::TooLarge, text));
+            }
+            if !spans.is_empty() {
+                found.push(spans);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The same view with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// See [`Store::find`].
@@ -511,9 +545,17 @@ impl Snapshot {
     /// See [`Store::services`].
     ///
     /// # Errors
-    /// Corrupt if a page it needs is damaged; so do the other lists.
+    /// Corrupt if a page it needs is damaged, TooLarge if the list or a trace it needs is; so do the other lists.
     pub fn services(&self) -> Result<Vec<ServiceCount>> {
-        services(&self.parts)
+        self.services_where(&ListFilter::new())?.into_complete()
+    }
+
+    /// The services that the filter wants, by name. The prefix is that of the name.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged. What is too large is cut, and the list says so.
+    pub fn services_where(&self, filter: &ListFilter) -> Result<Listed<ServiceCount>> {
+        self.counted(|counter| services(&self.parts, filter, &self.limits, counter))
     }
 
     /// See [`Store::operations`].
@@ -521,7 +563,15 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::services`].
     pub fn operations(&self, service: Option<&str>) -> Result<Vec<OperationCount>> {
-        operations(&self.parts, service)
+        self.operations_where(&of(service))?.into_complete()
+    }
+
+    /// The operations that the filter wants, by service, name and kind. The prefix is that of the name.
+    ///
+    /// # Errors
+    /// As [`Snapshot::services_where`].
+    pub fn operations_where(&self, filter: &ListFilter) -> Result<Listed<OperationCount>> {
+        self.counted(|counter| operations(&self.parts, filter, &self.limits, counter))
     }
 
     /// See [`Store::remote_services`].
@@ -529,7 +579,15 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::services`].
     pub fn remote_services(&self, service: Option<&str>) -> Result<Vec<RemoteServiceCount>> {
-        remote_services(&self.parts, service)
+        self.remote_services_where(&of(service))?.into_complete()
+    }
+
+    /// The remote services that the filter wants, by name. The prefix is that of the name.
+    ///
+    /// # Errors
+    /// As [`Snapshot::services_where`].
+    pub fn remote_services_where(&self, filter: &ListFilter) -> Result<Listed<RemoteServiceCount>> {
+        self.counted(|counter| remote_services(&self.parts, filter, &self.limits, counter))
     }
 
     /// See [`Store::attribute_keys`].
@@ -537,7 +595,16 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::services`].
     pub fn attribute_keys(&self) -> Result<Vec<AttributeKeyCount>> {
-        attribute_keys(&self.parts)
+        let (filter, limits) = (ListFilter::new(), self.unread_limits());
+        self.counted(|counter| attribute_keys(&self.parts, &filter, &limits, counter))?.into_complete()
+    }
+
+    /// See [`Store::attribute_keys_where`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::services_where`].
+    pub fn attribute_keys_where(&self, filter: &ListFilter) -> Result<Listed<AttributeKeyCount>> {
+        self.counted(|counter| attribute_keys(&self.parts, filter, &self.limits, counter))
     }
 
     /// See [`Store::attribute_values`].
@@ -545,15 +612,33 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::services`].
     pub fn attribute_values(&self, key: &str) -> Result<Vec<AttributeValueCount>> {
-        attribute_values(&self.parts, key)
+        let (filter, limits) = (ListFilter::new(), self.unread_limits());
+        self.counted(|counter| attribute_values(&self.parts, key, &filter, &limits, counter))?.into_complete()
+    }
+
+    /// See [`Store::attribute_values_where`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::services_where`].
+    pub fn attribute_values_where(&self, key: &str, filter: &ListFilter) -> Result<Listed<AttributeValueCount>> {
+        self.counted(|counter| attribute_values(&self.parts, key, filter, &self.limits, counter))
+    }
+
+    /// The limits of a list that must be complete: it may read whatever it needs.
+    fn unread_limits(&self) -> Limits {
+        Limits { list_read_bytes_max: usize::MAX, ..self.limits.clone() }
     }
 
     /// See [`Store::spans`].
     pub fn spans(&self) -> impl Iterator<Item = Result<Vec<Span>>> + use<> {
-        let (traces, error) = match self.parts.every_trace() {
+        let (traces, error) = match self.parts.every_trace(self.limits.trace_bytes_max) {
             Ok(traces) => (Some(traces), None),
             Err(error) => (None, Some(Err(error))),
         };
         error.into_iter().chain(traces.into_iter().flatten())
     }
+}
+
+fn of(service: Option<&str>) -> ListFilter {
+    service.map_or_else(ListFilter::new, |service| ListFilter::new().service(service))
 }

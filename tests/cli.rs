@@ -178,6 +178,60 @@ fn name_lists_count_what_went_in() {
 }
 
 #[test]
+fn attributes_are_offered_by_service_window_and_prefix() {
+    let summary = json!({ "summary": { "complete": true, "reason": null } });
+    for ground in Ground::each_way() {
+        let starts = ground.spans.iter().map(|span| span.start_unix_nano);
+        let (first, last) = (starts.clone().min().expect("spans"), starts.max().expect("spans"));
+        let until = (first + (last - first) / 2).to_string();
+        let early: Vec<&Span> =
+            ground.spans.iter().filter(|s| s.start_unix_nano.to_string() < until && s.start_unix_nano != 0).collect();
+
+        let mut keys = ground.json("attributes", &["--prefix=n", "--service", numbered::SERVICE, "--until", &until]);
+        assert_eq!(keys.pop(), Some(summary.clone()));
+        let names: Vec<_> = keys.iter().map(|row| text(&row["key"])).collect();
+        assert_eq!(names, ["note", "number"]);
+        let of_service = early.iter().filter(|span| span.service() == Some(numbered::SERVICE)).count();
+        assert!(of_service > 0 && of_service < ground.spans.len());
+        keys.iter().for_each(|row| assert_eq!(row["spanCount"], of_service));
+
+        let mut values = ground.json("attributes", &["number", "--limit=3", "--prefix=1", "--since=0"]);
+        assert_eq!(values.pop(), Some(summary.clone()));
+        assert_eq!(values.len(), 3);
+        assert!(values.iter().all(|row| text(&row["value"]).starts_with('1')));
+        let shown =
+            String::from_utf8(ground.run(&["attributes"], &["number", "--limit=3"]).expect(0).out).expect("text");
+        let more = ground.spans.len() - 3;
+        assert!(shown.ends_with(&format!("{more} more\n")), "{shown}");
+
+        for command in ["services", "operations", "remote-services"] {
+            let mut all = ground.json(command, &["--since=1"]);
+            assert_eq!(all.pop(), Some(summary.clone()));
+            assert_eq!(all, ground.json(command, &[]), "{command}: a window around everything");
+            assert_eq!(ground.json(command, &["--until=1"]), [summary.clone()], "{command}: nothing that early");
+        }
+        let mut services = ground.json("services", &["--until", &until]);
+        services.pop();
+        let counted: u64 = services.iter().map(|row| row["spanCount"].as_u64().expect("a count")).sum();
+        assert_eq!(counted, early.len() as u64);
+    }
+}
+
+#[test]
+fn a_trace_larger_than_its_bound_is_named_with_what_raises_it() {
+    for ground in Ground::each_way() {
+        let id = ground.spans[0].trace_id.to_string();
+        let refused = ground.run(&["trace"], &[&id, "--max-trace-bytes=100"]).expect(1);
+        assert!(refused.err.contains(&id) && refused.err.contains("--max-trace-bytes"), "{}", refused.err);
+        ground.run(&["trace"], &[&id, "--max-trace-bytes=4GiB"]).expect(0);
+        let found = ground.run(&["find", "--json"], &["--limit=0", "--max-trace-bytes=100"]).expect(4);
+        assert!(!found.json().last().expect("a summary")["summary"]["complete"].as_bool().expect("a word"));
+        let exported = ground.run(&["export"], &["--max-trace-bytes=100"]).expect(4);
+        assert!(exported.out.is_empty() && exported.err.contains("--max-trace-bytes"), "{}", exported.err);
+    }
+}
+
+#[test]
 fn remote_services_are_listed_with_their_spans() {
     let ground = Ground::empty();
     let spans = json!([

@@ -22,6 +22,7 @@ mod common {
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::ask::Ask;
 use common::check::Expected;
@@ -46,17 +47,26 @@ enum Event {
     Seal,
     /// Merges what a merge by hand does; with true everything.
     Merge(bool),
+    /// Appends, deletes and seals while everything is merged, over and over.
+    WhileMerging(Vec<Event>),
     Reopen,
     /// Asks everything.
     Check,
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn write() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => vec(any::<Index>(), 1..12).prop_map(Event::Append),
         2 => vec(any::<Index>(), 1..3).prop_map(Event::Delete),
         3 => Just(Event::Seal),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        11 => write(),
         2 => any::<bool>().prop_map(Event::Merge),
+        1 => vec(write(), 1..12).prop_map(Event::WhileMerging),
         1 => Just(Event::Reopen),
         1 => Just(Event::Check),
     ]
@@ -74,6 +84,15 @@ fn open(directory: &Path) -> Store {
         .block_rows(1024)
         .open()
         .unwrap()
+}
+
+/// Sets a flag when it goes, whether the test goes on or fails.
+struct Stop<'f>(&'f AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A store and the list of what lives in it, in the order of appends.
@@ -109,6 +128,7 @@ impl Life<'_> {
             }
             Event::Seal => drop(self.store().seal().unwrap()),
             Event::Merge(all) => self.merge(*all, state),
+            Event::WhileMerging(events) => self.while_merging(events, state),
             Event::Reopen => self.reopen(),
             Event::Check => self.check(state),
         }
@@ -125,6 +145,22 @@ impl Life<'_> {
             self.store().merge().unwrap();
             assert_eq!(self.store().stats().unwrap().awaiting_erasure, 0, "{state}");
         }
+    }
+
+    fn while_merging(&mut self, events: &[Event], state: &str) {
+        let store = self.store().clone();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let merging = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    store.merge_all().unwrap();
+                }
+            });
+            let stop = Stop(&done);
+            events.iter().for_each(|event| self.run(event, state));
+            drop(stop);
+            merging.join().unwrap();
+        });
     }
 
     fn reopen(&mut self) {

@@ -22,7 +22,7 @@ pub use edit::{ClockState, Edit, SegmentInfo};
 pub use load::{Contents, Found, look};
 pub use manifest::Manifest;
 pub use recover::{Adoption, Plan, plan};
-pub use snapshot::{SegmentPart, Snapshot, TraceIds, fingerprint};
+pub use snapshot::{Extent, SegmentPart, Snapshot, TraceIds, fingerprint};
 
 #[cfg(test)]
 pub use frame::{FORMAT_VERSION, FRAME_HEADER_BYTES, FRAME_MAGIC, MANIFEST_HEADER_BYTES, MANIFEST_MAGIC};

@@ -10,7 +10,7 @@ use crate::head::{FrozenChapter, trace_id_of};
 use crate::index::TraceSet;
 use crate::model::{Span, TraceId, duration_nanos};
 use crate::part::ReadCounter;
-use crate::segment::{Fixed, IntegerCursor, Segment};
+use crate::segment::{Detail, Fixed, IntegerCursor, Segment};
 
 /// A segment and those of its traces that may also lie elsewhere.
 #[derive(Clone, Debug)]
@@ -124,13 +124,17 @@ impl Snapshot {
     /// no such trace.
     ///
     /// # Errors
-    /// Corrupt if a page it needs is damaged.
+    /// Corrupt if a page it needs is damaged; TooLarge if its parts together outgrow what the counter allows.
     pub fn trace(&self, id: TraceId, ids: TraceIds, counter: &ReadCounter) -> Result<Vec<Span>> {
+        counter.holding(|| self.hold_trace(id, ids, counter))
+    }
+
+    fn hold_trace(&self, id: TraceId, ids: TraceIds, counter: &ReadCounter) -> Result<Vec<Span>> {
         let mut out: Vec<Span> = Vec::new();
         let mut pieces = 0;
         for part in &self.segments {
             for (ordinal, _) in part.ordinals_of(id, ids, counter)? {
-                out.extend(part.segment.trace_spans(ordinal, counter)?);
+                out.extend(part.segment.hold_trace(ordinal, Detail::Full, counter)?);
                 pieces += 1;
             }
         }
@@ -138,7 +142,10 @@ impl Snapshot {
         for chapter in &self.chapters {
             for row in chapter.rows_of_low(id.low()) {
                 if ids.same(trace_id_of(&chapter.rows[row as usize]), id) {
-                    out.push(chapter.span(row)?);
+                    let span = chapter.span(row)?;
+                    let held = counter.hold(span.held_bytes(), out.len() + 1, out.len() + 1);
+                    held.map_err(|e| e.at(format!("trace {id}")))?;
+                    out.push(span);
                 }
             }
         }
@@ -195,7 +202,8 @@ impl Snapshot {
         Ok(out)
     }
 
-    /// The ids of all traces of the head and of the live dirty traces of segments, each once.
+    /// The ids of all traces of the head and of the live dirty traces of segments, each once. Takes memory in
+    /// proportion to the head, which has its budget, and to the dirty traces, which merging makes few.
     ///
     /// # Errors
     /// Corrupt if a trace table is damaged.
@@ -213,14 +221,15 @@ impl Snapshot {
     }
 
     /// Every trace once, with its distinct spans: clean traces segment by segment, then the loose ones by id.
-    /// Goes on after an error, which stands for the trace that could not be read.
+    /// Goes on after an error, which stands for the trace that could not be read or is larger than this many
+    /// bytes in memory.
     ///
     /// # Errors
     /// Corrupt if a trace table is damaged.
-    pub fn every_trace(self: &Arc<Self>) -> Result<EveryTrace> {
+    pub fn every_trace(self: &Arc<Self>, trace_bytes_max: usize) -> Result<EveryTrace> {
         let mut loose: Vec<TraceId> = self.loose_traces(&ReadCounter::default())?.into_iter().collect();
         loose.sort_unstable();
-        Ok(EveryTrace { snapshot: self.clone(), segment: 0, ordinal: 0, loose: loose.into_iter() })
+        Ok(EveryTrace { snapshot: self.clone(), trace_bytes_max, segment: 0, ordinal: 0, loose: loose.into_iter() })
     }
 }
 
@@ -228,6 +237,7 @@ impl Snapshot {
 #[derive(Debug)]
 pub struct EveryTrace {
     snapshot: Arc<Snapshot>,
+    trace_bytes_max: usize,
     segment: usize,
     ordinal: u32,
     loose: std::vec::IntoIter<TraceId>,
@@ -237,7 +247,7 @@ impl Iterator for EveryTrace {
     type Item = Result<Vec<Span>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let counter = ReadCounter::default();
+        let counter = ReadCounter::limited(self.trace_bytes_max);
         while let Some(part) = self.snapshot.segments.get(self.segment) {
             if self.ordinal == part.segment.traces() {
                 self.segment += 1;

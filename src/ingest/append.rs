@@ -22,8 +22,6 @@ use super::engine::{Engine, Live, Writer, closed_error};
 
 /// Rows of a sealed trace up to which a late span is compared with them when it arrives.
 const COMPARED_ROWS_MAX: u32 = 4_096;
-/// Spans of sealed traces kept at hand to compare late ones with.
-const CACHED_SPANS_MAX: usize = 16_384;
 /// How long a caller does well to wait when the head is full.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
@@ -100,14 +98,9 @@ impl HeadSink<'_> {
 
     fn is_sealed(&mut self, id: TraceId, span: Option<&Span>) -> bool {
         let Some(span) = span else { return false };
-        let cache = &mut self.live.sealed_spans;
-        if !cache.contains_key(&id) {
-            if cache.values().map(FxHashMap::len).sum::<usize>() >= CACHED_SPANS_MAX {
-                cache.clear();
-            }
-            cache.insert(id, sealed_spans(&self.live.segments, id));
-        }
-        cache.get(&id).and_then(|spans| spans.get(&fingerprint(span))).is_some_and(|twin| twin == span)
+        let Live { sealed_spans: cache, segments, .. } = &mut *self.live;
+        let bytes_max = self.engine.options.limits.cached_bytes_max;
+        cache.holds(id, span, bytes_max, || sealed_spans(segments, id, bytes_max))
     }
 }
 
@@ -124,8 +117,8 @@ pub(super) fn mark_dirty(part: &mut SegmentPart, low: u64, counter: &ReadCounter
 }
 
 /// The sealed spans of a trace by fingerprint; none of a trace too large to be worth it.
-fn sealed_spans(segments: &[SegmentPart], id: TraceId) -> FxHashMap<u64, Span> {
-    let counter = ReadCounter::default();
+fn sealed_spans(segments: &[SegmentPart], id: TraceId, bytes_max: usize) -> FxHashMap<u64, Span> {
+    let counter = ReadCounter::limited(bytes_max);
     let mut out = FxHashMap::default();
     for part in segments {
         let segment = &part.segment;

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
 use crate::bytes::Seed;
 use crate::catalog::{Manifest, SegmentPart, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{ChapterBuilder, FrozenChapter, Mark, SpanIds};
 use crate::log::{FileId, LogWriter};
-use crate::model::{Span, TraceId};
 use crate::options::Options;
 use crate::os::{Clock, LockGuard, Storage};
 
@@ -18,6 +17,7 @@ use super::clock::RetentionClock;
 use super::generation::Generation;
 use super::open::RecoveryReport;
 use super::seal::SealSummary;
+use super::sealed_spans::SealedSpans;
 
 /// Share of the memory budget at which a head is sealed: the rest is for the head that follows and for the
 /// sealing itself.
@@ -60,7 +60,9 @@ pub(super) struct Live {
     pub next_generation: u64,
     pub head: Head,
     /// Sealed spans of late traces, by trace and fingerprint, to compare what arrives with.
-    pub sealed_spans: FxHashMap<TraceId, FxHashMap<u64, Span>>,
+    pub sealed_spans: SealedSpans,
+    /// Damaged segments, which merges leave alone.
+    pub unmergeable: FxHashSet<FileId>,
     /// Why appends are refused, if they are.
     pub closed: Option<String>,
     /// What was sealed since the store was opened.

@@ -76,10 +76,33 @@ impl Engine {
         }
         let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         let mut summary = MergeSummary::default();
-        for group in self.merge_groups(writer, extent) {
-            summary.add(&self.merge_group(writer, &group, &[])?);
+        let mut damage = None;
+        loop {
+            let groups = self.merge_groups(writer, extent);
+            let before = (summary.segments_merged, self.lock().unmergeable.len());
+            for group in &groups {
+                match self.merge_group(writer, group, &[]) {
+                    Ok(one) => summary.add(&one),
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        self.set_aside_damaged(group);
+                        damage = damage.or(Some(error));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            // Where a damaged segment was found, what it held up goes on without it.
+            if damage.is_none() || before == (summary.segments_merged, self.lock().unmergeable.len()) {
+                return damage.map_or(Ok(summary), Err);
+            }
         }
-        Ok(summary)
+    }
+
+    /// Finds the damaged ones among these segments: merges leave them alone until the store is opened again.
+    fn set_aside_damaged(&self, ids: &[FileId]) {
+        let parts = self.lock().segments.clone();
+        let damaged = parts.iter().map(|part| &part.segment).filter(|s| ids.contains(&FileId(s.id())));
+        let damaged: Vec<FileId> = damaged.filter(|s| s.verify_all().is_err()).map(|s| FileId(s.id())).collect();
+        self.lock().unmergeable.extend(damaged);
     }
 
     /// Rewrites segments without some of their traces: `dropped` are ordinals by segment, beside the deleted.
@@ -99,7 +122,7 @@ impl Engine {
             let live = self.lock();
             let parts = live.segments.iter().filter_map(|part| {
                 let id = FileId(part.segment.id());
-                let info = &catalog.segment(id)?.info;
+                let info = &catalog.segment(id).filter(|_| !live.unmergeable.contains(&id))?.info;
                 let has_dead_rows = !part.deleted.is_empty();
                 Some((id, Candidate { rows: info.rows, received: info.received, merges: info.merges, has_dead_rows }))
             });

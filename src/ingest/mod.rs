@@ -12,6 +12,7 @@ mod merge;
 mod merge_plan;
 mod open;
 mod seal;
+mod sealed_spans;
 
 pub use append::{Appended, HeadSink, Sequence};
 pub use delete::DeleteSummary;

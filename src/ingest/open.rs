@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use crate::bytes::Seed;
 use crate::catalog::{Adoption, Contents, Edit, Found, Manifest, Plan, SegmentPart, look, plan};
@@ -27,6 +27,7 @@ use super::delete::{mark_deleted, read_ids};
 use super::engine::{Engine, Head, Live, Writer};
 use super::generation::Generation;
 use super::seal::{SealSummary, info_of, trace_marks};
+use super::sealed_spans::SealedSpans;
 
 /// Times a read-only opening begins again because a writer removed a file meanwhile.
 const ATTEMPTS: usize = 8;
@@ -282,7 +283,8 @@ impl OpenRequest {
                 generations,
                 next_generation: 1,
                 head: Head::new(log, sequence, clock.state(self.clock.as_ref()).retention_nanos),
-                sealed_spans: FxHashMap::default(),
+                sealed_spans: SealedSpans::default(),
+                unmergeable: FxHashSet::default(),
                 closed: None,
                 sealed: SealSummary::default(),
                 seal_error: None,

@@ -163,6 +163,21 @@ impl StatusCode {
 }
 
 impl Span {
+    /// Bytes it takes in memory, roughly; resource and scope, which spans share, not counted.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let endpoint = match &self.origin {
+            Origin::Zipkin { remote_endpoint: Some(endpoint), .. } => {
+                endpoint.service_name.as_ref().map_or(0, String::len)
+            }
+            _ => 0,
+        };
+        let status = self.status.as_ref().map_or(0, |status| status.message.len());
+        let texts = self.name.len() + self.trace_state.len() + status + endpoint;
+        let events = self.events.iter().map(|e| size_of::<Event>() + e.name.len() + held_by(&e.attributes));
+        let links = self.links.iter().map(|l| size_of::<Link>() + l.trace_state.len() + held_by(&l.attributes));
+        size_of::<Self>() + texts + held_by(&self.attributes) + events.sum::<usize>() + links.sum::<usize>()
+    }
+
     /// The service that recorded the span.
     pub fn service(&self) -> Option<&str> {
         self.resource.service()
@@ -209,6 +224,10 @@ impl Span {
             }),
         }
     }
+}
+
+fn held_by(attributes: &[KeyValue]) -> usize {
+    attributes.iter().map(KeyValue::held_bytes).sum()
 }
 
 /// Duration in nanoseconds of a span with this start and end; `None` without a proper end. A Zipkin

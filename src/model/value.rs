@@ -42,9 +42,26 @@ impl KeyValue {
     pub fn new(key: impl Into<String>, value: impl Into<Value>) -> Self {
         Self { key: key.into(), value: value.into() }
     }
+
+    /// Bytes it takes in memory, roughly.
+    pub(crate) fn held_bytes(&self) -> usize {
+        size_of::<String>() + self.key.len() + self.value.held_bytes()
+    }
 }
 
 impl Value {
+    /// Bytes it takes in memory, roughly. Values are nested only as deep as `Limits::value_depth_max`.
+    pub(crate) fn held_bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::String(text) => text.len(),
+                Self::Bytes(bytes) => bytes.len(),
+                Self::Array(values) => values.iter().map(Self::held_bytes).sum(),
+                Self::KeyValueList(list) => list.iter().map(KeyValue::held_bytes).sum(),
+                Self::Empty | Self::Bool(_) | Self::Int(_) | Self::Double(_) => 0,
+            }
+    }
+
     /// The text if this is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {

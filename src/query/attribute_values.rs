@@ -1,31 +1,35 @@
 //! Which values an attribute key has, and how many distinct spans have each.
 //!
 //! A span counts once for a value, be it on the span, its resource, its scope, an event or a link, and as
-//! often as it likes. In a part with the key in its own columns, page by page, the values of each row are
-//! brought together and made distinct; a part that has it on resources or scopes alone needs no page.
-//!
-//! Values are kept as bytes that sort as they do: the type's code, then what follows from it.
+//! often as it likes. How much is read for that depends on where a part has the key:
 //!
 //! ```text
-//! string, bytes   as they are            bool, int   big-endian, the sign turned over
-//! composite       as encoded             double      big-endian, in IEEE 754's total order
+//! on resources or on scopes alone               its tables, no page
+//! on spans alone, once each, in a dictionary    the dictionary's counts; if many rows do not count, the pages
+//!                                               of codes where a wanted entry stands
+//! else                                          its columns page by page: the values of each row are brought
+//!                                               together and made distinct
 //! ```
+//! A dictionary without a wanted value is not looked at further. Columns without a dictionary are read up to
+//! [`Limits::list_read_bytes_max`].
 
-use rustc_hash::FxHashMap;
-
-use crate::bytes::{Reader, Writer};
 use crate::catalog::Snapshot;
-use crate::column::{NONE, Table, ValueType, decode_value, encode_value};
-use crate::error::{Error, Result};
-use crate::limits::PAGE_ROWS;
-use crate::model::{KeyValue, Scope, Span, Value};
+use crate::column::{Class, Table, ValueType};
+use crate::error::{Result, ensure};
+use crate::index::PageSet;
+use crate::limits::{Limits, PAGE_ROWS};
+use crate::model::Value;
+use crate::part::ReadCounter;
+use crate::segment::DictionaryView;
 
-use super::attributes::scope_texts;
+use super::attributes::scope_of;
+use super::clean_part::CleanPart;
 use super::compile::fields_of_key;
-use super::tally::{CleanPart, Tally};
+use super::list::{ListFilter, Listed, ReadBudget};
+use super::tag::TagScope;
+use super::tally::Tally;
+use super::value_counts::ValueCounts;
 use super::walk::{RawValue, ValueWalk};
-
-const SIGN: u64 = 1 << 63;
 
 /// A value of an attribute key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,16 +40,24 @@ pub struct AttributeValueCount {
     pub span_count: u64,
 }
 
-/// The values of a key wherever it stands, the most frequent first; of equally frequent ones by type (string,
-/// bool, int, double, bytes, array or list, empty), then by value. Takes memory for every distinct value.
+/// The values of a key, the most frequent first; of equally frequent ones by type (string, bool, int, double,
+/// bytes, array or list, empty), then by value. The prefix is that of the value's text.
 ///
 /// # Errors
 /// Corrupt if a page or section it needs is damaged.
-pub fn attribute_values(snapshot: &Snapshot, key: &str) -> Result<Vec<AttributeValueCount>> {
-    let tally = Tally::new(snapshot)?;
-    let mut values = ValueCounts::default();
+pub fn attribute_values(
+    snapshot: &Snapshot,
+    key: &str,
+    filter: &ListFilter,
+    limits: &Limits,
+    counter: &ReadCounter,
+) -> Result<Listed<AttributeValueCount>> {
+    let tally = Tally::new(snapshot, filter.selection(), limits, counter)?;
+    let mut values = ValueCounts::new(filter, limits.result_bytes_max);
+    let mut budget = ReadBudget::new(limits);
     for part in tally.clean_parts() {
-        count_part(&part?, key, &mut values)?;
+        let mut reader = ValueReader { counter, budget: &mut budget, values: &mut values };
+        reader.count_part(&part?, key, filter)?;
     }
     let mut ids = Vec::new();
     tally.each_dirty_span(|span| {
@@ -53,124 +65,22 @@ pub fn attribute_values(snapshot: &Snapshot, key: &str) -> Result<Vec<AttributeV
         values.put_span(span, key, &mut ids);
         values.add_each_once(&mut ids, 1);
     })?;
-    values.finish()
+    budget.tell(&tally);
+    values.finish(tally)
 }
 
-/// Spans by value. Values have ids, in the order they were met.
-#[derive(Default)]
-struct ValueCounts {
-    ids: FxHashMap<Box<[u8]>, u32>,
-    counts: Vec<u64>,
-    scratch: Vec<u8>,
+/// Which values of the fields of a key a part counts, and how.
+struct ValueReader<'r, 'f> {
+    counter: &'r ReadCounter,
+    budget: &'r mut ReadBudget,
+    values: &'r mut ValueCounts<'f>,
 }
 
-impl ValueCounts {
-    /// The id of a value as it is stored.
-    fn id(&mut self, value_type: ValueType, raw: RawValue<'_>) -> u32 {
-        self.scratch.clear();
-        self.scratch.push(value_type as u8);
-        match raw {
-            RawValue::Number(bits) => self.scratch.extend(sortable(value_type, bits).to_be_bytes()),
-            RawValue::Bytes(bytes) | RawValue::Entry(_, bytes) => self.scratch.extend_from_slice(bytes),
-        }
-        if let Some(id) = self.ids.get(self.scratch.as_slice()) {
-            return *id;
-        }
-        let id = self.counts.len() as u32;
-        self.ids.insert(self.scratch.as_slice().into(), id);
-        self.counts.push(0);
-        id
-    }
-
-    fn id_of(&mut self, value: &Value) -> u32 {
-        match value {
-            Value::Empty => self.id(ValueType::Empty, RawValue::Number(0)),
-            Value::String(text) => self.id(ValueType::String, RawValue::Bytes(text.as_bytes())),
-            Value::Bool(v) => self.id(ValueType::Bool, RawValue::Number((*v).into())),
-            Value::Int(v) => self.id(ValueType::Int, RawValue::Number(*v as u64)),
-            Value::Double(v) => self.id(ValueType::Double, RawValue::Number(v.to_bits())),
-            Value::Bytes(bytes) => self.id(ValueType::Bytes, RawValue::Bytes(bytes)),
-            Value::Array(_) | Value::KeyValueList(_) => {
-                let mut encoded = Writer::new();
-                encode_value(value, &mut encoded);
-                self.id(ValueType::Composite, RawValue::Bytes(encoded.as_slice()))
-            }
-        }
-    }
-
-    fn put_list(&mut self, attributes: &[KeyValue], key: &str, out: &mut Vec<u32>) {
-        let values = attributes.iter().filter(|a| a.key == key);
-        out.extend(values.map(|a| self.id_of(&a.value)));
-    }
-
-    fn put_scope(&mut self, scope: &Scope, key: &str, out: &mut Vec<u32>) {
-        self.put_list(&scope.attributes, key, out);
-        let texts = scope_texts(scope).filter(|(name, _)| *name == key);
-        out.extend(texts.map(|(_, text)| self.id(ValueType::String, RawValue::Bytes(text.as_bytes()))));
-    }
-
-    fn put_span(&mut self, span: &Span, key: &str, out: &mut Vec<u32>) {
-        self.put_list(&span.attributes, key, out);
-        self.put_list(&span.resource.attributes, key, out);
-        self.put_scope(&span.scope, key, out);
-        span.events.iter().for_each(|event| self.put_list(&event.attributes, key, out));
-        span.links.iter().for_each(|link| self.put_list(&link.attributes, key, out));
-    }
-
-    fn add_each_once(&mut self, ids: &mut Vec<u32>, spans: u64) {
-        ids.sort_unstable();
-        ids.dedup();
-        ids.iter().for_each(|id| self.counts[*id as usize] += spans);
-    }
-
-    fn finish(self) -> Result<Vec<AttributeValueCount>> {
-        let counts = self.counts;
-        let mut found: Vec<(Box<[u8]>, u64)> =
-            self.ids.into_iter().map(|(value, id)| (value, counts[id as usize])).filter(|(_, n)| *n > 0).collect();
-        found.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let value =
-            |(bytes, span_count): (Box<[u8]>, u64)| Ok(AttributeValueCount { value: value_of(&bytes)?, span_count });
-        found.into_iter().map(value).collect()
-    }
-}
-
-/// The bits of a number so that they rise as the numbers of its type do.
-fn sortable(value_type: ValueType, bits: u64) -> u64 {
-    match value_type {
-        ValueType::Double if bits & SIGN != 0 => !bits,
-        ValueType::Double | ValueType::Int => bits ^ SIGN,
-        _ => bits,
-    }
-}
-
-/// Undoes [`sortable`].
-fn unsortable(value_type: ValueType, sorted: u64) -> u64 {
-    match value_type {
-        ValueType::Double if sorted & SIGN == 0 => !sorted,
-        ValueType::Double | ValueType::Int => sorted ^ SIGN,
-        _ => sorted,
-    }
-}
-
-fn value_of(kept: &[u8]) -> Result<Value> {
-    let mut reader = Reader::new(kept);
-    let value_type = ValueType::from_code(reader.u8("value type")?)?;
-    let bytes = reader.bytes(reader.remaining(), "value")?;
-    let bits =
-        || -> Result<u64> { Ok(unsortable(value_type, u64::from_be_bytes(Reader::new(bytes).array::<8>("number")?))) };
-    Ok(match value_type {
-        ValueType::Empty => Value::Empty,
-        ValueType::Bool => Value::Bool(bits()? != 0),
-        ValueType::Int => Value::Int(bits()? as i64),
-        ValueType::Double => Value::Double(f64::from_bits(bits()?)),
-        ValueType::Bytes => Value::Bytes(bytes.to_vec()),
-        ValueType::Composite => decode_value(&mut Reader::new(bytes))?,
-        ValueType::String => {
-            let text = std::str::from_utf8(bytes).map_err(|_| Error::corrupt("a text is not UTF-8"))?;
-            Value::String(text.to_owned())
-        }
-    })
-}
+/// A dictionary entry not met so far, and one that is not wanted.
+const UNKNOWN: u32 = u32::MAX;
+const UNWANTED: u32 = u32::MAX - 1;
+/// Entries of a dictionary up to which the term index is asked for each.
+const ENTRIES_ASKED_MAX: usize = 256;
 
 /// The values of one field of the key, at the first that was not yet taken.
 struct FieldValues<'t> {
@@ -181,27 +91,34 @@ struct FieldValues<'t> {
     entries: Vec<u32>,
 }
 
-impl FieldValues<'_> {
+impl<'t> FieldValues<'t> {
+    fn new(part: &'t CleanPart<'_>, field: u32, within: Option<&PageSet>) -> Result<Self> {
+        let value_type = part.source().schema().fields[field as usize].value_type;
+        let mut walk = part.walk(field, within)?;
+        let row = walk.next()?;
+        Ok(Self { walk, value_type, row, entries: Vec::new() })
+    }
+
     /// Takes the values of the rows before `end`, with their rows.
-    fn take_before(&mut self, end: u32, values: &mut ValueCounts, out: &mut Vec<(u32, u32)>) -> Result<()> {
+    fn take_before(&mut self, end: u32, values: &mut ValueCounts<'_>, out: &mut Vec<(u32, u32)>) -> Result<()> {
         while let Some(row) = self.row.filter(|row| *row < end) {
-            out.push((row, self.id(values)));
+            out.extend(self.id(values)?.map(|id| (row, id)));
             self.row = self.walk.next()?;
         }
         Ok(())
     }
 
-    fn id(&mut self, values: &mut ValueCounts) -> u32 {
+    fn id(&mut self, values: &mut ValueCounts<'_>) -> Result<Option<u32>> {
         let raw = self.walk.value();
         let RawValue::Entry(code, _) = raw else { return values.id(self.value_type, raw) };
         let code = code as usize;
         if self.entries.len() <= code {
-            self.entries.resize(code + 1, NONE);
+            self.entries.resize(code + 1, UNKNOWN);
         }
-        if self.entries[code] == NONE {
-            self.entries[code] = values.id(self.value_type, raw);
+        if self.entries[code] == UNKNOWN {
+            self.entries[code] = values.id(self.value_type, raw)?.unwrap_or(UNWANTED);
         }
-        self.entries[code]
+        Ok(Some(self.entries[code]).filter(|id| *id != UNWANTED))
     }
 }
 
@@ -212,86 +129,182 @@ struct Constants {
 }
 
 impl Constants {
-    fn new(part: &CleanPart<'_>, key: &str, values: &mut ValueCounts) -> Self {
+    fn new(part: &CleanPart<'_>, key: &str, values: &mut ValueCounts<'_>) -> Self {
         let (mut of_resource, mut of_scope) = (Vec::new(), Vec::new());
-        for (resource, _) in part.resources() {
+        for (resource, rows) in part.resources() {
             let mut ids = Vec::new();
-            values.put_list(&resource.attributes, key, &mut ids);
+            if rows > 0 {
+                values.put_list(TagScope::Resource, &resource.attributes, key, &mut ids);
+            }
             of_resource.push(ids);
         }
-        for (scope, _) in part.scopes() {
+        for (scope, rows) in part.scopes() {
             let mut ids = Vec::new();
-            values.put_scope(scope, key, &mut ids);
+            if rows > 0 {
+                values.put_scope(scope, key, &mut ids);
+            }
             of_scope.push(ids);
         }
         Self { of_resource, of_scope }
     }
-}
 
-fn count_part(part: &CleanPart<'_>, key: &str, values: &mut ValueCounts) -> Result<()> {
-    let mut constants = Constants::new(part, key, values);
-    let on_resources = constants.of_resource.iter().any(|ids| !ids.is_empty());
-    let on_scopes = constants.of_scope.iter().any(|ids| !ids.is_empty());
-    let tables = [Table::Span, Table::Event, Table::Link];
-    let fields: Vec<u32> = tables.iter().flat_map(|table| fields_of_key(part.source(), *table, key)).collect();
-    if fields.is_empty() && !(on_resources && on_scopes) {
-        for (ids, (_, rows)) in constants.of_resource.iter_mut().zip(part.resources()) {
+    /// Counts them from the tables of the part: right if no row has values from two places.
+    fn count(&mut self, part: &CleanPart<'_>, values: &mut ValueCounts<'_>) {
+        for (ids, (_, rows)) in self.of_resource.iter_mut().zip(part.resources()) {
             values.add_each_once(ids, rows);
         }
-        for (ids, (_, rows)) in constants.of_scope.iter_mut().zip(part.scopes()) {
+        for (ids, (_, rows)) in self.of_scope.iter_mut().zip(part.scopes()) {
             values.add_each_once(ids, rows);
         }
-        return Ok(());
     }
-    let constants = (on_resources || on_scopes).then_some(constants);
-    count_pages(part, &fields, constants.as_ref(), values)
+
+    /// The values that the rows of a page have from their resources and scopes, with the rows.
+    fn put_page(&self, part: &CleanPart<'_>, page: u32, out: &mut Vec<(u32, u32)>) -> Result<()> {
+        let classes = &part.source().schema().classes;
+        part.each_row(page, |row, class, resource| {
+            let scope = classes[class as usize].scope;
+            let lists = [self.of_resource.get(resource as usize), self.of_scope.get(scope as usize)];
+            out.extend(lists.into_iter().flatten().flatten().map(|id| (row, *id)));
+        })
+    }
 }
 
-/// Counts the values of every clean row, a page at a time.
-fn count_pages(
-    part: &CleanPart<'_>,
-    fields: &[u32],
-    constants: Option<&Constants>,
-    values: &mut ValueCounts,
-) -> Result<()> {
-    let mut columns = Vec::with_capacity(fields.len());
-    for &field in fields {
+impl ValueReader<'_, '_> {
+    fn count_part(&mut self, part: &CleanPart<'_>, key: &str, filter: &ListFilter) -> Result<()> {
+        let mut constants = Constants::new(part, key, self.values);
+        let on_resources = constants.of_resource.iter().any(|ids| !ids.is_empty());
+        let on_scopes = constants.of_scope.iter().any(|ids| !ids.is_empty());
+        let tables = [Table::Span, Table::Event, Table::Link].into_iter().filter(|t| filter.looks_in(scope_of(*t)));
+        let mut fields: Vec<u32> = tables.flat_map(|table| fields_of_key(part.source(), table, key)).collect();
+        let mut met = Vec::with_capacity(fields.len());
+        for field in fields {
+            if may_be_met(part, field) && self.wants_any(part, field)? {
+                met.push(field);
+            }
+        }
+        fields = met;
+        if fields.is_empty() && !(on_resources && on_scopes) {
+            constants.count(part, self.values);
+            return Ok(());
+        }
+        if !on_resources && !on_scopes && fields.iter().all(|field| stands_once(part, *field)) {
+            return fields.into_iter().try_for_each(|field| self.count_field(part, field));
+        }
+        self.count_pages(part, &fields, (on_resources || on_scopes).then_some(&constants))
+    }
+
+    /// False if the field has a dictionary without a wanted value.
+    fn wants_any(&self, part: &CleanPart<'_>, field: u32) -> Result<bool> {
+        let Some(dictionary) = part.dictionary(field)? else { return Ok(true) };
         let value_type = part.source().schema().fields[field as usize].value_type;
-        let mut walk = part.walk(field)?;
-        let row = walk.next()?;
-        columns.push(FieldValues { walk, value_type, row, entries: Vec::new() });
-    }
-    let mut found: Vec<(u32, u32)> = Vec::new();
-    for page in 0..part.page_count() {
-        let first = page * PAGE_ROWS as u32;
-        found.clear();
-        for column in &mut columns {
-            column.take_before(first.saturating_add(PAGE_ROWS as u32), values, &mut found)?;
+        for entry in dictionary.iter() {
+            if self.values.wants(value_type, RawValue::Bytes(entry))? {
+                return Ok(true);
+            }
         }
-        if let Some(constants) = constants {
-            put_constants(part, page, constants, &mut found)?;
-        }
-        found.sort_unstable();
-        found.dedup();
-        found.iter().for_each(|(_, id)| values.counts[*id as usize] += 1);
+        Ok(false)
     }
-    Ok(())
+
+    /// Counts the values of a span field that no row has twice, and no row with it has from elsewhere.
+    fn count_field(&mut self, part: &CleanPart<'_>, field: u32) -> Result<()> {
+        let Some(dictionary) = part.dictionary(field)? else {
+            let columns = [field];
+            return self.count_pages(part, &columns, None);
+        };
+        let value_type = part.source().schema().fields[field as usize].value_type;
+        if part.has_all_of(field) && self.count_entries(part, field, dictionary, value_type)? {
+            return Ok(());
+        }
+        let mut wanted = Vec::new();
+        for entry in dictionary.iter() {
+            if wanted.len() <= ENTRIES_ASKED_MAX && self.values.wants(value_type, RawValue::Bytes(entry))? {
+                wanted.push(entry);
+            }
+        }
+        let few = wanted.len() <= ENTRIES_ASKED_MAX;
+        let within = if few { part.entry_pages(field, &wanted) } else { None };
+        let mut column = FieldValues::new(part, field, within.as_ref())?;
+        while column.row.is_some() {
+            if let Some(id) = column.id(self.values)? {
+                self.values.add(id, 1);
+            }
+            column.row = column.walk.next()?;
+        }
+        Ok(())
+    }
+
+    /// Counts the entries of a dictionary as often as it says that they occur, less what was left out; false,
+    /// with nothing counted, if that is too much.
+    fn count_entries(
+        &mut self,
+        part: &CleanPart<'_>,
+        field: u32,
+        dictionary: DictionaryView<'_>,
+        value_type: ValueType,
+    ) -> Result<bool> {
+        let mut counts: Vec<u64> = (0..dictionary.len() as u32).map(|code| dictionary.count(code)).collect();
+        let mut sound = true;
+        let done = part.each_left_out_value(field, |raw| match raw {
+            RawValue::Entry(code, _) if counts[code as usize] > 0 => counts[code as usize] -= 1,
+            _ => sound = false,
+        })?;
+        ensure(sound, || format!("a dictionary entry of field {field} occurs more often than it says"))?;
+        if done {
+            for (entry, spans) in dictionary.iter().zip(counts).filter(|(_, spans)| *spans > 0) {
+                if let Some(id) = self.values.id(value_type, RawValue::Bytes(entry))? {
+                    self.values.add(id, spans);
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Counts the values of every row that counts, a page at a time.
+    fn count_pages(&mut self, part: &CleanPart<'_>, fields: &[u32], constants: Option<&Constants>) -> Result<()> {
+        let mut metered = false;
+        for field in fields {
+            metered |= part.is_read_in_full(*field)?;
+        }
+        if metered && !self.budget.has(1) {
+            return Ok(());
+        }
+        let begun = self.counter.bytes();
+        let columns = fields.iter().map(|field| FieldValues::new(part, *field, None));
+        let mut columns = columns.collect::<Result<Vec<_>>>()?;
+        let mut found: Vec<(u32, u32)> = Vec::new();
+        for page in part.pages().iter() {
+            if metered && !self.budget.has(self.counter.bytes() - begun) {
+                break;
+            }
+            found.clear();
+            let end = (page * PAGE_ROWS as u32).saturating_add(PAGE_ROWS as u32);
+            for column in &mut columns {
+                column.take_before(end, self.values, &mut found)?;
+            }
+            if let Some(constants) = constants {
+                constants.put_page(part, page, &mut found)?;
+            }
+            found.sort_unstable();
+            found.dedup();
+            found.iter().for_each(|(_, id)| self.values.add(*id, 1));
+        }
+        if metered {
+            self.budget.spend(self.counter.bytes() - begun);
+        }
+        Ok(())
+    }
 }
 
-/// The values that the clean rows of a page have from their resources and scopes, with the rows.
-fn put_constants(part: &CleanPart<'_>, page: u32, constants: &Constants, out: &mut Vec<(u32, u32)>) -> Result<()> {
+/// False if no row that counts has the span field; of others the classes of spans do not tell.
+fn may_be_met(part: &CleanPart<'_>, field: u32) -> bool {
     let schema = part.source().schema();
-    let (mut classes, mut resources) = (Vec::new(), Vec::new());
-    part.pages().classes(page, &mut classes)?;
-    part.pages().resources(page, &mut resources)?;
-    for (at, (class, resource)) in classes.iter().zip(&resources).enumerate() {
-        let row = page * PAGE_ROWS as u32 + at as u32;
-        if !part.is_clean(row) {
-            continue;
-        }
-        let scope = schema.classes[*class as usize].scope;
-        let lists = [constants.of_resource.get(*resource as usize), constants.of_scope.get(scope as usize)];
-        out.extend(lists.into_iter().flatten().flatten().map(|id| (row, *id)));
-    }
-    Ok(())
+    schema.fields[field as usize].table != Table::Span
+        || part.classes().any(|(class, _)| schema.shapes[class.shape as usize].contains(&field))
+}
+
+/// True if it is a span field that no row that counts has twice.
+fn stands_once(part: &CleanPart<'_>, field: u32) -> bool {
+    let schema = part.source().schema();
+    let times = |class: &Class| schema.shapes[class.shape as usize].iter().filter(|f| **f == field).count();
+    schema.fields[field as usize].table == Table::Span && part.classes().all(|(class, _)| times(class) <= 1)
 }

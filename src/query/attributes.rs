@@ -7,12 +7,16 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::Snapshot;
-use crate::column::{Schema, Table, ValueType, composite_word};
+use crate::column::{Field, Schema, Table, ValueType, composite_word};
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::model::{KeyValue, Scope, Span, Value, ValueRef};
+use crate::part::ReadCounter;
 
+use super::clean_part::CleanPart;
+use super::list::{ListFilter, Listed, ReadBudget};
 use super::tag::TagScope;
-use super::tally::{CleanPart, Tally};
+use super::tally::{ListRoom, Tally};
 use super::walk::RawValue;
 
 /// A key with values of one type in one place.
@@ -36,12 +40,18 @@ type Kind<'a> = (&'a str, TagScope, &'static str);
 ///
 /// # Errors
 /// Corrupt if a page or section it needs is damaged.
-pub fn attribute_keys(snapshot: &Snapshot) -> Result<Vec<AttributeKeyCount>> {
-    let tally = Tally::new(snapshot)?;
-    let mut keys = KeyCounts::default();
+pub fn attribute_keys(
+    snapshot: &Snapshot,
+    filter: &ListFilter,
+    limits: &Limits,
+    counter: &ReadCounter,
+) -> Result<Listed<AttributeKeyCount>> {
+    let tally = Tally::new(snapshot, filter.selection(), limits, counter)?;
+    let mut budget = ReadBudget::new(limits);
+    let mut keys = KeyCounts { filter, counts: FxHashMap::default(), room: ListRoom::new(limits.result_bytes_max) };
     for part in tally.clean_parts() {
         let part = part?;
-        count_fields(&part, &mut keys)?;
+        count_fields(&part, &tally, &mut budget, &mut keys)?;
         for (resource, rows) in part.resources() {
             let mut kinds = FxHashSet::default();
             put_kinds(TagScope::Resource, &resource.attributes, &mut kinds);
@@ -54,22 +64,34 @@ pub fn attribute_keys(snapshot: &Snapshot) -> Result<Vec<AttributeKeyCount>> {
         }
     }
     tally.each_dirty_span(|span| keys.add_all(&kinds_of(span), 1))?;
-    Ok(keys.finish())
+    keys.room.tell(&tally);
+    budget.tell(&tally);
+    Ok(Listed::new(keys.finish(), filter, tally.into_reason()))
 }
 
-/// Spans by kind of attribute.
-#[derive(Default)]
-struct KeyCounts(FxHashMap<(TagScope, &'static str), FxHashMap<String, u64>>);
+/// Spans by kind of attribute, of those kinds that the filter wants.
+struct KeyCounts<'f> {
+    filter: &'f ListFilter,
+    counts: FxHashMap<(TagScope, &'static str), FxHashMap<String, u64>>,
+    room: ListRoom,
+}
 
-impl KeyCounts {
+impl KeyCounts<'_> {
+    fn wants(&self, key: &str, scope: TagScope) -> bool {
+        self.filter.looks_in(scope) && self.filter.begins(key)
+    }
+
     fn add(&mut self, (key, scope, word): Kind<'_>, spans: u64) {
-        if spans == 0 {
+        if spans == 0 || !self.wants(key, scope) {
             return;
         }
-        let keys = self.0.entry((scope, word)).or_default();
+        let keys = self.counts.entry((scope, word)).or_default();
         match keys.get_mut(key) {
             Some(known) => *known += spans,
-            None => drop(keys.insert(key.to_owned(), spans)),
+            None if self.room.take(size_of::<AttributeKeyCount>() + key.len()) => {
+                keys.insert(key.to_owned(), spans);
+            }
+            None => {}
         }
     }
 
@@ -79,7 +101,7 @@ impl KeyCounts {
 
     fn finish(self) -> Vec<AttributeKeyCount> {
         let mut out = Vec::new();
-        for ((scope, value_type), keys) in self.0 {
+        for ((scope, value_type), keys) in self.counts {
             out.extend(keys.into_iter().map(|(key, span_count)| AttributeKeyCount {
                 key,
                 scope,
@@ -125,7 +147,8 @@ fn kinds_of(span: &Span) -> FxHashSet<Kind<'_>> {
     kinds
 }
 
-fn scope_of(table: Table) -> TagScope {
+/// Where the attributes of a table stand.
+pub fn scope_of(table: Table) -> TagScope {
     match table {
         Table::Span => TagScope::Span,
         Table::Event => TagScope::Event,
@@ -134,22 +157,31 @@ fn scope_of(table: Table) -> TagScope {
 }
 
 /// Counts the attributes of the spans, events and links of a part.
-fn count_fields(part: &CleanPart<'_>, keys: &mut KeyCounts) -> Result<()> {
+fn count_fields(
+    part: &CleanPart<'_>,
+    tally: &Tally<'_>,
+    budget: &mut ReadBudget,
+    keys: &mut KeyCounts<'_>,
+) -> Result<()> {
     let schema = part.source().schema();
-    let fields_of_shape = distinct_fields(schema);
+    let wanted = |field: &Field| !field.internal && keys.wants(part.source().text(field.key), scope_of(field.table));
+    let wanted: Vec<bool> = schema.fields.iter().map(wanted).collect();
+    let fields_of_shape = distinct_fields(schema, &wanted);
     let mut spans = vec![0; schema.fields.len()];
     for (class, rows) in part.classes() {
         fields_of_shape[class.shape as usize].iter().for_each(|field| spans[*field as usize] += rows);
     }
     for table in [Table::Event, Table::Link] {
-        if schema.fields.iter().any(|field| field.table == table && !field.internal) {
+        if schema.fields.iter().zip(&wanted).any(|(field, wanted)| field.table == table && *wanted) {
             count_children(part, table, &fields_of_shape, &mut spans)?;
         }
     }
     for (code, (field, spans)) in schema.fields.iter().zip(spans).enumerate() {
         let (key, scope) = (part.source().text(field.key), scope_of(field.table));
-        if field.value_type == ValueType::Composite && !field.internal && spans > 0 {
-            count_composites(part, code as u32, |word, spans| keys.add((key, scope, word), spans))?;
+        if field.value_type == ValueType::Composite && wanted[code] && spans > 0 {
+            count_composites(part, code as u32, spans, tally, budget, |word, spans| {
+                keys.add((key, scope, word), spans);
+            })?;
         } else {
             keys.add((key, scope, field.value_type.as_str()), spans);
         }
@@ -157,11 +189,10 @@ fn count_fields(part: &CleanPart<'_>, keys: &mut KeyCounts) -> Result<()> {
     Ok(())
 }
 
-/// The attribute fields of every shape, each once.
-fn distinct_fields(schema: &Schema) -> Vec<Vec<u32>> {
+/// The wanted fields of every shape, each once.
+fn distinct_fields(schema: &Schema, wanted: &[bool]) -> Vec<Vec<u32>> {
     let attributes = |shape: &[u32]| {
-        let mut fields: Vec<u32> =
-            shape.iter().copied().filter(|field| !schema.fields[*field as usize].internal).collect();
+        let mut fields: Vec<u32> = shape.iter().copied().filter(|field| wanted[*field as usize]).collect();
         fields.sort_unstable();
         fields.dedup();
         fields
@@ -183,10 +214,29 @@ fn count_children(part: &CleanPart<'_>, table: Table, fields_of_shape: &[Vec<u32
     })
 }
 
-/// Counts the span rows with an array, and those with a nested list, in a field of both.
-fn count_composites(part: &CleanPart<'_>, field: u32, mut add: impl FnMut(&'static str, u64)) -> Result<()> {
-    let mut walk = part.walk(field)?;
+/// Counts the span rows with an array, and those with a nested list, in a field of both that `spans` rows have.
+fn count_composites(
+    part: &CleanPart<'_>,
+    field: u32,
+    spans: u64,
+    tally: &Tally<'_>,
+    budget: &mut ReadBudget,
+    mut add: impl FnMut(&'static str, u64),
+) -> Result<()> {
+    if let Some(dictionary) = part.dictionary(field)? {
+        let words = dictionary.iter().map(composite_word).collect::<Result<FxHashSet<_>>>()?;
+        if let (1, Some(word)) = (words.len(), words.iter().next()) {
+            add(word, spans);
+            return Ok(());
+        }
+    }
+    let metered = part.is_read_in_full(field)?;
+    if metered && !budget.has(1) {
+        return Ok(());
+    }
+    let mut walk = part.walk(field, None)?;
     let mut counted: FxHashMap<&'static str, (u32, u64)> = FxHashMap::default();
+    let begun = tally.counter().bytes();
     while let Some(row) = walk.next()? {
         let (RawValue::Bytes(encoded) | RawValue::Entry(_, encoded)) = walk.value() else {
             return Err(Error::corrupt("a composite value is a number"));
@@ -195,6 +245,12 @@ fn count_composites(part: &CleanPart<'_>, field: u32, mut add: impl FnMut(&'stat
         if *last != row {
             (*last, *spans) = (row, *spans + 1);
         }
+        if metered && !budget.has(tally.counter().bytes() - begun) {
+            break;
+        }
+    }
+    if metered {
+        budget.spend(tally.counter().bytes() - begun);
     }
     counted.into_iter().for_each(|(word, (_, spans))| add(word, spans));
     Ok(())

@@ -19,6 +19,7 @@ use crate::model::{Resource, Scope, Span, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::{Fixed, IntegerCursor};
 
+use super::candidate::{BestCandidates, Candidate};
 use super::compile::{Compiled, compile};
 use super::evaluate::TraceMatcher;
 use super::explain::Explain;
@@ -32,6 +33,8 @@ use super::summary::TraceSummary;
 
 /// Criteria a query may have: each takes a bit.
 const CRITERIA_MAX: usize = 120;
+/// Problems an answer names; of more it says that there are more.
+const PROBLEMS_MAX: usize = 20;
 
 /// What a search found.
 #[derive(Clone, Debug, Default)]
@@ -52,15 +55,15 @@ pub struct Found {
 /// Searches a snapshot.
 ///
 /// # Errors
-/// Invalid if the page token belongs to another query or there are too many criteria. Damage is no error:
-/// it makes the answer incomplete.
+/// Invalid if the page token belongs to another query or there are too many criteria. Damage is no error, nor
+/// is a trace larger than [`Limits::trace_bytes_max`]: they make the answer incomplete.
 pub fn find(snapshot: &Snapshot, query: &Query, limits: &Limits) -> Result<Found> {
     let after = PageToken::decode(query)?.map(|token| token.after);
     let criteria = row_criteria(query);
     if criteria.len() > CRITERIA_MAX {
         return Err(Error::invalid(format!("{} criteria; at most {CRITERIA_MAX}", criteria.len())));
     }
-    let counter = ReadCounter::default();
+    let counter = ReadCounter::limited(limits.trace_bytes_max);
     let mut finder = Finder {
         snapshot,
         query,
@@ -75,7 +78,8 @@ pub fn find(snapshot: &Snapshot, query: &Query, limits: &Limits) -> Result<Found
     found.explain = finder.explain;
     found.explain.pages_decoded = counter.pages();
     found.explain.bytes_read = counter.bytes();
-    found.reason = (!finder.problems.is_empty()).then(|| finder.problems.join("; ")).or(found.reason);
+    let reasons: Vec<String> = finder.problems.into_iter().chain(found.reason).collect();
+    found.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
     found.complete = found.reason.is_none();
     Ok(found)
 }
@@ -108,56 +112,75 @@ struct PartCriteria<'q> {
     criteria: Vec<Compiled<'q>>,
 }
 
-/// A candidate: where it stands in the order, and where it lies if it is clean.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    key: SortKey,
-    /// Segment and ordinal; `None` for a loose trace.
-    place: Option<(usize, u32)>,
-    trace_id: TraceId,
+/// Why a result of so many traces, with the next one so many bytes, is cut before that.
+fn cut_at(traces: usize, held_bytes: usize, limits: &Limits) -> Option<String> {
+    if traces >= limits.result_traces_max {
+        return Some(format!("the result is cut at {} traces (Limits::result_traces_max)", limits.result_traces_max));
+    }
+    // One trace always goes in, so that every page brings the next one nearer.
+    (traces > 0 && held_bytes > limits.result_bytes_max)
+        .then(|| format!("the result is cut at {} bytes (Limits::result_bytes_max)", limits.result_bytes_max))
 }
 
 impl<'q> Finder<'q> {
     fn run(&mut self, limits: &Limits) -> Result<Found> {
-        let mut found = Found::default();
         let mut loose: FxHashMap<u128, (TraceId, u128)> = FxHashMap::default();
         self.scan_chapters(&mut loose)?;
+        let lazy = self.query.order == Order::Newest && self.query.scope == QueryScope::Span;
+        let limit = if self.query.limit == 0 { usize::MAX } else { self.query.limit };
+        // One more tells whether anything follows.
+        let mut best = BestCandidates::new(limit.min(limits.result_traces_max).saturating_add(1));
         let mut scans = Vec::new();
         for index in 0..self.snapshot.segments.len() {
-            if let Some(scan) = self.begin_segment(index, &mut loose)? {
-                scans.push(scan);
+            let Some(mut scan) = self.begin_segment(index, &mut loose)? else { continue };
+            if lazy {
+                scan.head = self.next_clean(&mut scan)?;
+            } else {
+                while let Some(candidate) = self.next_clean(&mut scan)? {
+                    best.push(candidate);
+                }
             }
+            scans.push(scan);
         }
+        let dropped = best.dropped();
         let mut pending = self.loose_candidates(loose)?;
-        let lazy = self.query.order == Order::Newest && self.query.scope == QueryScope::Span;
-        if !lazy {
-            for scan in &mut scans {
-                while let Some(candidate) = self.next_clean(scan)? {
-                    pending.push(Reverse(candidate));
-                }
-            }
-        } else {
-            for scan in &mut scans {
-                scan.head = self.next_clean(scan)?;
-            }
-        }
-        let matcher = TraceMatcher::new(self.query);
-        while let Some(candidate) = self.next_candidate(&mut pending, &mut scans)? {
-            let Some(summary) = self.judge(&candidate, &mut scans, &matcher, limits)? else { continue };
-            let full = self.query.limit != 0 && found.traces.len() >= self.query.limit;
-            if full || found.traces.len() >= limits.result_traces_max {
-                let last = found.traces.last().map(|trace| SortKey::of(self.query.order, trace));
-                found.next_page_token = last.map(|after| PageToken { after }.encode(self.query));
-                if !full {
-                    found.reason = Some(format!("the result is cut at {} traces", limits.result_traces_max));
-                }
-                break;
-            }
-            found.traces.push(summary);
-        }
+        pending.extend(best.into_candidates().map(Reverse));
+        let found = self.take_first(&mut pending, &mut scans, dropped, limits)?;
         for scan in &scans {
             self.explain.pages_skipped += scan.left_pages();
         }
+        Ok(found)
+    }
+
+    /// Judges candidates in order until the page or a limit is full; `dropped` if there are more of them.
+    fn take_first(
+        &mut self,
+        pending: &mut BinaryHeap<Reverse<Candidate>>,
+        scans: &mut [SegmentScan<'q>],
+        dropped: bool,
+        limits: &Limits,
+    ) -> Result<Found> {
+        let matcher = TraceMatcher::new(self.query);
+        let (mut found, mut held_bytes, mut last) = (Found::default(), 0, None);
+        let token = |after: Option<SortKey>| after.map(|after| PageToken { after }.encode(self.query));
+        while let Some(candidate) = self.next_candidate(pending, scans)? {
+            let Some(summary) = self.judge(&candidate, scans, &matcher, limits)? else {
+                last = Some(candidate.key);
+                continue;
+            };
+            held_bytes += summary.held_bytes();
+            let full = self.query.limit != 0 && found.traces.len() >= self.query.limit;
+            let cut = cut_at(found.traces.len(), held_bytes, limits);
+            if full || cut.is_some() {
+                found.next_page_token = token(found.traces.last().map(|trace| SortKey::of(self.query.order, trace)));
+                found.reason = cut.filter(|_| !full);
+                return Ok(found);
+            }
+            last = Some(candidate.key);
+            found.traces.push(summary);
+        }
+        // Candidates that could not be read left room that those who had to go might have filled.
+        found.next_page_token = if dropped { token(last) } else { None };
         Ok(found)
     }
 
@@ -305,12 +328,15 @@ impl<'q> Finder<'q> {
     }
 
     fn problem(&mut self, error: Error) -> Result<()> {
-        if error.kind() != ErrorKind::Corrupt {
+        if !matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) {
             return Err(error);
         }
         let text = error.to_string();
-        if !self.problems.contains(&text) {
+        if self.problems.len() < PROBLEMS_MAX && !self.problems.contains(&text) {
             self.problems.push(text);
+        }
+        if self.problems.len() == PROBLEMS_MAX {
+            self.problems.push("and more".to_owned());
         }
         Ok(())
     }

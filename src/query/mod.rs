@@ -7,13 +7,18 @@
 mod annotation;
 mod attribute_values;
 mod attributes;
+mod candidate;
 mod chapter_pages;
+mod clean_part;
 mod compile;
 mod evaluate;
 mod explain;
 mod find;
 #[cfg(test)]
 mod fixture;
+mod list;
+#[cfg(test)]
+mod list_tests;
 mod mask;
 mod names;
 #[cfg(test)]
@@ -32,6 +37,7 @@ mod tag;
 mod tag_tests;
 mod tally;
 mod text;
+mod value_counts;
 mod walk;
 
 pub use annotation::AnnotationTerm;
@@ -39,6 +45,7 @@ pub use attribute_values::{AttributeValueCount, attribute_values};
 pub use attributes::{AttributeKeyCount, attribute_keys};
 pub use explain::Explain;
 pub use find::{Found, find};
+pub use list::{ListFilter, Listed};
 pub use names::{OperationCount, RemoteServiceCount, ServiceCount, operations, remote_services, services};
 pub use predicate::{DurationRange, Order, Query, QueryScope};
 pub use summary::TraceSummary;

@@ -1,14 +1,17 @@
 //! Which services, operations and remote services there are, and how many distinct spans each has.
 //!
-//! All three are told by a span's class, so no row of a clean trace is read.
+//! All three are told by a span's class, so no row of a clean trace is read but where a window cuts a page.
 
 use std::collections::BTreeMap;
 
 use crate::catalog::Snapshot;
 use crate::column::{NONE, RowSource};
 use crate::error::Result;
+use crate::limits::Limits;
 use crate::model::{SpanKind, StatusCode};
+use crate::part::ReadCounter;
 
+use super::list::{ListFilter, Listed};
 use super::tally::Tally;
 
 /// A service and its spans.
@@ -48,10 +51,20 @@ pub struct RemoteServiceCount {
 ///
 /// # Errors
 /// Corrupt if a page or section it needs is damaged; so do all functions here.
-pub fn services(snapshot: &Snapshot) -> Result<Vec<ServiceCount>> {
-    let counts = Tally::new(snapshot)?.count_by(
-        |source, class| Some((own(text(source, class.service)), class.status == StatusCode::ERROR)),
-        |span| Some((own(span.service()), span.is_error())),
+pub fn services(
+    snapshot: &Snapshot,
+    filter: &ListFilter,
+    limits: &Limits,
+    counter: &ReadCounter,
+) -> Result<Listed<ServiceCount>> {
+    let tally = Tally::new(snapshot, filter.selection(), limits, counter)?;
+    let key = |service: Option<&str>, is_error: bool| {
+        filter.begins(service.unwrap_or_default()).then(|| (own(service), is_error))
+    };
+    let counts = tally.count_by(
+        |(service, _)| len(service),
+        |source, class| key(text(source, class.service), class.status == StatusCode::ERROR),
+        |span| key(span.service(), span.is_error()),
     )?;
     let mut out: BTreeMap<Option<String>, (u64, u64)> = BTreeMap::new();
     for ((service, is_error), count) in counts {
@@ -60,41 +73,54 @@ pub fn services(snapshot: &Snapshot) -> Result<Vec<ServiceCount>> {
         *errors += if is_error { count } else { 0 };
     }
     let counts = out.into_iter();
-    Ok(counts.map(|(service, (span_count, error_count))| ServiceCount { service, span_count, error_count }).collect())
+    let counts = counts.map(|(service, (span_count, error_count))| ServiceCount { service, span_count, error_count });
+    Ok(Listed::new(counts.collect(), filter, tally.into_reason()))
 }
 
-/// The operations of one service or of all, by service, name and kind; those without come first.
+/// The operations by service, name and kind; those without come first. The prefix is that of the name.
 ///
 /// # Errors
 /// As [`services`].
-pub fn operations(snapshot: &Snapshot, service: Option<&str>) -> Result<Vec<OperationCount>> {
+pub fn operations(
+    snapshot: &Snapshot,
+    filter: &ListFilter,
+    limits: &Limits,
+    counter: &ReadCounter,
+) -> Result<Listed<OperationCount>> {
+    let tally = Tally::new(snapshot, filter.selection(), limits, counter)?;
     let key = |of: Option<&str>, name: &str, kind: SpanKind| {
-        let wanted = service.is_none() || of == service;
-        wanted.then(|| (own(of), own((!name.is_empty()).then_some(name)), known(kind)))
+        filter.begins(name).then(|| (own(of), own((!name.is_empty()).then_some(name)), known(kind)))
     };
-    let counts = Tally::new(snapshot)?.count_by(
+    let counts = tally.count_by(
+        |(service, name, _)| len(service) + len(name),
         |source, class| key(text(source, class.service), text(source, class.name).unwrap_or_default(), class.kind),
         |span| key(span.service(), &span.name, span.kind),
     )?;
     let counts = counts.into_iter();
-    Ok(counts.map(|((service, name, kind), span_count)| OperationCount { service, name, kind, span_count }).collect())
+    let counts = counts.map(|((service, name, kind), span_count)| OperationCount { service, name, kind, span_count });
+    Ok(Listed::new(counts.collect(), filter, tally.into_reason()))
 }
 
-/// The remote services that spans of one service or of all name, by name.
+/// The remote services that the spans name, by name.
 ///
 /// # Errors
 /// As [`services`].
-pub fn remote_services(snapshot: &Snapshot, service: Option<&str>) -> Result<Vec<RemoteServiceCount>> {
-    let key = |of: Option<&str>, remote: Option<&str>| {
-        let wanted = service.is_none() || of == service;
-        if wanted { own(remote) } else { None }
-    };
-    let counts = Tally::new(snapshot)?.count_by(
-        |source, class| key(text(source, class.service), text(source, class.remote)),
-        |span| key(span.service(), span.remote_service()),
+pub fn remote_services(
+    snapshot: &Snapshot,
+    filter: &ListFilter,
+    limits: &Limits,
+    counter: &ReadCounter,
+) -> Result<Listed<RemoteServiceCount>> {
+    let tally = Tally::new(snapshot, filter.selection(), limits, counter)?;
+    let key = |remote: Option<&str>| own(remote.filter(|remote| filter.begins(remote)));
+    let counts = tally.count_by(
+        String::len,
+        |source, class| key(text(source, class.remote)),
+        |span| key(span.remote_service()),
     )?;
     let counts = counts.into_iter();
-    Ok(counts.map(|(remote_service, span_count)| RemoteServiceCount { remote_service, span_count }).collect())
+    let counts = counts.map(|(remote_service, span_count)| RemoteServiceCount { remote_service, span_count });
+    Ok(Listed::new(counts.collect(), filter, tally.into_reason()))
 }
 
 fn text(source: &dyn RowSource, code: u32) -> Option<&str> {
@@ -103,6 +129,10 @@ fn text(source: &dyn RowSource, code: u32) -> Option<&str> {
 
 fn own(text: Option<&str>) -> Option<String> {
     text.map(str::to_owned)
+}
+
+fn len(text: &Option<String>) -> usize {
+    text.as_ref().map_or(0, String::len)
 }
 
 /// The kind that this one's word names.

@@ -8,6 +8,7 @@ use crate::bytes::Seed;
 use crate::catalog::{SegmentPart, Snapshot};
 use crate::head::{ChapterBuilder, FrozenChapter};
 use crate::index::TraceSet;
+use crate::limits::Limits;
 use crate::model::{
     Endpoint, Event, KeyValue, Link, Origin, RejectReason, Resource, ResourceToken, Scope, ScopeToken, Span, SpanId,
     SpanKind, SpanRef, SpanSink, Status, StatusCode, TraceId, Value, deliver,
@@ -18,14 +19,47 @@ use crate::segment::{Segment, SegmentInput, build_segment};
 
 use super::fixture::span;
 use super::tag::TagScope;
+use super::tally::Selection;
 use super::{
-    AttributeKeyCount, AttributeValueCount, Counts, OperationCount, RemoteServiceCount, ServiceCount, attribute_keys,
-    attribute_values, counts, operations, remote_services, services,
+    AttributeKeyCount, AttributeValueCount, Counts, ListFilter, OperationCount, RemoteServiceCount, ServiceCount,
 };
 
 /// Keys that stand in every place, and those that read as attributes of a scope.
 const KEYS: [&str; 6] = ["k", "peer.service", "error", "otel.scope.name", "otel.scope.version", ""];
 const CHAPTER_ROWS: usize = 300;
+
+fn of(service: Option<&str>) -> ListFilter {
+    service.map_or_else(ListFilter::new, |service| ListFilter::new().service(service))
+}
+
+fn services(snapshot: &Snapshot) -> Vec<ServiceCount> {
+    let (limits, counter) = Default::default();
+    super::services(snapshot, &of(None), &limits, &counter).unwrap().into_complete().unwrap()
+}
+
+fn operations(snapshot: &Snapshot, service: Option<&str>) -> Vec<OperationCount> {
+    let (limits, counter) = Default::default();
+    super::operations(snapshot, &of(service), &limits, &counter).unwrap().into_complete().unwrap()
+}
+
+fn remote_services(snapshot: &Snapshot, service: Option<&str>) -> Vec<RemoteServiceCount> {
+    let (limits, counter) = Default::default();
+    super::remote_services(snapshot, &of(service), &limits, &counter).unwrap().into_complete().unwrap()
+}
+
+pub(super) fn attribute_keys(snapshot: &Snapshot) -> Vec<AttributeKeyCount> {
+    let (limits, counter) = Default::default();
+    super::attribute_keys(snapshot, &of(None), &limits, &counter).unwrap().into_complete().unwrap()
+}
+
+pub(super) fn attribute_values(snapshot: &Snapshot, key: &str) -> Vec<AttributeValueCount> {
+    let (limits, counter) = Default::default();
+    super::attribute_values(snapshot, key, &of(None), &limits, &counter).unwrap().into_complete().unwrap()
+}
+
+fn counts(snapshot: &Snapshot) -> Counts {
+    super::counts(snapshot, &Limits::default()).unwrap()
+}
 
 #[derive(Default)]
 struct BuilderSink(ChapterBuilder);
@@ -199,7 +233,7 @@ fn count<K: Ord>(keys: impl IntoIterator<Item = K>) -> BTreeMap<K, u64> {
     out
 }
 
-fn expected_services(spans: &[Span]) -> Vec<ServiceCount> {
+pub(super) fn expected_services(spans: &[Span]) -> Vec<ServiceCount> {
     let own = |span: &Span| span.service().map(str::to_owned);
     let errors = count(spans.iter().filter(|span| span.is_error()).map(own));
     let counts = count(spans.iter().map(own)).into_iter();
@@ -209,7 +243,7 @@ fn expected_services(spans: &[Span]) -> Vec<ServiceCount> {
         .collect()
 }
 
-fn expected_operations(spans: &[Span], service: Option<&str>) -> Vec<OperationCount> {
+pub(super) fn expected_operations(spans: &[Span], service: Option<&str>) -> Vec<OperationCount> {
     let spans = spans.iter().filter(|span| service.is_none() || span.service() == service);
     let key = |span: &Span| {
         let kind = if (1..=5).contains(&span.kind.0) { span.kind } else { SpanKind::UNSPECIFIED };
@@ -219,14 +253,14 @@ fn expected_operations(spans: &[Span], service: Option<&str>) -> Vec<OperationCo
     counts.map(|((service, name, kind), span_count)| OperationCount { service, name, kind, span_count }).collect()
 }
 
-fn expected_remotes(spans: &[Span], service: Option<&str>) -> Vec<RemoteServiceCount> {
+pub(super) fn expected_remotes(spans: &[Span], service: Option<&str>) -> Vec<RemoteServiceCount> {
     let spans = spans.iter().filter(|span| service.is_none() || span.service() == service);
     let counts = count(spans.filter_map(|span| span.remote_service().map(str::to_owned))).into_iter();
     counts.map(|(remote_service, span_count)| RemoteServiceCount { remote_service, span_count }).collect()
 }
 
 /// Every attribute of a span, wherever it stands.
-fn all_attributes(span: &Span) -> Vec<(String, TagScope, Value)> {
+pub(super) fn all_attributes(span: &Span) -> Vec<(String, TagScope, Value)> {
     let mut out = Vec::new();
     let mut put = |scope: TagScope, list: &[KeyValue]| {
         out.extend(list.iter().map(|a| (a.key.clone(), scope, a.value.clone())));
@@ -276,14 +310,14 @@ pub(super) fn expected_values(spans: &[Span], wanted: &str) -> HashMap<Value, u6
 }
 
 fn assert_all_lists(snapshot: &Snapshot, spans: &[Span], rows: usize) {
-    assert_eq!(services(snapshot).unwrap(), expected_services(spans));
+    assert_eq!(services(snapshot), expected_services(spans));
     for service in [None, Some("shop"), Some("bank"), Some("nobody")] {
-        assert_eq!(operations(snapshot, service).unwrap(), expected_operations(spans, service));
-        assert_eq!(remote_services(snapshot, service).unwrap(), expected_remotes(spans, service));
+        assert_eq!(operations(snapshot, service), expected_operations(spans, service));
+        assert_eq!(remote_services(snapshot, service), expected_remotes(spans, service));
     }
-    assert_eq!(attribute_keys(snapshot).unwrap(), expected_keys(spans));
+    assert_eq!(attribute_keys(snapshot), expected_keys(spans));
     for key in KEYS.into_iter().chain(["service.name", "nothing"]) {
-        let found = attribute_values(snapshot, key).unwrap();
+        let found = attribute_values(snapshot, key);
         assert!(found.is_sorted_by(|a, b| a.span_count >= b.span_count), "{key}");
         let len = found.len();
         let found: HashMap<Value, u64> = found.into_iter().map(|v| (v.value, v.span_count)).collect();
@@ -292,15 +326,22 @@ fn assert_all_lists(snapshot: &Snapshot, spans: &[Span], rows: usize) {
     }
     let ids: BTreeSet<TraceId> = spans.iter().map(|span| span.trace_id).collect();
     let expected = Counts { spans: spans.len() as u64, rows: rows as u64, traces: ids.len() as u64 };
-    assert_eq!(counts(snapshot).unwrap(), expected);
+    assert_eq!(counts(snapshot), expected);
 }
 
-/// Deals spans to two segments and the head, some of them to several; checks every list.
-fn check(seed: u64, spans_count: usize, traces: u64) {
-    let mut dice = Dice(seed);
-    let spans = dice.spans(spans_count, traces);
+/// Spans dealt to two segments and the head.
+pub(super) struct Dealt {
+    pub snapshot: Snapshot,
+    /// Every distinct span.
+    pub spans: Vec<Span>,
+    /// Rows of all parts.
+    pub rows: usize,
+}
+
+/// Deals spans to two segments and the head, some of them to several.
+pub(super) fn deal(dice: &mut Dice, spans: &[Span], more_dirty: bool) -> Dealt {
     let mut parts = vec![Vec::new(); 3];
-    for span in &spans {
+    for span in spans {
         // The trace usually decides, so that most traces are clean, and the rest are late or delivered twice.
         let usual = (span.trace_id.low() % 3) as usize;
         let part = if dice.one_in(40) { dice.roll(3) as usize } else { usual };
@@ -314,11 +355,19 @@ fn check(seed: u64, spans_count: usize, traces: u64) {
     // A segment drops the records it is given twice.
     let given = |part: &[Span]| part.iter().chain(part.iter().take(3)).cloned().collect::<Vec<_>>();
     let sealed = [given(&parts[0]), given(&parts[1])];
-    let snapshot = snapshot(&sealed, &parts[2], |ordinal| seed.is_multiple_of(2) && ordinal.is_multiple_of(11));
-    let dirty: u64 = snapshot.segments.iter().map(|part| part.dirty.len()).sum();
-    let sealed: u64 = snapshot.segments.iter().map(|part| u64::from(part.segment.traces())).sum();
+    let snapshot = snapshot(&sealed, &parts[2], |ordinal| more_dirty && ordinal.is_multiple_of(11));
+    Dealt { snapshot, spans: distinct(&[&parts[0], &parts[1], &parts[2]]), rows }
+}
+
+/// Checks every list of spans dealt to several parts.
+fn check(seed: u64, spans_count: usize, traces: u64) {
+    let mut dice = Dice(seed);
+    let spans = dice.spans(spans_count, traces);
+    let dealt = deal(&mut dice, &spans, seed.is_multiple_of(2));
+    let dirty: u64 = dealt.snapshot.segments.iter().map(|part| part.dirty.len()).sum();
+    let sealed: u64 = dealt.snapshot.segments.iter().map(|part| u64::from(part.segment.traces())).sum();
     assert!(dirty > 0 && dirty * 4 < sealed * 3, "seed {seed}: {dirty} of {sealed} traces are dirty");
-    assert_all_lists(&snapshot, &distinct(&[&parts[0], &parts[1], &parts[2]]), rows);
+    assert_all_lists(&dealt.snapshot, &dealt.spans, dealt.rows);
 }
 
 #[test]
@@ -344,22 +393,20 @@ fn an_empty_snapshot_has_no_names() {
 fn a_record_in_three_parts_is_one_span() {
     let one = span(5, 1).service_named("shop").tag("k", "v");
     let snapshot = snapshot(&[vec![one.clone()], vec![one.clone()]], std::slice::from_ref(&one), |_| false);
-    assert_eq!(
-        services(&snapshot).unwrap(),
-        [ServiceCount { service: Some("shop".to_owned()), span_count: 1, error_count: 0 }]
-    );
-    assert_eq!(attribute_values(&snapshot, "k").unwrap(), [AttributeValueCount { value: "v".into(), span_count: 1 }]);
-    assert_eq!(counts(&snapshot).unwrap(), Counts { spans: 1, rows: 3, traces: 1 });
+    assert_eq!(services(&snapshot), [ServiceCount { service: Some("shop".to_owned()), span_count: 1, error_count: 0 }]);
+    assert_eq!(attribute_values(&snapshot, "k"), [AttributeValueCount { value: "v".into(), span_count: 1 }]);
+    assert_eq!(counts(&snapshot), Counts { spans: 1, rows: 3, traces: 1 });
 }
 
 #[test]
 fn clean_traces_are_counted_without_reading_a_page_of_theirs() {
     let spans: Vec<Span> = (1..=5_000).map(|id| span(id, 1).service_named("shop")).collect();
     let snapshot = snapshot(&[spans], &[], |_| false);
-    let tally = super::tally::Tally::new(&snapshot).unwrap();
-    let found = tally.count_by(|_, class| Some(class.kind), |span| Some(span.kind)).unwrap();
+    let (limits, counter) = (Limits::default(), ReadCounter::default());
+    let tally = super::tally::Tally::new(&snapshot, Selection::default(), &limits, &counter).unwrap();
+    let found = tally.count_by(|_| 0, |_, class| Some(class.kind), |span| Some(span.kind)).unwrap();
     assert_eq!(found, BTreeMap::from([(SpanKind::UNSPECIFIED, 5_000)]));
-    assert_eq!(tally.pages_read(), 0);
+    assert_eq!(counter.pages(), 0);
 }
 
 #[test]
@@ -380,7 +427,7 @@ fn values_come_by_count_then_type_then_value() {
     let spans: Vec<Span> = spans.map(|(value, id)| span(id, 1).tag("k", value.clone())).collect();
     for snapshot in [snapshot(std::slice::from_ref(&spans), &[], |_| false), snapshot(&[], &spans, |_| false)] {
         let found: Vec<(Value, u64)> =
-            attribute_values(&snapshot, "k").unwrap().into_iter().map(|v| (v.value, v.span_count)).collect();
+            attribute_values(&snapshot, "k").into_iter().map(|v| (v.value, v.span_count)).collect();
         let expected: Vec<(Value, u64)> =
             values.iter().cloned().zip([2].into_iter().chain(std::iter::repeat(1))).collect();
         assert_eq!(found, expected);

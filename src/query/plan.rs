@@ -32,6 +32,14 @@ pub fn window_pages(pages: &SegmentPages<'_>, window: TimeRange, pruned: &mut Pr
     }
 }
 
+/// The given pages that may hold a row of a service, by the codes of its name.
+pub fn service_pages(segment: &Segment, codes: impl Iterator<Item = u32>, within: PageSet) -> PageSet {
+    let mut codes: Vec<u32> = codes.collect();
+    codes.sort_unstable();
+    codes.dedup();
+    indexed(segment, SectionKind::ServicePages, codes, within, "service", &mut Pruned::default())
+}
+
 /// The given pages that may hold a row that meets the criterion.
 pub fn criterion_pages(
     pages: &SegmentPages<'_>,
@@ -159,9 +167,24 @@ fn resource_pages(pages: &SegmentPages<'_>, compiled: &Compiled<'_>) -> PageSet 
 /// Pages of a table that may hold a value equal to what the test asks for; `None` if no index says.
 fn term_pages(pages: &SegmentPages<'_>, field: u32, value_type: ValueType, test: &ValueTest<'_>) -> Option<PageSet> {
     let column = pages.source.tables.column_of(field);
-    let hashes = equal_hashes(&column, value_type, test)?;
-    let table_pages = pages.segment.column(column.ranks)?.values.checked_sub(1)?;
-    let terms = pages.segment.terms(&column, u32::try_from(table_pages).ok()?)?;
+    hash_pages(pages.segment, &column, equal_hashes(&column, value_type, test)?)
+}
+
+/// Pages of a field's table that may hold one of these values, as their bytes are stored; `None` if no index
+/// says.
+pub fn value_pages<'v>(
+    pages: &SegmentPages<'_>,
+    field: u32,
+    values: impl Iterator<Item = &'v [u8]>,
+) -> Option<PageSet> {
+    let column = pages.source.tables.column_of(field);
+    let hashes = values.map(|value| column.term(value)).collect();
+    hash_pages(pages.segment, &column, hashes)
+}
+
+fn hash_pages(segment: &Segment, column: &FieldColumn, hashes: Vec<u64>) -> Option<PageSet> {
+    let table_pages = segment.column(column.ranks)?.values.checked_sub(1)?;
+    let terms = segment.terms(column, u32::try_from(table_pages).ok()?)?;
     let mut out = PageSet::new();
     for hash in hashes {
         match terms.pages(hash) {

@@ -36,7 +36,8 @@ impl SegmentPages<'_> {
         Ok(())
     }
 
-    fn rows_of(&self, page: u32) -> Range<u32> {
+    /// The rows of a page of span rows.
+    pub fn rows_of(&self, page: u32) -> Range<u32> {
         let first = page * PAGE_ROWS as u32;
         first..(first + PAGE_ROWS as u32).min(self.segment.rows())
     }

@@ -61,6 +61,15 @@ impl TraceSummary {
     }
 }
 
+impl TraceSummary {
+    /// Bytes it takes in memory, roughly.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let services: usize = self.services.keys().map(|service| service.len() + size_of::<(String, u64)>()).sum();
+        let root = [&self.root_service, &self.root_name].into_iter().flatten().map(String::len).sum::<usize>();
+        size_of::<Self>() + services + root + self.matched_span_ids.len() * size_of::<SpanId>()
+    }
+}
+
 /// The earliest start; `None` if no span has one.
 pub fn trace_start(trace: &[Span]) -> Option<UnixNanos> {
     trace.iter().filter_map(Span::start).min()

@@ -2,13 +2,13 @@
 //!
 //! A field's column holds the values of its table's rows end to end. Each row has as many of them as its
 //! class's shape names the field, so a walk from the front needs the ranks only to pass over pages that
-//! have none. Values of dirty rows are passed over unread, and in an overflow column those of other fields.
+//! have none. Values of rows left out are passed over unread, and in an overflow column those of other fields.
 
 use crate::column::{Class, RowSource, Table, ValueType};
 use crate::encoding::Strings;
 use crate::error::{Error, Result, ensure};
 use crate::head::Chapter;
-use crate::index::RowSet;
+use crate::index::{PageSet, RowSet};
 use crate::limits::PAGE_ROWS;
 use crate::part::ReadCounter;
 use crate::segment::{DictionaryView, Fixed, IntegerCursor, Segment, Tables, overflow_number};
@@ -26,7 +26,7 @@ pub enum RawValue<'a> {
     Entry(u32, &'a [u8]),
 }
 
-/// A walk over the values of one field in the clean rows of a part, in row order. It begins before the
+/// A walk over the values of one field in the rows of a part that count, in row order. It begins before the
 /// first value.
 pub trait ValueWalk {
     /// Goes to the next value and returns its span row, or `None` past the last.
@@ -59,7 +59,7 @@ fn per_class(source: &dyn RowSource, field: u32) -> Vec<usize> {
 /// Walks a field of a head chapter.
 pub struct ChapterWalk<'t> {
     chapter: &'t Chapter,
-    dirty: &'t RowSet,
+    left_out: &'t RowSet,
     field: u32,
     table: Table,
     value_type: ValueType,
@@ -74,14 +74,14 @@ pub struct ChapterWalk<'t> {
 
 impl<'t> ChapterWalk<'t> {
     /// A walk over the field of this code.
-    pub fn new(chapter: &'t Chapter, dirty: &'t RowSet, field: u32) -> Self {
+    pub fn new(chapter: &'t Chapter, left_out: &'t RowSet, field: u32) -> Self {
         let (table, value_type) = {
             let field = &chapter.schema.fields[field as usize];
             (field.table, field.value_type)
         };
         let per_class = per_class(chapter, field);
         let left = [].iter().zip([].iter());
-        Self { chapter, dirty, field, table, value_type, per_class, next: 0, left, row: 0, code: 0 }
+        Self { chapter, left_out, field, table, value_type, per_class, next: 0, left, row: 0, code: 0 }
     }
 
     /// Span row, class and first value of the next row of the table.
@@ -104,7 +104,7 @@ impl ValueWalk for ChapterWalk<'_> {
                 return Ok(Some(self.row));
             }
             let Some((row, class, first)) = self.next_row() else { return Ok(None) };
-            if self.per_class[class as usize] > 0 && !self.dirty.contains(row) {
+            if self.per_class[class as usize] > 0 && !self.left_out.contains(row) {
                 let chapter = self.chapter;
                 self.row = row;
                 self.left = chapter.schema.shape_of(class).iter().zip(chapter.codes(class, first));
@@ -121,23 +121,34 @@ impl ValueWalk for ChapterWalk<'_> {
     }
 }
 
+/// The rows of a segment that are walked over.
+pub struct WalkRows<'t> {
+    /// Span rows that are not.
+    pub left_out: &'t RowSet,
+    /// Classes of span rows that are, if not all: for fields of spans alone.
+    pub of_service: Option<&'t [bool]>,
+    /// Pages of the field's table; the others are not looked at.
+    pub pages: PageSet,
+}
+
 /// Walks a field of a segment.
 pub struct SegmentWalk<'t> {
     segment: &'t Segment,
     counter: &'t ReadCounter,
-    dirty: &'t RowSet,
+    left_out: &'t RowSet,
     tables: &'t Tables,
     field: u32,
-    /// How often each class has the field, and how many values its rows have in the field's column.
+    /// How often each class that is walked over has the field, and how many values the rows of each have in the
+    /// field's column.
     per_class: Vec<usize>,
     widths: Vec<usize>,
     ranks: IntegerCursor<'t>,
     class_column: Fixed,
     /// Span rows of events or links.
     rows: Option<IntegerCursor<'t>>,
-    /// Pages of the table, and the one after that at hand.
-    pages: usize,
-    next_page: usize,
+    /// Pages of the table that are left, the last first, and the one at hand.
+    pages: Vec<u32>,
+    page: usize,
     /// Classes of the page at hand, and the next row in it.
     classes: Vec<u64>,
     next: usize,
@@ -154,26 +165,28 @@ impl<'t> SegmentWalk<'t> {
     ///
     /// # Errors
     /// Corrupt if the field's dictionary is damaged.
-    pub fn new(pages: &'t SegmentPages<'_>, dirty: &'t RowSet, field: u32) -> Result<Self> {
+    pub fn new(pages: &'t SegmentPages<'_>, rows: WalkRows<'t>, field: u32) -> Result<Self> {
         let (segment, counter) = (pages.segment, pages.counter);
         let cursor = |column: u32| IntegerCursor::new(segment, column, true, counter);
         let known = &pages.source.schema().fields[field as usize];
         let children = child_columns(known.table);
         let class_column = children.map_or(Fixed::Class, |(_, class)| class);
-        let values = segment.column(class_column as u32).map_or(0, |c| c.values) as usize;
         let tables = pages.source.tables;
         let field_column = tables.column_of(field);
-        let per_class = per_class(&pages.source, field);
+        let mut per_class = per_class(&pages.source, field);
         let widths = if field_column.shared {
             let count = |class: &Class| tables.overflow.count_in(class.shape) as usize;
             tables.schema.classes.iter().map(count).collect()
         } else {
             per_class.clone()
         };
+        if let Some(of_service) = rows.of_service {
+            per_class.iter_mut().zip(of_service).filter(|(_, of)| !**of).for_each(|(times, _)| *times = 0);
+        }
         Ok(Self {
             segment,
             counter,
-            dirty,
+            left_out: rows.left_out,
             tables,
             field,
             per_class,
@@ -181,8 +194,8 @@ impl<'t> SegmentWalk<'t> {
             ranks: cursor(field_column.ranks),
             class_column,
             rows: children.map(|(row, _)| cursor(row as u32)),
-            pages: values.div_ceil(PAGE_ROWS),
-            next_page: 0,
+            pages: rows.pages.iter().rev().collect(),
+            page: 0,
             classes: Vec::new(),
             next: 0,
             place: 0,
@@ -194,9 +207,9 @@ impl<'t> SegmentWalk<'t> {
 
     /// Opens the next page with values; false past the last.
     fn open_page(&mut self) -> Result<bool> {
-        while self.next_page < self.pages {
-            let page = self.next_page;
-            self.next_page += 1;
+        while let Some(page) = self.pages.pop() {
+            let page = page as usize;
+            self.page = page;
             let (first, last) = (self.ranks.get(page)?, self.ranks.get(page + 1)?);
             if first == last {
                 continue;
@@ -215,7 +228,7 @@ impl<'t> SegmentWalk<'t> {
 
     /// Goes to the next row of the page.
     fn open_row(&mut self, class: usize) -> Result<()> {
-        let at = (self.next_page - 1) * PAGE_ROWS + self.next;
+        let at = self.page * PAGE_ROWS + self.next;
         self.next += 1;
         let first = self.place;
         self.place += self.widths[class];
@@ -224,7 +237,7 @@ impl<'t> SegmentWalk<'t> {
                 Some(rows) => rows.get(at)? as u32,
                 None => at as u32,
             };
-            if !self.dirty.contains(self.row) {
+            if !self.left_out.contains(self.row) {
                 self.find_values(class, first);
             }
         }

@@ -29,4 +29,4 @@ pub use merge::{MergeInput, MergePart, merge_segments};
 pub use overflow::{FieldColumn, overflow_number};
 pub use reader::{Segment, SegmentSource, Tables};
 pub use row_indexes::duration_bucket;
-pub use rows::IntegerCursor;
+pub use rows::{Detail, IntegerCursor};

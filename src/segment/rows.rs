@@ -15,7 +15,7 @@ use crate::column::{
     materialize_link, materialize_outline,
 };
 use crate::encoding::{Strings, decode_strings, integer_at, reads_singly, string_at};
-use crate::error::{Error, Result, ensure};
+use crate::error::{Error, ErrorKind, Result, ensure};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Event, Link, Span, SpanId, TraceId, Value};
 use crate::os::defects::{self, Defect};
@@ -330,27 +330,31 @@ impl Segment {
     /// The spans of a trace, in row order.
     ///
     /// # Errors
-    /// Corrupt if a page it needs is damaged.
+    /// Corrupt if a page it needs is damaged; TooLarge if they outgrow what the counter allows.
     pub fn trace_spans(&self, ordinal: u32, counter: &ReadCounter) -> Result<Vec<Span>> {
-        let rows = self.trace_rows(ordinal, counter)?;
-        let trace_id = self.trace_id(ordinal, counter)?;
-        let mut start = IntegerCursor::new(self, Fixed::TraceStart as u32, false, counter);
-        let start = start.get(ordinal as usize)?;
-        let source = self.source()?;
-        SpanRows::new(self, &source, rows.clone(), counter)?.read(trace_id, start, rows, Detail::Full)
+        counter.holding(|| self.hold_trace(ordinal, Detail::Full, counter))
     }
 
     /// The spans of a trace without attributes, events and links, in row order: enough to sum it up.
     ///
     /// # Errors
-    /// Corrupt if a page it needs is damaged.
+    /// As [`Segment::trace_spans`].
     pub fn trace_outline(&self, ordinal: u32, counter: &ReadCounter) -> Result<Vec<Span>> {
+        counter.holding(|| self.hold_trace(ordinal, Detail::Outline, counter))
+    }
+
+    /// The spans of a trace, which stay held when this returns.
+    ///
+    /// # Errors
+    /// As [`Segment::trace_spans`].
+    pub fn hold_trace(&self, ordinal: u32, detail: Detail, counter: &ReadCounter) -> Result<Vec<Span>> {
         let rows = self.trace_rows(ordinal, counter)?;
         let trace_id = self.trace_id(ordinal, counter)?;
         let mut start = IntegerCursor::new(self, Fixed::TraceStart as u32, false, counter);
         let start = start.get(ordinal as usize)?;
         let source = self.source()?;
-        SpanRows::new(self, &source, rows.clone(), counter)?.read(trace_id, start, rows, Detail::Outline)
+        let read = SpanRows::new(self, &source, rows.clone(), counter)?.read(trace_id, start, rows, detail);
+        read.map_err(|e| if e.kind() == ErrorKind::TooLarge { e.at(format!("trace {trace_id}")) } else { e })
     }
 
     /// The events of a range of span rows, with their rows. Their times are relative to the span's start.
@@ -410,9 +414,11 @@ impl Segment {
 }
 
 /// How much of a span is read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Detail {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// All of it.
     Full,
+    /// No attributes, events and links.
     Outline,
 }
 
@@ -474,6 +480,7 @@ impl<'s> SpanRows<'s> {
         let mut links = ChildRows::new(self.segment, self.source, self.counter, LINK_COLUMNS, &rows);
         let mut out = Vec::new();
         let mut path: Vec<u64> = Vec::new();
+        let count = rows.len();
         for row in rows {
             let at = row as usize;
             let class = self.class(at)?;
@@ -494,7 +501,9 @@ impl<'s> SpanRows<'s> {
             };
             let resource = self.resources.get(at)? as u32;
             if detail == Detail::Outline {
-                out.push(materialize_outline(self.source, &times, class, resource)?);
+                let span = materialize_outline(self.source, &times, class, resource)?;
+                self.counter.hold(span.held_bytes(), out.len() + 1, count)?;
+                out.push(span);
                 continue;
             }
             let mut span = materialize(self.source, &times, class, resource, &mut self.values)?;
@@ -505,6 +514,7 @@ impl<'s> SpanRows<'s> {
             if bits.has(ClassBits::LINKS) {
                 span.links = links.links(row)?;
             }
+            self.counter.hold(span.held_bytes(), out.len() + 1, count)?;
             out.push(span);
         }
         Ok(out)

@@ -3,5 +3,5 @@
 mod stats;
 mod verify;
 
-pub use stats::Stats;
+pub use stats::{Stats, TimesWritten};
 pub use verify::{Damage, VerifyReport, verify};

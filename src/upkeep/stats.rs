@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use crate::catalog::{Contents, look};
 use crate::error::Result;
 use crate::ingest::Engine;
 use crate::os::Directory;
 use crate::part::ReadCounter;
 use crate::query::counts;
+use crate::segment::store_of_segment;
+
+/// Once to the log, once to the segment.
+const WRITTEN_WHEN_SEALED: u64 = 2;
 
 /// Figures of a store at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Distinct live spans, as an export writes them.
@@ -34,6 +39,19 @@ pub struct Stats {
     pub awaiting_erasure: u64,
     /// Heap bytes of spans not yet sealed.
     pub head_bytes: u64,
+    /// How often rows were written, most often and on average: once to the log, once when sealed, once more
+    /// by each merge.
+    pub times_written: TimesWritten,
+}
+
+/// How often the rows of a store were written.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct TimesWritten {
+    /// The mean over all rows: the write amplification, in rows.
+    pub mean: f64,
+    /// The row written most often.
+    pub max: u64,
 }
 
 impl Stats {
@@ -43,7 +61,7 @@ impl Stats {
     /// Corrupt if tables are damaged, Io if a directory cannot be listed.
     pub fn gather(engine: &Engine) -> Result<Self> {
         let snapshot = engine.snapshot();
-        let counts = counts(&snapshot)?;
+        let counts = counts(&snapshot, &engine.options().limits)?;
         let mut out = Self {
             spans: counts.spans,
             rows: counts.rows,
@@ -62,6 +80,7 @@ impl Stats {
                 *list.entry(usage.name).or_default() += usage.bytes;
             }
         }
+        out.times_written = times_written(engine, out.rows)?;
         for directory in Directory::ALL {
             let bytes: u64 = engine.storage().list(directory)?.iter().map(|entry| entry.len_bytes).sum();
             out.bytes_on_disk += bytes;
@@ -71,4 +90,21 @@ impl Stats {
         }
         Ok(out)
     }
+}
+
+fn times_written(engine: &Engine, rows: u64) -> Result<TimesWritten> {
+    let Contents::Store(found) = look(engine.storage().as_ref(), &store_of_segment)? else {
+        return Ok(TimesWritten::default());
+    };
+    let sealed: Vec<(u64, u64)> = found
+        .catalog
+        .segments()
+        .map(|segment| (segment.info.rows, WRITTEN_WHEN_SEALED + u64::from(segment.info.merges)))
+        .collect();
+    let sealed_rows: u64 = sealed.iter().map(|(rows, _)| rows).sum();
+    // Rows of the head were written to the log alone.
+    let head_rows = rows.saturating_sub(sealed_rows);
+    let written: u64 = sealed.iter().map(|(rows, times)| rows * times).sum::<u64>() + head_rows;
+    let max = sealed.iter().map(|(_, times)| *times).max().unwrap_or(u64::from(head_rows > 0));
+    Ok(TimesWritten { mean: written as f64 / (sealed_rows + head_rows).max(1) as f64, max })
 }

@@ -3,9 +3,10 @@
 //! The workload goes on after a failure, as a program would. Nothing may panic, nothing be acknowledged that is
 //! not safe, and after a failed sync no append may be acknowledged until the store was opened again.
 
-use tailspan::{CrashChoice, Durability, Fault, SimulatedDisk, Store};
+use tailspan::{CrashChoice, Durability, Fault, SimulatedDisk, Store, TraceId};
 
-use super::crash::{Record, Standing, Step, Verdict, append, contents, ensure, open, script};
+use super::crash::{Record, Standing, Step, Verdict, append, contents, ensure, keeps_deletions, open, script};
+use super::numbered::span;
 
 /// Runs the workload with this fault and judges what it leaves.
 ///
@@ -42,6 +43,23 @@ fn run_on(disk: &SimulatedDisk) -> Result<Record, String> {
                 }
             }
             Step::Again(_) => {}
+            Step::Delete(numbers) => {
+                let ids: Vec<TraceId> = numbers.clone().map(|number| span(number).trace_id).collect();
+                let deleted = open_store.delete(&ids);
+                if closed && deleted.is_ok() {
+                    return Err(format!("a delete of {numbers:?} was acknowledged after a failed sync"));
+                }
+                record.deleted(numbers, deleted.is_ok());
+                if let Err(error) = deleted {
+                    closed |= error.to_string().contains("a sync failed");
+                    record.in_doubt();
+                }
+            }
+            Step::Merge => match open_store.merge_all() {
+                Ok(_) if closed => {}
+                Ok(_) => record.synced(),
+                Err(_) => record.in_doubt(),
+            },
             Step::Seal => match open_store.seal() {
                 Ok(_) if closed => return Err("a store whose log cannot be synced was sealed".to_owned()),
                 Ok(_) => record.synced(),
@@ -67,11 +85,12 @@ fn run_on(disk: &SimulatedDisk) -> Result<Record, String> {
 /// A failure costs what failed alone: what was acknowledged can still be read.
 fn shows_what_it_acknowledged(store: &Store, record: &Record) -> Verdict {
     let found = contents(store)?;
-    let sure = record.batches.iter().filter(|batch| batch.standing == Standing::Durable);
-    for number in sure.flat_map(|batch| batch.numbers.clone()) {
-        ensure(found.contains_key(&number), || format!("span {number} cannot be read any more"))?;
+    let sure = record.batches.iter().enumerate().filter(|(_, batch)| batch.standing == Standing::Durable);
+    for (at, number) in sure.flat_map(|(at, batch)| batch.numbers.clone().map(move |number| (at, number))) {
+        let there = found.contains_key(&number) || record.may_be_deleted(at, number);
+        ensure(there, || format!("span {number} cannot be read any more"))?;
     }
-    Ok(())
+    keeps_deletions(&found, record)
 }
 
 /// What was acknowledged survives, whatever failed; a failed batch is there whole or not at all.
@@ -82,9 +101,10 @@ fn judge_after_fault(disk: &SimulatedDisk, record: &Record) -> Verdict {
         let store = open(&image).map_err(|error| format!("{choice:?}: {error}"))?;
         let found = contents(&store).map_err(|error| format!("{choice:?}: {error}"))?;
         shows_what_it_acknowledged(&store, record).map_err(|error| format!("{choice:?}: {error}"))?;
-        for batch in &record.batches {
-            let there = batch.numbers.clone().filter(|number| found.contains_key(number)).count();
-            let whole = there == 0 || there == batch.numbers.clone().count();
+        for (at, batch) in record.batches.iter().enumerate() {
+            let numbers = || batch.numbers.clone().filter(|number| !record.may_be_deleted(at, *number));
+            let there = numbers().filter(|number| found.contains_key(number)).count();
+            let whole = there == 0 || there == numbers().count();
             ensure(whole, || format!("{choice:?}: {there} spans of {batch:?}"))?;
         }
         let taken = append(&store, 2_000..2_003, Durability::Sync).map(drop);

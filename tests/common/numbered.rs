@@ -10,7 +10,7 @@ use tailspan::{
 };
 
 /// Spans of one trace: their numbers follow each other.
-const TRACE_SPANS: u64 = 5;
+pub const TRACE_SPANS: u64 = 5;
 /// Service of every third span, the others have one of their own.
 pub const SERVICE: &str = "numbered-0";
 const START: u64 = 1_760_000_000_000_000_000;

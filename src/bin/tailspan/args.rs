@@ -62,6 +62,8 @@ pub enum StoreCommand {
     Export(export::ExportArgs),
     /// Turn the log into segments now
     Seal(upkeep::SealArgs),
+    /// Erase deleted spans and unite small segments
+    Merge(upkeep::MergeArgs),
     /// Read every byte and report what is not as it was written
     Verify(upkeep::VerifyArgs),
 }
@@ -89,6 +91,7 @@ impl StoreCommand {
             Self::Stats(args) => &args.common,
             Self::Export(args) => &args.common,
             Self::Seal(args) => &args.common,
+            Self::Merge(args) => &args.common,
             Self::Verify(args) => &args.common,
         }
     }
@@ -100,7 +103,7 @@ impl StoreCommand {
 
     /// True if the command changes the store, which only its one writer may.
     pub fn writes(&self) -> bool {
-        matches!(self, Self::Seal(_))
+        matches!(self, Self::Seal(_) | Self::Merge(_))
     }
 }
 

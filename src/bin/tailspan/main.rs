@@ -15,6 +15,7 @@ mod input;
 mod otlp_out;
 mod outcome;
 mod output;
+mod sizes;
 mod text;
 mod times;
 mod waterfall;

@@ -12,6 +12,7 @@ use crate::formats::write_spans;
 use crate::input::Format;
 use crate::outcome::Outcome;
 use crate::output::Report;
+use crate::sizes::TraceBound;
 
 /// Spans of one exported document; a longer trace takes several, each short enough to import again.
 const DOCUMENT_SPANS_MAX: usize = 10_000;
@@ -36,20 +37,22 @@ pub struct ExportArgs {
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub bound: TraceBound,
 }
 
-/// Writes every trace. A damaged one is reported and passed over.
+/// Writes every trace. One that is damaged or too large is reported and passed over.
 pub fn run(store: &Store, args: &ExportArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
     let mut damaged = false;
     let written = with_output(args.output.as_deref(), report, |out| {
         let mut written = 0;
-        for trace in store.spans() {
+        for trace in args.bound.on(store.snapshot()).spans() {
             match trace {
                 Ok(spans) => {
                     write_trace(args.format, &spans, out)?;
                     written += spans.len() as u64;
                 }
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) => {
                     damaged = true;
                     warn(error);
                 }

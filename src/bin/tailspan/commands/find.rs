@@ -9,6 +9,7 @@ use crate::args::Common;
 use crate::filters::Filters;
 use crate::outcome::Outcome;
 use crate::output::{Align, Report, Table, count};
+use crate::sizes::TraceBound;
 use crate::times::{human_duration, human_time};
 
 const EXAMPLES: &str = "\
@@ -37,6 +38,8 @@ pub struct FindArgs {
     /// Join traces whose ids agree in their last 16 digits
     #[arg(long)]
     pub lenient: bool,
+    #[command(flatten)]
+    pub bound: TraceBound,
     /// Say what was read
     #[arg(long)]
     pub explain: bool,
@@ -54,7 +57,7 @@ pub enum OrderWord {
 
 /// Prints a page of traces, then a summary.
 pub fn run(store: &Store, args: &FindArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
-    let found = store.find(&query(args))?;
+    let found = args.bound.on(store.snapshot()).find(&query(args))?;
     if report.json() {
         for trace in &found.traces {
             report.row(&object(trace))?;

@@ -56,6 +56,7 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
         StoreCommand::Stats(args) => stats::run(store, args, report),
         StoreCommand::Export(args) => export::run(store, args, report),
         StoreCommand::Seal(args) => upkeep::seal(store, args, report),
+        StoreCommand::Merge(args) => upkeep::merge(store, args, report),
         StoreCommand::Verify(args) => upkeep::verify(store, args, report),
     }
 }

@@ -33,6 +33,8 @@ pub fn run(store: &Store, _args: &StatsArgs, report: &mut Report<'_>) -> anyhow:
             "rollupBytes": stats.rollup_bytes,
             "logBytes": stats.log_bytes,
             "awaitingErasure": stats.awaiting_erasure,
+            "writeAmplification": stats.times_written.mean,
+            "timesWrittenMax": stats.times_written.max,
         }))?;
     } else {
         print(&stats, report)?;
@@ -54,6 +56,11 @@ fn print(stats: &Stats, report: &mut Report<'_>) -> anyhow::Result<()> {
         stats.bytes_on_disk as f64 / stats.spans.max(1) as f64,
         bytes(stats.log_bytes),
         bytes(stats.rollup_bytes),
+    ))?;
+    report.line(&format!(
+        "rows were written {:.2} times on average, {} at most (log, seal, merges)",
+        stats.times_written.mean,
+        many(stats.times_written.max, "time"),
     ))?;
     if stats.awaiting_erasure > 0 {
         report.line(&format!("{} deleted spans await erasure by a merge", count(stats.awaiting_erasure)))?;

@@ -11,6 +11,7 @@ use crate::formats::write_spans;
 use crate::input::Format;
 use crate::outcome::{Outcome, usage};
 use crate::output::{Look, Report};
+use crate::sizes::TraceBound;
 use crate::waterfall;
 
 const EXAMPLES: &str = "\
@@ -40,6 +41,8 @@ pub struct TraceArgs {
     /// Columns of the waterfall; those of the terminal unless given
     #[arg(long, value_name = "COLUMNS")]
     pub width: Option<usize>,
+    #[command(flatten)]
+    pub bound: TraceBound,
     /// Say what was read
     #[arg(long)]
     pub explain: bool,
@@ -59,7 +62,7 @@ pub enum TraceFormat {
 /// Prints the trace, or says that it is not there.
 pub fn run(store: &Store, args: &TraceArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
     let id = TraceId::parse(&args.id).map_err(|e| usage(format!("'{}' is no trace id: {e}", args.id)))?;
-    let snapshot = store.snapshot();
+    let snapshot = args.bound.on(store.snapshot());
     let spans = if args.lenient { snapshot.trace_lenient(id)? } else { snapshot.trace(id)? };
     if spans.is_empty() {
         warn(format_args!("trace {id} is not in {}", args.common.store.display()));

@@ -1,4 +1,4 @@
-//! `seal` and `verify`: keeping a store in order.
+//! `seal`, `merge` and `verify`: keeping a store in order.
 
 use clap::Args;
 use serde_json::json;
@@ -14,6 +14,19 @@ use crate::output::{Align, Report, Table, bytes, count, many};
 pub struct SealArgs {
     #[command(flatten)]
     pub common: Common,
+}
+
+/// Flags of `merge`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tailspan merge my-store           # after a delete: its bytes are gone then
+  tailspan merge my-store --all     # as few segments as possible")]
+pub struct MergeArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// Merge everything, not only what is small or holds deleted spans
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Flags of `verify`.
@@ -37,6 +50,32 @@ pub fn seal(store: &Store, _args: &SealArgs, report: &mut Report<'_>) -> anyhow:
             many(sealed.spans, "span"),
             many(sealed.segments, "segment"),
             bytes(sealed.bytes),
+        ))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Erases deleted spans and unites segments; the log is sealed first.
+pub fn merge(store: &Store, args: &MergeArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
+    let merged = if args.all { store.merge_all()? } else { store.merge()? };
+    let gone = merged.rows_read - merged.rows_written;
+    if report.json() {
+        report.row(&json!({
+            "segmentsMerged": merged.segments_merged, "segmentsWritten": merged.segments_written,
+            "rowsRead": merged.rows_read, "rowsWritten": merged.rows_written, "rowsErased": gone,
+            "bytesWritten": merged.bytes_written, "seconds": merged.elapsed.as_secs_f64(),
+        }))?;
+    } else if merged.segments_merged == 0 {
+        report.line("nothing to merge")?;
+    } else {
+        report.line(&format!(
+            "merged {} of {} into {} of {} and {}; {} erased",
+            many(merged.segments_merged, "segment"),
+            many(merged.rows_read, "row"),
+            many(merged.segments_written, "segment"),
+            many(merged.rows_written, "row"),
+            bytes(merged.bytes_written),
+            many(gone, "row"),
         ))?;
     }
     Ok(Outcome::Done)
