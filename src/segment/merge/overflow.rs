@@ -39,7 +39,7 @@ pub fn write_overflow(columns: &FieldColumns<'_, '_>, table: Table, out: &mut Se
         ranks.add(page, 1);
         terms.add(overflow_term(field, bytes, &mut scratch), page as u32);
         next += 1;
-        if (next - 1) / PAGE_ROWS % step == 0 { samples.push(bytes) } else { Ok(()) }
+        if ((next - 1) / PAGE_ROWS).is_multiple_of(step) { samples.push(bytes) } else { Ok(()) }
     })?;
     let (values, rank_column) = (OVERFLOW_COLUMN_FIRST + table as u32, OVERFLOW_RANK_COLUMN_FIRST + table as u32);
     out.integers(rank_column, ColumnForm::Integers, &ranks.finish(total)?)?;
