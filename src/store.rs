@@ -1,5 +1,7 @@
 //! The facade: wires the parts together and computes nothing itself.
 
+mod figures;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
