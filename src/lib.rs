@@ -24,8 +24,8 @@ mod store;
 mod upkeep;
 
 pub use analytics::{
-    Exemplar, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport, LatencySort, LatencyUnit,
-    Quantile, Series, SeriesPoint, SeriesQuery,
+    Comparison, Exemplar, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport, LatencySort,
+    LatencyUnit, Quantile, QuantilePair, Series, SeriesPoint, SeriesQuery, Slowest, SlowestReport, ValueShare,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};

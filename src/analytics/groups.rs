@@ -35,6 +35,7 @@ pub struct Groups {
     groups_max: usize,
     bytes_left: usize,
     full: bool,
+    frozen: bool,
 }
 
 impl Groups {
@@ -52,7 +53,19 @@ impl Groups {
             groups_max: limits.groups_max.max(1),
             bytes_left: limits.result_bytes_max,
             full: false,
+            frozen: false,
         }
+    }
+
+    /// From now on what is not known finds no room, as it is wanted.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    /// Notes that something new finds no room; unless none is wanted.
+    fn refuse(&mut self) -> u32 {
+        self.full |= !self.frozen;
+        NO_ROOM
     }
 
     /// The code of a text, or [`NO_ROOM`].
@@ -62,9 +75,8 @@ impl Groups {
             return *code;
         }
         let taken = 2 * text.len() + 64;
-        if self.texts.len() > self.groups_max.saturating_mul(4) || taken > self.bytes_left {
-            self.full = true;
-            return NO_ROOM;
+        if self.frozen || self.texts.len() > self.groups_max.saturating_mul(4) || taken > self.bytes_left {
+            return self.refuse();
         }
         self.bytes_left -= taken;
         let code = self.texts.len() as Code;
@@ -78,9 +90,8 @@ impl Groups {
         if let Some(code) = self.instants.get(&instant) {
             return *code;
         }
-        if self.instant_of.len() >= self.groups_max {
-            self.full = true;
-            return NO_ROOM;
+        if self.frozen || self.instant_of.len() >= self.groups_max {
+            return self.refuse();
         }
         let code = self.instant_of.len() as Code;
         self.instant_of.push(instant);
@@ -96,9 +107,8 @@ impl Groups {
         if let Some(child) = self.children.get(&(node, code)) {
             return *child;
         }
-        if self.nodes.len() > self.groups_max.saturating_mul(8) {
-            self.full = true;
-            return NO_ROOM;
+        if self.frozen || self.nodes.len() > self.groups_max.saturating_mul(8) {
+            return self.refuse();
         }
         let child = self.nodes.len() as u32;
         self.nodes.push((node, code));
@@ -113,9 +123,8 @@ impl Groups {
         if known != NO_ROOM {
             return known;
         }
-        if self.ends.len() >= self.groups_max {
-            self.full = true;
-            return NO_ROOM;
+        if self.frozen || self.ends.len() >= self.groups_max {
+            return self.refuse();
         }
         let group = self.ends.len() as u32;
         self.ends.push(node);

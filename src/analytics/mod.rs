@@ -11,20 +11,25 @@
 //! place of the first pass for the parts it covers: [`Totals`](totals::Totals) can be added up.
 
 mod bucket;
+mod compare;
 mod feed;
 mod group_key;
 mod grouper;
 mod groups;
 mod heatmap;
 mod latency;
+mod pairs;
 mod part_tables;
 mod quantile;
 mod select;
 mod series;
+mod slowest;
 mod totals;
 
+pub use compare::{Comparison, QuantilePair, ValueShare, compare};
 pub use group_key::GroupKey;
 pub use heatmap::{HeatCell, HeatMap, heat_map};
 pub use latency::{Exemplar, LatencyGroup, LatencyQuery, LatencyReport, LatencySort, LatencyUnit, latency};
 pub use quantile::Quantile;
 pub use series::{Series, SeriesPoint, SeriesQuery, series};
+pub use slowest::{Slowest, SlowestReport, slowest_spans, slowest_traces};

@@ -102,11 +102,14 @@ struct AttributeTable {
     scope_of: Vec<u32>,
 }
 
-/// A field of the key, and the codes of its values as far as they were met.
-struct FieldTable {
-    field: u32,
-    value_type: ValueType,
-    per_class: Vec<u32>,
+/// A field, and the codes of its values as far as they were met.
+pub struct FieldTable {
+    /// Its code.
+    pub field: u32,
+    /// The type of its values.
+    pub value_type: ValueType,
+    /// How often each class has it.
+    pub per_class: Vec<u32>,
     entries: Vec<Code>,
     numbers: FxHashMap<u64, Code>,
 }
@@ -181,7 +184,8 @@ impl AttributeTable {
 }
 
 impl FieldTable {
-    fn new(part: &MatchPart<'_>, field: u32) -> Self {
+    /// A field of a part.
+    pub fn new(part: &MatchPart<'_>, field: u32) -> Self {
         let schema = part.tables().schema();
         let times = |shape: &[u32]| shape.iter().filter(|f| **f == field).count() as u32;
         let per_shape: Vec<u32> = schema.shapes.iter().map(|shape| times(shape)).collect();
@@ -194,7 +198,11 @@ impl FieldTable {
         }
     }
 
-    fn code(&mut self, raw: RawValue<'_>, groups: &mut Groups) -> Result<Code> {
+    /// The code of the text of a value, or [`NO_ROOM`].
+    ///
+    /// # Errors
+    /// Corrupt if the value is not of its type.
+    pub fn code(&mut self, raw: RawValue<'_>, groups: &mut Groups) -> Result<Code> {
         match raw {
             RawValue::Entry(entry, bytes) => {
                 let at = entry as usize;

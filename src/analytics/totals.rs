@@ -5,6 +5,9 @@ use super::feed::Batch;
 use super::groups::NO_ROOM;
 use super::part_tables::{DURATION, ERROR};
 
+/// Binary digits after the point that a mean is computed to before it is rounded.
+const EXTRA_DIGITS: u32 = 60;
+
 /// Counts of one group. Those of parts of the samples add up to those of all.
 #[derive(Clone, Debug)]
 pub struct Totals {
@@ -50,14 +53,17 @@ impl Totals {
     }
 }
 
-/// The quotient as the nearest double. A large sum is divided in whole part and remainder, so that it loses no
-/// digits.
+/// The double nearest to the quotient of a sum and a count that is not 0.
 fn mean(sum: u128, count: u64) -> f64 {
     if sum < 1 << f64::MANTISSA_DIGITS && count < 1 << f64::MANTISSA_DIGITS {
         return sum as f64 / count as f64;
     }
-    let wide = u128::from(count);
-    (sum / wide) as f64 + (sum % wide) as f64 / count as f64
+    let (wide, whole) = (u128::from(count), sum / u128::from(count));
+    // More binary digits than a double has, of which the last says whether anything follows: so one rounding is all.
+    let digits = if whole >> (f64::MANTISSA_DIGITS + 1) == 0 { EXTRA_DIGITS } else { 0 };
+    let rest = (sum % wide) << digits;
+    let scaled = (whole << digits) + rest / wide;
+    (scaled | u128::from(rest % wide != 0)) as f64 / (1u64 << digits) as f64
 }
 
 /// Adds a batch to the totals of all groups, by number.
@@ -71,5 +77,19 @@ pub fn add_batch(totals: &mut Vec<Totals>, groups: usize, batch: &Batch<'_>) {
         {
             totals.add(*duration, *facts);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_is_rounded_once() {
+        assert_eq!(mean(10, 4), 2.5);
+        // 2^54 + 1 lies between two doubles, nearer to none: the even one is taken. A little more tips it.
+        assert_eq!(mean((1 << 54) + 2, 1), 18_014_398_509_481_984.0);
+        assert_eq!(mean(((1 << 54) + 2) * 3 + 1, 3), 18_014_398_509_481_988.0);
+        assert_eq!(mean(u128::from(u64::MAX) * 7, 7), u64::MAX as f64);
     }
 }

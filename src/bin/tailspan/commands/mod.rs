@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod batch;
+pub mod compare;
 pub mod compare_stores;
 pub mod delete;
 pub mod demo;
@@ -16,6 +17,7 @@ pub mod latency;
 pub mod lists;
 pub mod retain;
 pub mod series;
+pub mod slowest;
 pub mod stats;
 pub mod tail;
 pub mod trace;
@@ -59,6 +61,8 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
         StoreCommand::Trace(args) => trace::run(store, args, report),
         StoreCommand::Find(args) => find::run(store, args, report),
         StoreCommand::Latency(args) => latency::run(store, args, report),
+        StoreCommand::Slowest(args) => slowest::run(store, args, report),
+        StoreCommand::Compare(args) => compare::run(store, args, report),
         StoreCommand::Heatmap(args) => heatmap::run(store, args, report),
         StoreCommand::Series(args) => series::run(store, args, report),
         StoreCommand::Services(args) => lists::services(store, args, report),
