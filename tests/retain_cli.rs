@@ -39,7 +39,9 @@ fn summary(store: &Path, flags: &[&str]) -> Value {
     let fields: BTreeSet<&str> = lines[0].as_object().unwrap().keys().map(String::as_str).collect();
     let wanted = ["segmentsRemoved", "rowsRemoved", "bytesRemoved", "segmentsRewritten", "bytesOnDisk", "clockHeld"];
     assert_eq!(fields, wanted.into());
-    assert_eq!(lines[0]["bytesOnDisk"], stats(store)["bytesOnDisk"]);
+    let (told, after) = (lines[0]["bytesOnDisk"].as_u64(), stats(store)["bytesOnDisk"].as_u64());
+    // The name of the process goes from the lock file when it ends.
+    assert!(after <= told && told.unwrap() - after.unwrap() < 16, "{told:?} {after:?}");
     lines[0].clone()
 }
 
