@@ -15,6 +15,9 @@ use crate::query::{Order, Query, TraceMatcher, find};
 
 use super::retention::KeepRule;
 
+/// Traces found at once: bounds the memory.
+const TRACES_AT_ONCE: usize = 100_000;
+
 /// Ordinals of the live traces of the part that at least one of the rules keeps; `snapshot` holds the part
 /// and all others. The rules are taken as in force.
 ///
@@ -41,38 +44,40 @@ pub fn kept_ordinals(snapshot: &Snapshot, part: &SegmentPart, rules: &[&KeepRule
     Ok(kept)
 }
 
-/// Adds the clean traces that match.
+/// Adds the clean traces that match; all live ones, if that cannot be told.
 fn keep_clean(part: &SegmentPart, query: &Query, kept: &mut TraceSet) -> Result<()> {
-    let live = TraceSet::all(part.segment.traces()).and_not(&part.deleted);
     // The segment alone, as if nothing but its clean traces were in it.
     let alone = SegmentPart { deleted: part.dirty.clone(), ..part.clone() };
     let alone = Snapshot::new(vec![alone], Vec::new());
-    let limits = Limits { result_traces_max: usize::MAX, matched_span_ids_max: 0, ..Limits::default() };
-    let query = Query { page_token: None, lenient: false, ..query.clone().limit(0).order(Order::Newest) };
-    let found = find(&alone, &query, &limits)?;
-    if !found.complete {
-        *kept = live;
-        return Ok(());
-    }
+    let limits = Limits { matched_span_ids_max: 0, ..Limits::default() };
+    let query = query.clone().limit(TRACES_AT_ONCE).order(Order::Newest);
+    let mut query = Query { page_token: None, lenient: false, ..query };
     let counter = ReadCounter::default();
-    for trace in &found.traces {
-        match part.ordinals_of(trace.trace_id, TraceIds::Strict, &counter) {
-            Ok(ordinals) => ordinals.into_iter().for_each(|(ordinal, _)| {
-                kept.insert(ordinal);
-            }),
-            Err(error) => {
-                unreadable(error)?;
-                *kept = live;
+    loop {
+        let found = find(&alone, &query, &limits)?;
+        let ids = found.traces.iter().map(|trace| part.ordinals_of(trace.trace_id, TraceIds::Strict, &counter));
+        match ids.collect::<Result<Vec<_>>>() {
+            Ok(ordinals) if found.complete => {
+                for (ordinal, _) in ordinals.into_iter().flatten() {
+                    kept.insert(ordinal);
+                }
+            }
+            result => {
+                result.map_or_else(unreadable, |_| Ok(true))?;
+                *kept = TraceSet::all(part.segment.traces()).and_not(&part.deleted);
                 return Ok(());
             }
         }
+        if found.next_page_token.is_none() {
+            return Ok(());
+        }
+        query.page_token = found.next_page_token;
     }
-    Ok(())
 }
 
-/// True for damage, which keeps; other errors are errors.
+/// True for what is damaged or too large to be judged, which keeps it; other errors are errors.
 fn unreadable(error: Error) -> Result<bool> {
-    if error.kind() == ErrorKind::Corrupt { Ok(true) } else { Err(error) }
+    if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) { Ok(true) } else { Err(error) }
 }
 
 #[cfg(test)]
