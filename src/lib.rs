@@ -44,9 +44,10 @@ pub use query::{
     OperationCount, Order, Query, QueryScope, RemoteServiceCount, ServiceCount, TagFilter, TagOperator, TagScope,
     TraceSummary, text_of,
 };
-pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder};
+pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder, compare_stores};
 pub use upkeep::{
-    Damage, KeepRule, RetainSummary, Retention, Stats, Tail, TailCursor, TailedSpan, TimesWritten, VerifyReport,
+    BackupSummary, Damage, ErasureReport, KeepRule, Leftover, RetainSummary, Retention, Stats, StoreDifference, Tail,
+    TailCursor, TailedSpan, TimesWritten, VerifyReport,
 };
 
 /// The examples of the README, run as doctests.

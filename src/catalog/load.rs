@@ -28,6 +28,8 @@ pub const MANIFEST: &str = "MANIFEST";
 pub const MANIFEST_OLD: &str = "MANIFEST.old";
 /// The next one, being written.
 pub const MANIFEST_NEW: &str = "MANIFEST.new";
+/// Stands in a directory as long as a backup into it is under way: it is no store yet.
+pub const UNFINISHED_BACKUP: &str = "BACKUP.unfinished";
 /// Longest manifest that is read, in bytes.
 pub const MANIFEST_BYTES_MAX: u64 = 1 << 30;
 /// Times the listing is begun again because a writer changed something while it was read.
@@ -152,6 +154,10 @@ fn look_once(storage: &dyn Storage, segment_store: &dyn Fn(&[u8]) -> Option<u64>
         return Ok((Contents::Nothing, Moment::Same));
     }
     let mut listing = Listing { root: storage.list(Directory::Root)?, ..Listing::default() };
+    if listing.has_root_file(UNFINISHED_BACKUP) {
+        let text = format!("{} holds a backup that was not finished; remove the directory", storage.place());
+        return Err(Error::new(ErrorKind::NotAStore, text));
+    }
     let in_logs = storage.list(Directory::Log)?;
     let in_segments = storage.list(Directory::Segments)?;
     listing.segments = in_segments.iter().filter_map(|entry| FileId::from_segment_name(&entry.name)).collect();

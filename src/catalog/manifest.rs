@@ -114,6 +114,25 @@ impl Manifest {
         Ok(Self::over(storage, file, header, len, 1, catalog, next_id))
     }
 
+    /// Writes the manifest of a copy, durably: the same store, of its live files these alone.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub fn write_copy(
+        storage: &dyn Storage,
+        found: &Found,
+        has_segment: impl Fn(FileId) -> bool,
+        has_log: impl Fn(FileId) -> bool,
+    ) -> Result<()> {
+        let store = found.store.ok_or_else(|| Error::corrupt("nothing tells the id of the store"))?;
+        let mut catalog = found.catalog.clone();
+        catalog.drop_live(has_segment, has_log);
+        catalog.keep_retired(|_| false, |_| false);
+        let header = ManifestHeader { store, generation: found.generation.saturating_add(1), previous: 0 };
+        begin(storage, header, &catalog)?;
+        put_in_place(storage, header, Previous::None)
+    }
+
     fn over(
         storage: Arc<dyn Storage>,
         file: Box<dyn WritableFile>,

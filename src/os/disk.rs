@@ -223,6 +223,30 @@ impl Storage for Disk {
         sync_directory_at(&path)
     }
 
+    fn is_vacant(&self) -> Result<bool> {
+        match fs::read_dir(&self.root) {
+            Ok(mut entries) => Ok(entries.next().is_none()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(Error::io(format!("listing {}", self.place()), error)),
+        }
+    }
+
+    fn location(&self, path: &str) -> Option<PathBuf> {
+        self.full_path(path).ok()
+    }
+
+    fn link(&self, location: &Path, path: &str) -> Result<()> {
+        let full = self.writable_path("linking", path)?;
+        fs::hard_link(location, &full)
+            .map_err(|error| Error::io(format!("linking {} as {}", location.display(), full.display()), error))
+    }
+
+    fn remove_directory(&self, directory: Directory) -> Result<()> {
+        let path = self.directory_path(directory);
+        self.may_write(|| format!("removing directory {}", path.display()))?;
+        fs::remove_dir(&path).map_err(|error| Error::io(format!("removing directory {}", path.display()), error))
+    }
+
     fn lock(&self) -> Result<Box<dyn LockGuard>> {
         self.may_write(|| "locking for writing".to_owned())?;
         lock::take(&self.root)

@@ -8,9 +8,10 @@
 //! directory; before that any subset of writes, renames, creations and removals may survive a crash.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The sub-directories of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +90,34 @@ pub trait Storage: Send + Sync + fmt::Debug {
 
     /// Makes creations, renames and removals in a directory durable.
     fn sync_directory(&self, directory: Directory) -> Result<()>;
+
+    /// True if there is nothing at all in the store's directory, or no such directory.
+    fn is_vacant(&self) -> Result<bool> {
+        let mut vacant = true;
+        for directory in Directory::ALL {
+            vacant &= self.list(directory)?.is_empty();
+        }
+        Ok(vacant)
+    }
+
+    /// Where a file lies in the operating system's file system; `None` if it does not lie there.
+    fn location(&self, _path: &str) -> Option<PathBuf> {
+        None
+    }
+
+    /// Gives the file at this location of the operating system's file system a second name here. The file must
+    /// never be changed again.
+    ///
+    /// # Errors
+    /// Whatever keeps a file from having both names, such as two file systems: copy it then.
+    fn link(&self, _location: &Path, path: &str) -> Result<()> {
+        Err(Error::invalid(format!("{} cannot link {path}", self.place())))
+    }
+
+    /// Removes a directory that is empty. Does nothing where empty directories do not matter.
+    fn remove_directory(&self, _directory: Directory) -> Result<()> {
+        Ok(())
+    }
 
     /// Takes the writer's lock for the life of the guard.
     ///

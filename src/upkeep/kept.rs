@@ -49,7 +49,7 @@ fn keep_clean(part: &SegmentPart, query: &Query, kept: &mut TraceSet) -> Result<
     // The segment alone, as if nothing but its clean traces were in it.
     let alone = SegmentPart { deleted: part.dirty.clone(), ..part.clone() };
     let alone = Snapshot::new(vec![alone], Vec::new());
-    let limits = Limits { matched_span_ids_max: 0, ..Limits::default() };
+    let limits = Limits { matched_span_ids_max: 0, result_bytes_max: usize::MAX, ..Limits::default() };
     let query = query.clone().limit(TRACES_AT_ONCE).order(Order::Newest);
     let mut query = Query { page_token: None, lenient: false, ..query };
     let counter = ReadCounter::default();

@@ -1,5 +1,8 @@
 //! Looking after a store: what it holds, whether it is sound, how long it stays.
 
+mod backup;
+mod compare;
+mod erased;
 mod keeper;
 mod kept;
 mod retain;
@@ -8,6 +11,9 @@ mod stats;
 mod tail;
 mod verify;
 
+pub use backup::{BackupSummary, backup};
+pub use compare::{StoreDifference, compare};
+pub use erased::{ErasureReport, Leftover, verify_erased};
 pub use keeper::Keeper;
 pub use retain::{RetainSummary, retain};
 pub use retention::{KeepRule, Retention};

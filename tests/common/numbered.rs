@@ -47,8 +47,8 @@ pub fn span(number: u64) -> Span {
 }
 
 fn resource(instance: u64) -> Resource {
-    let attributes =
-        vec![KeyValue::new("service.name", format!("numbered-{instance}")), KeyValue::new("instance", instance as i64)];
+    let service = if instance == 0 { SERVICE.to_owned() } else { format!("numbered-{instance}") };
+    let attributes = vec![KeyValue::new("service.name", service), KeyValue::new("instance", instance as i64)];
     Resource { present: true, attributes, ..Resource::default() }
 }
 

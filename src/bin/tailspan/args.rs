@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{batch, demo, export, find, import, lists, retain, stats, trace, upkeep};
+use crate::commands::{
+    backup, batch, compare_stores, delete, demo, export, find, import, lists, retain, stats, tail, trace, upkeep,
+};
 
 /// Store distributed-tracing spans in a folder and ask questions about them.
 #[derive(Parser, Debug)]
@@ -37,6 +39,10 @@ pub enum Command {
     OnStore(StoreCommand),
     /// Answer many questions with one open store, one JSON array a line from standard input
     Batch(batch::BatchArgs),
+    /// Print spans as they come, in the order of appends
+    Tail(tail::TailArgs),
+    /// Say which spans only one of two stores has
+    CompareStores(compare_stores::CompareStoresArgs),
     /// Show what tailspan does: built-in traffic goes into a store and is asked about
     Demo(demo::DemoArgs),
 }
@@ -66,6 +72,10 @@ pub enum StoreCommand {
     Retain(retain::RetainArgs),
     /// Erase deleted spans and unite small segments
     Merge(upkeep::MergeArgs),
+    /// Delete traces: everything of them so far
+    Delete(delete::DeleteArgs),
+    /// Copy the store as it is now, while others write to it
+    Backup(backup::BackupArgs),
     /// Read every byte and report what is not as it was written
     Verify(upkeep::VerifyArgs),
 }
@@ -95,6 +105,8 @@ impl StoreCommand {
             Self::Seal(args) => &args.common,
             Self::Retain(args) => &args.common,
             Self::Merge(args) => &args.common,
+            Self::Delete(args) => &args.common,
+            Self::Backup(args) => &args.common,
             Self::Verify(args) => &args.common,
         }
     }
@@ -106,7 +118,7 @@ impl StoreCommand {
 
     /// True if the command changes the store, which only its one writer may.
     pub fn writes(&self) -> bool {
-        matches!(self, Self::Seal(_) | Self::Retain(_) | Self::Merge(_))
+        matches!(self, Self::Seal(_) | Self::Retain(_) | Self::Merge(_) | Self::Delete(_))
     }
 }
 

@@ -111,7 +111,7 @@ impl Tail {
         let next = from.next_in(engine.store_id())?;
         let end = engine.acknowledged().end();
         if next > end {
-            let newest = TailCursor::new(engine.store_id(), end);
+            let newest = Self::newest(engine);
             let text =
                 format!("cursor {from} is beyond the store's end: what it had seen was lost before it was durable");
             return Err(Error::invalid(format!("{text}; go on from {newest}")));
@@ -137,6 +137,11 @@ impl Tail {
             looked_at_nanos,
             rest: POLL_EVERY.0,
         })
+    }
+
+    /// The cursor after everything acknowledged so far.
+    pub(crate) fn newest(engine: &Engine) -> TailCursor {
+        TailCursor::new(engine.store_id(), engine.acknowledged().end())
     }
 
     /// Where the tail stands: everything that was given lies before it, nothing else does.
@@ -183,11 +188,20 @@ impl Tail {
     pub fn next_batch(&mut self, timeout: Duration) -> Result<Vec<TailedSpan>> {
         let mut left = timeout;
         loop {
-            self.fill()?;
-            if !self.ready.is_empty() || !self.wait(std::mem::take(&mut left))? {
-                return Ok(std::mem::take(&mut self.ready).into());
+            let batch = self.ready_batch()?;
+            if !batch.is_empty() || !self.wait(std::mem::take(&mut left))? {
+                return Ok(batch);
             }
         }
+    }
+
+    /// As [`Tail::next_batch`], without waiting.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged: call again for what follows.
+    pub fn ready_batch(&mut self) -> Result<Vec<TailedSpan>> {
+        self.fill()?;
+        Ok(std::mem::take(&mut self.ready).into())
     }
 
     /// True if everything that is known to be acknowledged was given.

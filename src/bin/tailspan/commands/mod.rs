@@ -1,7 +1,10 @@
-//! One file a command. Each has its flags and a `run(&Store, &Args, &mut Report)`; only `import`, `batch`
-//! and `demo` open a store themselves.
+//! One file a command. Each has its flags and a `run(&Store, &Args, &mut Report)`; only `import`, `batch`,
+//! `tail`, `compare-stores` and `demo` open stores themselves.
 
+pub mod backup;
 pub mod batch;
+pub mod compare_stores;
+pub mod delete;
 pub mod demo;
 pub mod explain;
 pub mod export;
@@ -10,6 +13,7 @@ pub mod import;
 pub mod lists;
 pub mod retain;
 pub mod stats;
+pub mod tail;
 pub mod trace;
 pub mod upkeep;
 
@@ -59,6 +63,8 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
         StoreCommand::Seal(args) => upkeep::seal(store, args, report),
         StoreCommand::Retain(args) => retain::run(store, args, report),
         StoreCommand::Merge(args) => upkeep::merge(store, args, report),
+        StoreCommand::Delete(args) => delete::run(store, args, report),
+        StoreCommand::Backup(args) => backup::run(store, args, report),
         StoreCommand::Verify(args) => upkeep::verify(store, args, report),
     }
 }

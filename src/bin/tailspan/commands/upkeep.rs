@@ -2,8 +2,9 @@
 
 use clap::Args;
 use serde_json::json;
-use tailspan::Store;
+use tailspan::{Store, TraceId};
 
+use super::delete::{trace_id, verify_erased};
 use crate::args::Common;
 use crate::outcome::Outcome;
 use crate::output::{Align, Report, Table, bytes, count, many};
@@ -31,10 +32,15 @@ pub struct MergeArgs {
 
 /// Flags of `verify`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  tailspan verify my-store --json      # exit code 4 when damage was found")]
+#[command(after_help = "Examples:
+  tailspan verify my-store --json                     # exit code 4 when damage was found
+  tailspan verify my-store --erased=4bf92f3577b34da6  # exit code 1 when a file still holds rows of it")]
 pub struct VerifyArgs {
     #[command(flatten)]
     pub common: Common,
+    /// Prove instead that no file holds a row of this trace, live or left over
+    #[arg(long, value_name = "ID", value_parser = trace_id)]
+    pub erased: Option<TraceId>,
 }
 
 /// Turns everything in the log into segments, holding nothing back.
@@ -82,7 +88,10 @@ pub fn merge(store: &Store, args: &MergeArgs, report: &mut Report<'_>) -> anyhow
 }
 
 /// Reads every byte and lists each damaged unit.
-pub fn verify(store: &Store, _args: &VerifyArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
+pub fn verify(store: &Store, args: &VerifyArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
+    if let Some(id) = args.erased {
+        return verify_erased(store, id, report);
+    }
     let found = store.verify()?;
     let mut table = Table::new(&[
         ("file", Align::Left),

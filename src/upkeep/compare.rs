@@ -1,0 +1,95 @@
+//! Comparing two stores by what they hold, wherever it lies.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use crate::catalog::{Snapshot, TraceIds};
+use crate::error::Result;
+use crate::head::trace_id_of;
+use crate::model::{Span, TraceId};
+use crate::part::ReadCounter;
+
+/// Traces named as examples.
+const EXAMPLES_MAX: usize = 10;
+
+/// Distinct spans that only one of two stores has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreDifference {
+    /// Spans that only the first has.
+    pub only_in_a: u64,
+    /// Spans that only the second has.
+    pub only_in_b: u64,
+    /// Up to ten traces that differ.
+    pub examples: Vec<TraceId>,
+}
+
+impl StoreDifference {
+    /// True if both hold the same spans.
+    pub fn is_empty(&self) -> bool {
+        self.only_in_a == 0 && self.only_in_b == 0
+    }
+
+    fn add(&mut self, id: TraceId, only_in_a: u64, only_in_b: u64) {
+        self.only_in_a += only_in_a;
+        self.only_in_b += only_in_b;
+        if only_in_a + only_in_b > 0 && self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(id);
+        }
+    }
+}
+
+/// Compares the traces of `a` with those of `b`, then looks for traces that only `b` has.
+///
+/// # Errors
+/// Corrupt if a page is damaged.
+pub fn compare(a: &Arc<Snapshot>, b: &Arc<Snapshot>, trace_bytes_max: usize) -> Result<StoreDifference> {
+    let counter = ReadCounter::limited(trace_bytes_max);
+    let mut out = StoreDifference::default();
+    for trace in a.every_trace(trace_bytes_max)? {
+        let in_a = trace?;
+        let Some(id) = in_a.first().map(|span| span.trace_id) else { continue };
+        let in_b = b.trace(id, TraceIds::Strict, &counter)?;
+        let (more_in_a, more_in_b) = missing(&in_a, &in_b);
+        out.add(id, more_in_a, more_in_b);
+    }
+    for part in &b.segments {
+        for ordinal in (0..part.segment.traces()).filter(|ordinal| !part.dirty.contains(*ordinal)) {
+            let id = part.segment.trace_id(ordinal, &counter)?;
+            if !has_trace(a, id, &counter)? {
+                out.add(id, 0, part.segment.trace_rows(ordinal, &counter)?.len() as u64);
+            }
+        }
+    }
+    let mut loose: Vec<TraceId> = b.loose_traces(&counter)?.into_iter().collect();
+    loose.sort_unstable();
+    for id in loose {
+        if !has_trace(a, id, &counter)? {
+            out.add(id, 0, b.trace(id, TraceIds::Strict, &counter)?.len() as u64);
+        }
+    }
+    Ok(out)
+}
+
+/// How many of the distinct spans of each the other does not have.
+fn missing(a: &[Span], b: &[Span]) -> (u64, u64) {
+    let set = |spans: &[Span]| -> FxHashSet<Span> { spans.iter().cloned().collect() };
+    if a == b {
+        return (0, 0);
+    }
+    let (a, b) = (set(a), set(b));
+    (a.difference(&b).count() as u64, b.difference(&a).count() as u64)
+}
+
+fn has_trace(snapshot: &Snapshot, id: TraceId, counter: &ReadCounter) -> Result<bool> {
+    for part in &snapshot.segments {
+        if !part.ordinals_of(id, TraceIds::Strict, counter)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    let in_chapter = |chapter: &crate::head::FrozenChapter| {
+        chapter.rows_of_low(id.low()).any(|row| trace_id_of(&chapter.rows[row as usize]) == id)
+    };
+    Ok(snapshot.chapters.iter().any(|chapter| in_chapter(chapter)))
+}
