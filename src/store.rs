@@ -114,7 +114,8 @@ impl StoreBuilder {
     }
 
     /// How long spans stay, kept to in the background as long as the store is open for writing: when it is
-    /// opened, after each segment that is sealed, and every minute. Default: for ever.
+    /// opened, after each segment that is sealed, and every minute. Seals the head where that is needed, even
+    /// if nothing is sealed automatically. Default: for ever.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.options.max_age = retention.max_age;
         self.retention = retention;

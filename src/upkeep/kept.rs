@@ -105,7 +105,7 @@ mod tests {
 
     fn append(engine: &Engine, spans: &[Span]) {
         let fed = engine.append(Durability::Buffered, WhenFull::Busy, |sink| {
-            deliver(&mut spans.iter(), sink);
+            deliver(spans.iter(), sink);
             Ok(())
         });
         assert_eq!(fed.unwrap().accepted, spans.len() as u64);
@@ -119,9 +119,9 @@ mod tests {
                 span.trace_id = TraceId::from_halves(7, 5).unwrap();
             }
             // Some have no start, some no end; some get longer with every round.
-            let start = if trace % 17 == 0 { 0 } else { 1_000 + trace * 10 + number * (trace % 5) * 100 };
-            let end = if trace % 19 == 0 { 0 } else { start + trace % 23 };
-            let failed = (trace * 7 + number * 3) % 11 == 0;
+            let start = if trace.is_multiple_of(17) { 0 } else { 1_000 + trace * 10 + number * (trace % 5) * 100 };
+            let end = if trace.is_multiple_of(19) { 0 } else { start + trace % 23 };
+            let failed = (trace * 7 + number * 3).is_multiple_of(11);
             let status = if failed { StatusCode::ERROR } else { StatusCode::OK };
             span.at(start, end).status(status).tag("round", number as i64)
         };
