@@ -43,11 +43,11 @@ impl StoreDifference {
 /// Compares the traces of `a` with those of `b`, then looks for traces that only `b` has.
 ///
 /// # Errors
-/// Corrupt if a page is damaged.
-pub fn compare(a: &Arc<Snapshot>, b: &Arc<Snapshot>) -> Result<StoreDifference> {
-    let counter = ReadCounter::default();
+/// Corrupt if a page is damaged; TooLarge if a trace takes more bytes in memory than `trace_bytes_max`.
+pub fn compare(a: &Arc<Snapshot>, b: &Arc<Snapshot>, trace_bytes_max: usize) -> Result<StoreDifference> {
+    let counter = ReadCounter::limited(trace_bytes_max);
     let mut out = StoreDifference::default();
-    for trace in a.every_trace()? {
+    for trace in a.every_trace(trace_bytes_max)? {
         let in_a = trace?;
         let Some(id) = in_a.first().map(|span| span.trace_id) else { continue };
         let in_b = b.trace(id, TraceIds::Strict, &counter)?;
