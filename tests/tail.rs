@@ -85,6 +85,7 @@ impl Follower {
 enum Step {
     Append(usize),
     Seal,
+    Merge,
     Delete(Index),
     Reopen,
     Take(usize),
@@ -95,6 +96,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (1..40usize).prop_map(Step::Append),
         2 => Just(Step::Seal),
+        1 => Just(Step::Merge),
         1 => any::<Index>().prop_map(Step::Delete),
         1 => Just(Step::Reopen),
         3 => (1..60usize).prop_map(Step::Take),
@@ -117,6 +119,7 @@ fn follows(arriving: &[Span], steps: &[Step]) {
                 model.append(&store, batch);
             }
             Step::Seal => drop(store.seal().unwrap()),
+            Step::Merge => drop(store.merge_all().unwrap()),
             Step::Take(count) => follower.take(&model, *count),
             Step::Delete(_) if model.0.is_empty() => {}
             Step::Delete(index) => {
@@ -205,11 +208,11 @@ fn a_huge_trace_is_shown_in_order_and_a_record_kept_twice_once() {
     let again: Vec<Span> = (5_990..6_010).map(of_one_trace).collect();
     assert_eq!(store.append(&again).unwrap().accepted, 20);
     let wanted: Vec<Span> = (0..6_010).map(of_one_trace).collect();
-    for state in ["late in the head", "late in a segment"] {
+    for state in ["late in the head", "late in a segment", "merged"] {
         let shown: Vec<Span> =
             pairs(store.tail(TailCursor::OLDEST).unwrap()).into_iter().map(|(_, span)| span).collect();
         assert!(shown == wanted, "{state}: {} spans", shown.len());
-        store.seal().unwrap();
+        if state == "late in a segment" { drop(store.merge_all().unwrap()) } else { drop(store.seal().unwrap()) }
     }
 }
 
