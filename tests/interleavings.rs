@@ -175,7 +175,7 @@ impl Life<'_> {
         expected.check(self.store(), state);
         expected.check(&Store::open_read_only(self.directory).unwrap(), &format!("{state}, read beside"));
         let stats = self.store().stats().unwrap();
-        assert_eq!(stats.spans, self.live.len() as u64, "{state}");
+        assert_eq!(stats.spans, expected.span_count(), "{state}");
     }
 }
 

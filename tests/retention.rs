@@ -411,7 +411,9 @@ fn against_the_bytes_what_no_rule_keeps_goes_first() {
     };
     let all = failed();
     let (total, sizes) = (store.stats().unwrap().bytes_on_disk, segment_bytes(directory.path()));
-    let keep = |limit: u64| Retention::new().max_bytes(limit).keep(Query::new().error(), DAY);
+    let mut keep = Retention::new().keep(Query::new().error(), DAY);
+    keep = keep.keep(Query::new().service(numbered::SERVICE), HOUR);
+    let keep = |limit: u64| keep.clone().max_bytes(limit);
     let done = store.retain(&keep(total - sizes[0].1 / 10)).unwrap();
     assert_eq!((done.segments_removed, done.segments_rewritten, failed()), (0, 1, all.clone()));
     let done = store.retain(&keep(done.bytes_on_disk - 1)).unwrap();
@@ -602,7 +604,9 @@ impl Life<'_> {
     }
 
     fn check(&mut self, state: &str) {
-        let mut expected = Expected::new(&self.live(), self.asks, &[2]);
+        let live = self.live();
+        let mut expected = Expected::new(&live, self.asks, &[2]);
+        assert_eq!(expected.span_count(), live.len() as u64, "{state}: the model holds a span twice");
         expected.check(self.store(), state);
         expected.check(&Store::open_read_only(self.directory).unwrap(), &format!("{state}, read beside"));
     }

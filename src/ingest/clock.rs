@@ -22,6 +22,9 @@ use super::engine::Engine;
 /// Time a store may have been closed without its clock being held.
 pub const AWAY_MAX: Duration = Duration::from_hours(7 * 24);
 
+/// Time after which a clock is written down again when the store is closed.
+const JUST_NOW: Duration = Duration::from_mins(1);
+
 /// The clock of an open store.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionClock {
@@ -102,6 +105,16 @@ impl Engine {
         let written = self.writer()?.manifest.catalog().clock();
         let since = written.map(|state| self.retention_now().saturating_sub(state.retention_nanos));
         if since.is_some_and(|since| u128::from(since) < every.as_nanos()) { Ok(()) } else { self.keep_clock() }
+    }
+
+    /// Writes the clock down, unless that was done just now and no span was received after it.
+    ///
+    /// # Errors
+    /// What the manifest says.
+    pub(super) fn keep_clock_after(&self, received: Option<u64>) -> Result<()> {
+        let written = self.writer()?.manifest.catalog().clock();
+        let covers = written.is_some_and(|state| received.is_none_or(|received| received <= state.retention_nanos));
+        self.keep_clock_at_least(if covers { JUST_NOW } else { Duration::ZERO })
     }
 
     fn replace_clock(&self, clock: RetentionClock) -> RetentionClock {

@@ -170,6 +170,12 @@ impl Live {
     pub fn head_bytes(&self) -> usize {
         self.head.bytes() + self.generations.iter().map(|g| g.bytes).sum::<usize>()
     }
+
+    /// When spans not yet sealed were received last, by the retention clock.
+    pub fn last_received(&self) -> Option<u64> {
+        let sealing = self.generations.iter().map(|g| g.received.1);
+        sealing.chain(self.head.received.map(|(_, last)| last)).max()
+    }
 }
 
 impl Engine {
@@ -251,12 +257,13 @@ impl Engine {
         if first {
             live.closed = Some("the store was closed".to_owned());
         }
+        let received = live.last_received();
         drop(live);
         self.changed.notify_all();
         self.acknowledged.close();
         let Some(writer) = &self.writer else { return Ok(()) };
-        // The mark at the end of the log says that the clock in the manifest is later than all its spans.
-        if first && self.keep_clock().is_err() { writer.log.close_unmarked() } else { writer.log.close() }
+        // The mark at the end of the log says that the clock in the manifest is not before any of its spans.
+        if first && self.keep_clock_after(received).is_err() { writer.log.close_unmarked() } else { writer.log.close() }
     }
 
     /// True once the store was closed.
