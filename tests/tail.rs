@@ -272,3 +272,35 @@ fn damage_hides_what_it_touches_and_the_tail_goes_on() {
     // And the next row: whose child it is stood in that page.
     assert_eq!((good.len(), bad.len()), (3_000 - 1_025, 1_025));
 }
+
+#[test]
+fn a_reader_beside_a_busy_writer_misses_nothing_and_finds_nothing_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let reader = Store::open_read_only(directory.path()).unwrap();
+    let mut tail = reader.tail(TailCursor::OLDEST).unwrap();
+    let (rounds, each) = (120, 30);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for round in 0..rounds {
+                let spans: Vec<Span> = (round * each..(round + 1) * each).map(numbered::span).collect();
+                assert_eq!(store.append(&spans).unwrap().accepted, each);
+                match round % 5 {
+                    4 => drop(store.merge_all().unwrap()),
+                    1 | 3 => drop(store.seal().unwrap()),
+                    _ => {}
+                }
+            }
+        });
+        let mut followed = Vec::new();
+        let mut done = false;
+        while !done {
+            done = writing.is_finished();
+            reader.refresh().unwrap();
+            followed.extend(tail.by_ref().map(|tailed| numbered::number_of(&tailed.unwrap().span).unwrap()));
+            let opened = Store::open_read_only(directory.path()).unwrap();
+            assert_eq!(opened.recovery().damage, [""; 0]);
+        }
+        assert_eq!(followed, (0..rounds * each).collect::<Vec<_>>());
+    });
+}
