@@ -208,7 +208,11 @@ fn attributes_are_offered_by_service_window_and_prefix() {
             let mut all = ground.json(command, &["--since=1"]);
             assert_eq!(all.pop(), Some(summary.clone()));
             assert_eq!(all, ground.json(command, &[]), "{command}: a window around everything");
-            assert_eq!(ground.json(command, &["--until=1"]), [summary.clone()], "{command}: nothing that early");
+            assert_eq!(
+                ground.json(command, &["--until=1"]),
+                std::slice::from_ref(&summary),
+                "{command}: nothing that early"
+            );
         }
         let mut services = ground.json("services", &["--until", &until]);
         services.pop();

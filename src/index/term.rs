@@ -41,13 +41,17 @@ pub enum Postings {
 pub struct TermIndexBuilder {
     pages: u32,
     common_limit: u32,
-    pairs: Vec<(u64, u32)>,
+    /// The pairs by the upper bits of their hashes: short lists are sorted faster than one long one.
+    groups: Vec<Vec<(u64, u32)>>,
 }
+
+/// Upper bits of the hash that name a group of pairs.
+const GROUP_BITS: u32 = 6;
 
 impl TermIndexBuilder {
     /// A builder for a column of `pages` pages; values in more than `common_limit` of them are not listed.
     pub fn new(pages: u32, common_limit: u32) -> Self {
-        Self { pages, common_limit, pairs: Vec::new() }
+        Self { pages, common_limit, groups: vec![Vec::new(); 1 << GROUP_BITS] }
     }
 
     /// Adds that the value with this [`hash64`](crate::bytes::hash64) is in this page. Repeats are welcome.
@@ -56,8 +60,9 @@ impl TermIndexBuilder {
     /// If there is no such page.
     pub fn add(&mut self, hash: u64, page: u32) {
         assert!(page < self.pages, "page {page} of {}", self.pages);
-        if self.pairs.last() != Some(&(hash, page)) {
-            self.pairs.push((hash, page));
+        let group = &mut self.groups[(hash >> (64 - GROUP_BITS)) as usize];
+        if group.last() != Some(&(hash, page)) {
+            group.push((hash, page));
         }
     }
 
@@ -65,16 +70,18 @@ impl TermIndexBuilder {
     ///
     /// # Panics
     /// If 2^32 pairs are left.
-    pub fn finish(mut self) -> Vec<u8> {
-        self.pairs.sort_unstable();
-        self.pairs.dedup();
+    pub fn finish(self) -> Vec<u8> {
         let mut common = Vec::new();
         let mut listed = Vec::new();
-        for value in self.pairs.chunk_by(|a, b| a.0 == b.0) {
-            if value.len() > self.common_limit as usize {
-                common.push(value[0].0);
-            } else {
-                listed.extend_from_slice(value);
+        for mut pairs in self.groups {
+            pairs.sort_unstable();
+            pairs.dedup();
+            for value in pairs.chunk_by(|a, b| a.0 == b.0) {
+                if value.len() > self.common_limit as usize {
+                    common.push(value[0].0);
+                } else {
+                    listed.extend_from_slice(value);
+                }
             }
         }
         let hash_bits = (bits_for(listed.len() as u64) + HASH_BITS_MARGIN).clamp(HASH_BITS_MIN, HASH_BITS_MAX);

@@ -2,6 +2,7 @@
 //! records that lie in several parts; and what the limits cut.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::catalog::Snapshot;
 use crate::error::ErrorKind;
@@ -147,6 +148,27 @@ fn filtered_lists_equal_brute_force_on_small_snapshots() {
 fn filtered_lists_equal_brute_force_over_many_pages() {
     check(1, 6_000, 2_000, 5);
     check(2, 5_000, 700, 5);
+}
+
+#[test]
+fn deleted_traces_are_in_no_list() {
+    let mut dice = Dice(5);
+    let spans = spans(&mut dice, 2_000, 500);
+    let mut dealt = deal(&mut dice, &spans, true);
+    for part in &mut dealt.snapshot.segments {
+        part.deleted = Arc::new(part.dirty.iter().filter(|ordinal| ordinal.is_multiple_of(2)).collect());
+        assert!(!part.deleted.is_empty());
+    }
+    let whole = Arc::new(dealt.snapshot);
+    let left: Vec<Span> = whole.every_trace(usize::MAX).unwrap().flat_map(Result::unwrap).collect();
+    assert!(left.len() < dealt.spans.len());
+    let snapshot = Snapshot::new(whole.segments.clone(), whole.chapters.clone());
+    let dealt = Dealt { snapshot, spans: left, ..dealt };
+    for filter in
+        [ListFilter::new(), ListFilter::new().service("shop"), ListFilter::new().window(windows(&mut dice)[2])]
+    {
+        assert_lists(&dealt, &filter);
+    }
 }
 
 /// 5,000 spans at seconds 1 to 5,000; of the first half the service is early, of the rest late.

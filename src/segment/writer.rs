@@ -166,46 +166,44 @@ fn sample<T: Copy>(pages: &[T]) -> Vec<T> {
 }
 
 /// Of how many pages of a column one is a sample.
-fn sample_step(pages: usize) -> usize {
+pub fn sample_step(pages: usize) -> usize {
     pages.div_ceil(SAMPLE_PAGES).max(1)
 }
 
-/// The pages of a column of byte strings that tell its codec, gathered from its values as they pass.
+/// The pages of a column of byte strings that tell its codec.
 pub struct StringSamples {
-    step: usize,
-    values: usize,
-    next: usize,
+    pages_of_column: usize,
     pages: Vec<Strings>,
 }
 
 impl StringSamples {
     /// Of a column that will have this many values.
     pub fn of(values: usize) -> Self {
-        Self { step: sample_step(values.div_ceil(PAGE_ROWS)), values, next: 0, pages: Vec::new() }
+        Self { pages_of_column: values.div_ceil(PAGE_ROWS), pages: Vec::new() }
     }
 
-    /// The next value of the column.
+    /// The next value of the sample pages, which are every [`sample_step`]th.
     ///
     /// # Errors
-    /// Invalid if a page of it has too many bytes.
+    /// Invalid if a page has too many bytes.
     pub fn push(&mut self, value: &[u8]) -> Result<()> {
-        let (page, at) = (self.next / PAGE_ROWS, self.next % PAGE_ROWS);
-        self.next += 1;
-        if page % self.step != 0 {
-            return Ok(());
+        match self.pages.last_mut().filter(|page| page.len() < PAGE_ROWS) {
+            Some(page) => page.push(value),
+            None => {
+                let mut page = Strings::default();
+                page.push(value)?;
+                self.pages.push(page);
+                Ok(())
+            }
         }
-        if at == 0 {
-            self.pages.push(Strings::default());
-        }
-        self.pages.last_mut().map_or(Ok(()), |page| page.push(value))
     }
 
-    /// The codec of the column and the bytes it will take, judged by the samples; all values have passed.
+    /// The codec of the column and the bytes it will take, judged by the samples.
     pub fn choose(&self) -> (StringCodec, usize) {
         let pages: Vec<Vec<&[u8]>> = self.pages.iter().map(|page| page.iter().collect()).collect();
         let samples: Vec<&[&[u8]]> = pages.iter().map(Vec::as_slice).collect();
         let codec = choose_strings(&samples);
-        (codec, encoded_len(codec, &samples, self.values.div_ceil(PAGE_ROWS)))
+        (codec, encoded_len(codec, &samples, self.pages_of_column))
     }
 }
 

@@ -47,7 +47,12 @@ fn keep_clean(part: &SegmentPart, query: &Query, kept: &mut TraceSet) -> Result<
     // The segment alone, as if nothing but its clean traces were in it.
     let alone = SegmentPart { deleted: part.dirty.clone(), ..part.clone() };
     let alone = Snapshot::new(vec![alone], Vec::new());
-    let limits = Limits { result_traces_max: usize::MAX, matched_span_ids_max: 0, ..Limits::default() };
+    let limits = Limits {
+        result_traces_max: usize::MAX,
+        result_bytes_max: usize::MAX,
+        matched_span_ids_max: 0,
+        ..Limits::default()
+    };
     let query = Query { page_token: None, lenient: false, ..query.clone().limit(0).order(Order::Newest) };
     let found = find(&alone, &query, &limits)?;
     if !found.complete {
@@ -70,9 +75,9 @@ fn keep_clean(part: &SegmentPart, query: &Query, kept: &mut TraceSet) -> Result<
     Ok(())
 }
 
-/// True for damage, which keeps; other errors are errors.
+/// True for damage and for what is too large to be read, which keeps; other errors are errors.
 fn unreadable(error: Error) -> Result<bool> {
-    if error.kind() == ErrorKind::Corrupt { Ok(true) } else { Err(error) }
+    if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) { Ok(true) } else { Err(error) }
 }
 
 #[cfg(test)]

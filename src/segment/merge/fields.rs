@@ -89,7 +89,7 @@ impl<'s> FieldColumns<'_, 's> {
         let runs = self.runs_of(field.table);
         let classes = self.classes[table_index(field.table)];
         let mut sources = sources(self.inputs, &self.uses, &self.local, classes, code)?;
-        let mut values = Vec::new();
+        let mut values = Vec::with_capacity(self.counts[code as usize] as usize);
         let mut ranks = Ranks::new(runs.pages());
         for piece in runs.pieces() {
             let Some(source) = &mut sources[piece.input] else { continue };

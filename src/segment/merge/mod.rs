@@ -91,7 +91,8 @@ pub fn merge_segments(
         true => Err(Error::new(ErrorKind::Closed, "the merge was cancelled")),
         false => Ok(()),
     };
-    let counter = ReadCounter::default();
+    // A trace too large for a query must still be merged.
+    let counter = ReadCounter::limited(usize::MAX);
     let inputs = input.parts.iter().map(|part| Input::open(part, &counter)).collect::<Result<Vec<_>>>()?;
     let plan = Plan::new(&inputs, &check)?;
     if plan.traces.is_empty() {

@@ -12,7 +12,7 @@ use crate::limits::PAGE_ROWS;
 use super::super::field_columns::term_index;
 use super::super::layout::{ColumnForm, OVERFLOW_COLUMN_FIRST, OVERFLOW_RANK_COLUMN_FIRST, SectionKind};
 use super::super::overflow::{FieldColumn, overflow_term};
-use super::super::writer::{SegmentWriter, StringSamples, StringsWriter};
+use super::super::writer::{SegmentWriter, StringSamples, StringsWriter, sample_step};
 use super::fields::{FieldColumns, Ranks};
 use super::input::Input;
 use super::pages::StringPages;
@@ -32,11 +32,14 @@ pub fn write_overflow(columns: &FieldColumns<'_, '_>, table: Table, out: &mut Se
     let pages = columns.runs_of(table).pages();
     let (mut ranks, mut terms) = (Ranks::new(pages), term_index(pages));
     let mut samples = StringSamples::of(total as usize);
+    let step = sample_step((total as usize).div_ceil(PAGE_ROWS));
     let mut scratch = Vec::new();
+    let mut next = 0;
     each_value(columns, table, |page, field, bytes| {
         ranks.add(page, 1);
         terms.add(overflow_term(field, bytes, &mut scratch), page as u32);
-        samples.push(bytes)
+        next += 1;
+        if ((next - 1) / PAGE_ROWS).is_multiple_of(step) { samples.push(bytes) } else { Ok(()) }
     })?;
     let (values, rank_column) = (OVERFLOW_COLUMN_FIRST + table as u32, OVERFLOW_RANK_COLUMN_FIRST + table as u32);
     out.integers(rank_column, ColumnForm::Integers, &ranks.finish(total)?)?;

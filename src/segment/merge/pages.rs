@@ -1,4 +1,7 @@
 //! Ranges of a column's values, page by page: what a merge reads, mostly forward.
+//!
+//! Traces that lie in several pieces are the exception: their rows jump ahead and back. So a few pages stay
+//! decoded; going forward takes the place of the page before, a jump takes another.
 
 use std::ops::Range;
 
@@ -9,8 +12,55 @@ use crate::part::ReadCounter;
 
 use super::super::reader::Segment;
 
-/// No page is open.
+/// Pages of a column that stay decoded.
+const OPEN_PAGES: usize = 4;
+/// Bytes of decoded values from which on a jump costs the page before.
+const OPEN_BYTES: usize = 1 << 20;
+
+/// No page, or one that could not be decoded.
 const NONE_OPEN: usize = usize::MAX;
+
+/// The pages that are decoded, and the one in use.
+struct OpenPages<T> {
+    pages: Vec<(usize, T)>,
+    at: usize,
+}
+
+impl<T: Default> OpenPages<T> {
+    fn new() -> Self {
+        Self { pages: vec![(NONE_OPEN, T::default())], at: 0 }
+    }
+
+    /// The values of a page, decoded by `decode` unless they are there; `crowded` if no more may be kept.
+    fn get(&mut self, page: usize, crowded: bool, decode: impl FnOnce(&mut T) -> Result<()>) -> Result<&T> {
+        if self.pages[self.at].0 != page {
+            match self.pages.iter().position(|(open, _)| *open == page) {
+                Some(found) => self.at = found,
+                None => {
+                    self.make_room(page, crowded);
+                    let (open, values) = &mut self.pages[self.at];
+                    *open = NONE_OPEN;
+                    decode(values)?;
+                    *open = page;
+                }
+            }
+        }
+        Ok(&self.pages[self.at].1)
+    }
+
+    fn make_room(&mut self, page: usize, crowded: bool) {
+        let forward = self.pages[self.at].0.wrapping_add(1) == page;
+        if forward || crowded || self.pages[self.at].0 == NONE_OPEN {
+            return;
+        }
+        if self.pages.len() < OPEN_PAGES {
+            self.pages.push((NONE_OPEN, T::default()));
+            self.at = self.pages.len() - 1;
+        } else {
+            self.at = (self.at + 1) % OPEN_PAGES;
+        }
+    }
+}
 
 /// Cuts a range of places in a column at the ends of its pages: a page, and the places inside it.
 fn by_page(range: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
@@ -29,19 +79,18 @@ fn missing(segment: &Segment, column: u32, page: usize) -> Error {
     Error::corrupt(format!("segment {}, column {column}, page {page}: values are missing", segment.name()))
 }
 
-/// Reads ranges of a column of integers. The page it is in stays decoded.
+/// Reads ranges of a column of integers.
 pub struct IntegerPages<'s> {
     segment: &'s Segment,
     counter: &'s ReadCounter,
     column: u32,
-    page: usize,
-    values: Vec<u64>,
+    open: OpenPages<Vec<u64>>,
 }
 
 impl<'s> IntegerPages<'s> {
     /// Of this column; whether there is one shows when it is read.
     pub fn new(segment: &'s Segment, column: u32, counter: &'s ReadCounter) -> Self {
-        Self { segment, counter, column, page: NONE_OPEN, values: Vec::new() }
+        Self { segment, counter, column, open: OpenPages::new() }
     }
 
     /// Calls `visit` with the values at these places, a slice for each page.
@@ -50,12 +99,9 @@ impl<'s> IntegerPages<'s> {
     /// Corrupt, naming the page, if one is damaged or ends early; what `visit` returns.
     pub fn each(&mut self, range: Range<usize>, mut visit: impl FnMut(&[u64]) -> Result<()>) -> Result<()> {
         for (page, places) in by_page(range) {
-            if page != self.page {
-                self.page = NONE_OPEN;
-                self.segment.integers(self.column, page, self.counter, &mut self.values)?;
-                self.page = page;
-            }
-            visit(self.values.get(places).ok_or_else(|| missing(self.segment, self.column, page))?)?;
+            let (segment, column, counter) = (self.segment, self.column, self.counter);
+            let values = self.open.get(page, false, |out| segment.integers(column, page, counter, out))?;
+            visit(values.get(places).ok_or_else(|| missing(segment, column, page))?)?;
         }
         Ok(())
     }
@@ -85,19 +131,18 @@ impl<'s> IntegerPages<'s> {
     }
 }
 
-/// Reads ranges of a column of byte strings. The page it is in stays decoded.
+/// Reads ranges of a column of byte strings.
 pub struct StringPages<'s> {
     segment: &'s Segment,
     counter: &'s ReadCounter,
     column: u32,
-    page: usize,
-    values: Strings,
+    open: OpenPages<Strings>,
 }
 
 impl<'s> StringPages<'s> {
     /// Of this column; whether there is one shows when it is read.
     pub fn new(segment: &'s Segment, column: u32, counter: &'s ReadCounter) -> Self {
-        Self { segment, counter, column, page: NONE_OPEN, values: Strings::default() }
+        Self { segment, counter, column, open: OpenPages::new() }
     }
 
     /// Calls `visit` with each value at these places.
@@ -106,18 +151,46 @@ impl<'s> StringPages<'s> {
     /// Corrupt, naming the page, if one is damaged or ends early; what `visit` returns.
     pub fn each(&mut self, range: Range<usize>, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         for (page, places) in by_page(range) {
-            if page != self.page {
-                self.page = NONE_OPEN;
-                self.segment.strings(self.column, page, self.counter, &mut self.values)?;
-                self.page = page;
-            }
-            if places.end > self.values.len() {
-                return Err(missing(self.segment, self.column, page));
+            let (segment, column, counter) = (self.segment, self.column, self.counter);
+            let crowded = self.open.pages.iter().map(|(_, values)| values.bytes.len()).sum::<usize>() > OPEN_BYTES;
+            let values = self.open.get(page, crowded, |out| segment.strings(column, page, counter, out))?;
+            if places.end > values.len() {
+                return Err(missing(segment, column, page));
             }
             for place in places {
-                visit(self.values.get(place))?;
+                visit(values.get(place))?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jump_keeps_the_page_before_and_a_step_forward_does_not() {
+        let mut open: OpenPages<usize> = OpenPages::new();
+        let mut decoded = Vec::new();
+        for page in [0, 1, 7, 1, 7, 2, 8, 2, 40, 50, 2, 60, 3] {
+            let decode = |out: &mut usize| {
+                decoded.push(page);
+                *out = page;
+                Ok(())
+            };
+            assert_eq!(*open.get(page, false, decode).unwrap(), page);
+        }
+        assert_eq!(decoded, [0, 1, 7, 2, 8, 40, 50, 60, 3]);
+        assert!(open.get(9, false, |_| Err(Error::corrupt("damaged"))).is_err());
+        assert_eq!(
+            *open
+                .get(9, true, |out| {
+                    *out = 9;
+                    Ok(())
+                })
+                .unwrap(),
+            9
+        );
     }
 }

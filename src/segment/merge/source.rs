@@ -125,6 +125,16 @@ impl<'m, 's> FieldSource<'m, 's> {
         }
     }
 
+    /// How many values these rows have, by their classes.
+    pub fn count(&mut self, rows: std::ops::Range<usize>) -> usize {
+        match &self.values {
+            Values::Overflow(_, within) => {
+                rows.map(|row| within.get(&self.places.class(row)).map_or(0, Vec::len)).sum()
+            }
+            _ => self.places.of(rows).len(),
+        }
+    }
+
     /// Appends the values of these rows, numbers of this type.
     ///
     /// # Errors

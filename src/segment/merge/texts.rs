@@ -1,20 +1,22 @@
 //! The columns of byte strings: never in memory as a whole.
 //!
-//! The values pass twice. The first time tells the ranks, the terms, the codec (from a few sample pages), and
-//! whether a dictionary is worth it; the rule is that of sealing. The second time they are written, unless a
-//! dictionary was: its codes were gathered on the way, eight bytes a value.
+//! A first pass tries to make a dictionary and is given up as soon as there are too many values for one; the
+//! rule is that of sealing. Its codes are gathered on the way, eight bytes a value. Without a dictionary a
+//! codec is chosen from a few sample pages, which the classes alone tell how to find, and a second pass writes
+//! the values as it reads them. Columns of unique values are thus read little more than once.
 
 use rustc_hash::FxHashMap;
 
 use crate::bytes::hash64;
 use crate::error::Result;
-use crate::index::TermIndexBuilder;
+use crate::limits::PAGE_ROWS;
 
 use super::super::dictionary::{DictionaryBuilder, may_have_dictionary};
 use super::super::field_columns::{SMALL_DICTIONARY_LEN, term_index, write_dictionary, write_ranks};
 use super::super::layout::{FIELD_COLUMN_FIRST, SectionKind};
-use super::super::writer::{SegmentWriter, StringSamples, StringsWriter};
+use super::super::writer::{SegmentWriter, StringSamples, StringsWriter, sample_step};
 use super::fields::{FieldColumns, Ranks};
+use super::runs::{Piece, Runs};
 use super::source::{FieldSource, Text, sources, table_index};
 
 /// A code that is not known yet.
@@ -26,112 +28,145 @@ const UNKNOWN: u32 = u32::MAX;
 /// Corrupt if a page is damaged; whatever the file says.
 pub fn write_texts(columns: &FieldColumns<'_, '_>, code: u32, out: &mut SegmentWriter) -> Result<()> {
     let field = columns.united.field_at(code);
-    let runs = columns.runs_of(field.table);
     let classes = columns.classes[table_index(field.table)];
-    let total = columns.counts[code as usize];
-    let mut sources = sources(columns.inputs, &columns.uses, &columns.local, classes, code)?;
-    let mut ranks = Ranks::new(runs.pages());
-    let mut survey = Survey::new(&sources, total as usize, term_index(runs.pages()));
-    each_text(columns, code, &mut sources, |page, text| {
-        ranks.add(page, 1);
-        survey.add(page as u32, &text)
-    })?;
-    write_ranks(code, &ranks.finish(total)?, out)?;
-    out.section(SectionKind::Terms, code, &survey.terms.finish())?;
-    let dictionary = survey.dictionary.map(Attempt::finish);
-    if let Some(dictionary) = &dictionary
-        && dictionary.section.len() <= SMALL_DICTIONARY_LEN
-    {
+    let total = columns.counts[code as usize] as usize;
+    let sources = sources(columns.inputs, &columns.uses, &columns.local, classes, code)?;
+    let mut column = TextColumn { columns, runs: columns.runs_of(field.table), sources };
+    let (ranks, sampled) = column.count(total)?;
+    write_ranks(code, &ranks, out)?;
+    let survey = column.survey(total)?;
+    let small = |dictionary: &DictionaryBuilder| dictionary.section.len() <= SMALL_DICTIONARY_LEN;
+    if let Some((dictionary, terms)) = survey.as_ref().filter(|(dictionary, _)| small(dictionary)) {
+        out.section(SectionKind::Terms, code, terms)?;
         return write_dictionary(code, dictionary, out);
     }
-    let (codec, len) = survey.samples.choose();
-    if let Some(dictionary) = dictionary.filter(|dictionary| dictionary.encoded_len() <= len) {
+    let (codec, len) = column.sample(&sampled, total)?.choose();
+    if let Some((dictionary, terms)) = survey.filter(|(dictionary, _)| dictionary.encoded_len() <= len) {
+        out.section(SectionKind::Terms, code, &terms)?;
         return write_dictionary(code, &dictionary, out);
     }
+    let mut terms = term_index(column.runs.pages());
+    let hashes = column.dictionary_hashes();
     let mut writer = StringsWriter::new(out, FIELD_COLUMN_FIRST + code, codec);
-    each_text(columns, code, &mut sources, |_, text| {
-        let (Text::Coded { bytes, .. } | Text::Plain(bytes)) = text;
-        writer.push(bytes)
+    column.each(|page, text| {
+        terms.add(hash_of(&text, &hashes), page as u32);
+        writer.push(bytes_of(&text)).map(|()| true)
     })?;
-    writer.finish().map(|_| ())
+    writer.finish()?;
+    out.section(SectionKind::Terms, code, &terms.finish())
 }
 
-/// Calls `visit` with every value of a field in order, and the page of the output it belongs to.
-fn each_text(
-    columns: &FieldColumns<'_, '_>,
-    code: u32,
-    sources: &mut [Option<FieldSource<'_, '_>>],
-    mut visit: impl FnMut(usize, Text<'_>) -> Result<()>,
-) -> Result<()> {
-    let runs = columns.runs_of(columns.united.field_at(code).table);
-    let mut checked = 0;
-    for piece in runs.pieces() {
-        if piece.page > checked {
-            checked = piece.page;
-            (columns.check)()?;
-        }
-        let Some(source) = &mut sources[piece.input] else { continue };
-        source
-            .texts(piece.input, piece.rows, |text| visit(piece.page, text))
-            .map_err(|e| columns.inputs[piece.input].in_field(e))?;
+fn bytes_of<'v>(text: &Text<'v>) -> &'v [u8] {
+    let (Text::Coded { bytes, .. } | Text::Plain(bytes)) = text;
+    bytes
+}
+
+/// The hash of a value, known already if it stands in a dictionary.
+fn hash_of(text: &Text<'_>, hashes: &[Vec<u64>]) -> u64 {
+    match text {
+        Text::Coded { input, code, .. } => hashes[*input][*code as usize],
+        Text::Plain(bytes) => hash64(bytes),
     }
-    Ok(())
 }
 
-/// What the first pass learns.
-struct Survey {
-    terms: TermIndexBuilder,
-    samples: StringSamples,
-    dictionary: Option<Attempt>,
-    /// The hash of every dictionary entry of every input.
-    hashes: Vec<Vec<u64>>,
+/// A column of byte strings of the output.
+struct TextColumn<'m, 's> {
+    columns: &'m FieldColumns<'m, 's>,
+    runs: &'m Runs,
+    sources: Vec<Option<FieldSource<'m, 's>>>,
 }
 
-impl Survey {
-    fn new(sources: &[Option<FieldSource<'_, '_>>], total: usize, terms: TermIndexBuilder) -> Self {
-        let dictionaries: Vec<_> = sources.iter().map(|source| source.as_ref()?.dictionary()).collect();
-        let hashes: Vec<Vec<u64>> = dictionaries
-            .iter()
-            .map(|dictionary| dictionary.iter().flat_map(|d| d.iter()).map(hash64).collect())
-            .collect();
-        let dictionary = Some(Attempt::new(total, &hashes));
-        Self { terms, samples: StringSamples::of(total), dictionary, hashes }
-    }
+/// Some values of a piece of the table: where the sample pages of the column are found.
+struct Sampled {
+    piece: Piece,
+    values: std::ops::Range<usize>,
+}
 
-    fn add(&mut self, page: u32, text: &Text<'_>) -> Result<()> {
-        let bytes = match text {
-            Text::Coded { bytes, .. } | Text::Plain(bytes) => *bytes,
-        };
-        self.samples.push(bytes)?;
-        let hash = || match text {
-            Text::Coded { input, code, .. } => self.hashes[*input][*code as usize],
-            Text::Plain(bytes) => hash64(bytes),
-        };
-        let Some(attempt) = &mut self.dictionary else {
-            self.terms.add(hash(), page);
-            return Ok(());
-        };
-        let known = match text {
-            Text::Coded { input, code, .. } => attempt.known[*input][*code as usize],
-            Text::Plain(_) => UNKNOWN,
-        };
-        let code = if known == UNKNOWN {
-            let Some(code) = attempt.code(bytes, hash()) else {
-                self.dictionary = None;
-                self.terms.add(hash(), page);
-                return Ok(());
-            };
-            if let Text::Coded { input, code: local, .. } = text {
-                attempt.known[*input][*local as usize] = code;
+impl TextColumn<'_, '_> {
+    /// The rank list, and where the sample pages are. Reads no value.
+    fn count(&mut self, total: usize) -> Result<(Vec<u64>, Vec<Sampled>)> {
+        let step = sample_step(total.div_ceil(PAGE_ROWS)) * PAGE_ROWS;
+        let mut ranks = Ranks::new(self.runs.pages());
+        let mut sampled = Vec::new();
+        let mut next = 0;
+        for piece in self.runs.pieces() {
+            let Some(source) = &mut self.sources[piece.input] else { continue };
+            let count = source.count(piece.rows.clone());
+            ranks.add(piece.page, count);
+            // A piece has values of two pages of the column at most, as it lies in one page of rows, or of
+            // many if a row has many; either way those in sample pages are whole stretches.
+            let mut at = next / step * step;
+            while at < next + count {
+                let values = at.max(next) - next..(at + PAGE_ROWS).clamp(next, next + count) - next;
+                if !values.is_empty() {
+                    sampled.push(Sampled { piece: piece.clone(), values });
+                }
+                at += step;
             }
-            code
-        } else {
-            known
-        };
-        if attempt.put(code, page) {
-            self.terms.add(attempt.entries[code as usize].hash, page);
+            next += count;
         }
-        Ok(())
+        Ok((ranks.finish(total as u64)?, sampled))
+    }
+
+    /// The values of the sample pages.
+    fn sample(&mut self, sampled: &[Sampled], total: usize) -> Result<StringSamples> {
+        let mut out = StringSamples::of(total);
+        for Sampled { piece, values } in sampled {
+            let Some(source) = &mut self.sources[piece.input] else { continue };
+            let mut at = 0;
+            let visit = |text: Text<'_>| {
+                let wanted = values.contains(&at);
+                at += 1;
+                if wanted { out.push(bytes_of(&text)) } else { Ok(()) }
+            };
+            let read = source.texts(piece.input, piece.rows.clone(), visit);
+            read.map_err(|e| self.columns.inputs[piece.input].in_field(e))?;
+        }
+        Ok(out)
+    }
+
+    /// Tries to make a dictionary, with the term index on the way; none if there are too many values.
+    fn survey(&mut self, total: usize) -> Result<Option<(DictionaryBuilder, Vec<u8>)>> {
+        let hashes = self.dictionary_hashes();
+        let mut attempt = Attempt::new(total, &hashes);
+        let mut terms = term_index(self.runs.pages());
+        let all = self.each(|page, text| {
+            let Some(code) = attempt.code(&text, &hashes) else { return Ok(false) };
+            if attempt.put(code, page as u32) {
+                terms.add(attempt.entries[code as usize].hash, page as u32);
+            }
+            Ok(true)
+        })?;
+        Ok(all.then(|| (attempt.finish(), terms.finish())))
+    }
+
+    /// The hash of every dictionary entry of every input.
+    fn dictionary_hashes(&self) -> Vec<Vec<u64>> {
+        let dictionaries = self.sources.iter().map(|source| source.as_ref()?.dictionary());
+        dictionaries.map(|dictionary| dictionary.iter().flat_map(|d| d.iter()).map(hash64).collect()).collect()
+    }
+
+    /// Calls `visit` with every value in order, and the page of the output its row lies in, until it says
+    /// false; then so does this.
+    fn each(&mut self, mut visit: impl FnMut(usize, Text<'_>) -> Result<bool>) -> Result<bool> {
+        let mut checked = 0;
+        for piece in self.runs.pieces() {
+            if piece.page > checked {
+                checked = piece.page;
+                (self.columns.check)()?;
+            }
+            let Some(source) = &mut self.sources[piece.input] else { continue };
+            let mut more = true;
+            let read = source.texts(piece.input, piece.rows, |text| {
+                more = more && visit(piece.page, text)?;
+                Ok(())
+            });
+            read.map_err(|e| self.columns.inputs[piece.input].in_field(e))?;
+            if !more {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -161,7 +196,7 @@ impl Attempt {
             codes_of: FxHashMap::default(),
             entries: Vec::new(),
             bytes: Vec::new(),
-            codes: Vec::new(),
+            codes: Vec::with_capacity(total),
             known: hashes.iter().map(|hashes| vec![UNKNOWN; hashes.len()]).collect(),
         }
     }
@@ -172,7 +207,20 @@ impl Attempt {
     }
 
     /// The code of a value; none if there is no use in going on.
-    fn code(&mut self, value: &[u8], hash: u64) -> Option<u32> {
+    fn code(&mut self, text: &Text<'_>, hashes: &[Vec<u64>]) -> Option<u32> {
+        let Text::Coded { input, code: local, bytes } = text else {
+            return self.code_of(bytes_of(text), hash_of(text, hashes));
+        };
+        let known = self.known[*input][*local as usize];
+        if known != UNKNOWN {
+            return Some(known);
+        }
+        let code = self.code_of(bytes, hashes[*input][*local as usize])?;
+        self.known[*input][*local as usize] = code;
+        Some(code)
+    }
+
+    fn code_of(&mut self, value: &[u8], hash: u64) -> Option<u32> {
         if let Some(&code) = self.codes_of.get(&hash) {
             // Two values with one hash are not worth a thought: then there is no dictionary.
             return (self.text(code as usize) == value).then_some(code);
