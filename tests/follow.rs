@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use command::{Ran, binary, tailspan, tailspan_reading};
 use serde_json::{Value, json};
-use tailspan::{Durability, Span, Store};
+use tailspan::{Durability, ErrorKind, Span, Store};
 
 struct Ground(tempfile::TempDir);
 
@@ -36,8 +36,15 @@ impl Ground {
     }
 
     fn open(&self) -> Store {
-        let builder = Store::builder(self.path("store")).durability(Durability::Buffered);
-        builder.seal_automatically(false).open().expect("a store")
+        let open =
+            || Store::builder(self.path("store")).durability(Durability::Buffered).seal_automatically(false).open();
+        // A child of another test holds the lock of a store just closed here until it has begun its own program.
+        let mut opened = open();
+        while opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::Locked) {
+            std::thread::sleep(Duration::from_millis(5));
+            opened = open();
+        }
+        opened.expect("a store")
     }
 
     /// Runs `tailspan COMMAND STORE FLAGS`.

@@ -43,7 +43,7 @@ impl StoreDifference {
 /// Compares the traces of `a` with those of `b`, then looks for traces that only `b` has.
 ///
 /// # Errors
-/// Corrupt if a page is damaged.
+/// Corrupt if a page is damaged; TooLarge if a trace takes more bytes in memory than `trace_bytes_max`.
 pub fn compare(a: &Arc<Snapshot>, b: &Arc<Snapshot>, trace_bytes_max: usize) -> Result<StoreDifference> {
     let counter = ReadCounter::limited(trace_bytes_max);
     let mut out = StoreDifference::default();

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::catalog::{SegmentPart, Snapshot};
 use crate::error::{Error, Result};
-use crate::model::{KeyValue, Span, TraceId, Value};
+use crate::model::{Span, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::SequencePages;
 
@@ -127,7 +127,7 @@ pub(super) fn spans_of(
         };
         let may_repeat = snapshot.segments.get(part).is_none_or(|sealed| sealed.dirty.contains(first.ordinal));
         for (index, span) in group.iter().zip(read) {
-            bytes += span_bytes(&span);
+            bytes += span.held_bytes();
             if may_repeat {
                 loose.entry(span.trace_id).or_default().push(*index);
             }
@@ -138,28 +138,4 @@ pub(super) fn spans_of(
         }
     }
     Ok(Some((spans.into_iter().flatten().collect(), loose)))
-}
-
-/// Heap bytes of a span, roughly; what it shares with others is not counted.
-fn span_bytes(span: &Span) -> usize {
-    let attributes = |list: &[KeyValue]| list.iter().map(|a| a.key.len() + value_bytes(&a.value)).sum::<usize>();
-    let events = span.events.iter().map(|e| size_of_val(e) + e.name.len() + attributes(&e.attributes));
-    let links = span.links.iter().map(|l| size_of_val(l) + l.trace_state.len() + attributes(&l.attributes));
-    size_of::<Span>()
-        + span.name.len()
-        + span.trace_state.len()
-        + attributes(&span.attributes)
-        + events.chain(links).sum::<usize>()
-}
-
-/// As [`span_bytes`]. Nesting is bounded by the limits of what is taken in.
-fn value_bytes(value: &Value) -> usize {
-    let inside = match value {
-        Value::String(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::Array(values) => values.iter().map(value_bytes).sum(),
-        Value::KeyValueList(list) => list.iter().map(|a| a.key.len() + value_bytes(&a.value)).sum(),
-        _ => 0,
-    };
-    size_of::<KeyValue>() + inside
 }
