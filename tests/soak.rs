@@ -239,7 +239,7 @@ impl Soak {
 
     /// A store that is fed plainly with what is there answers the same.
     fn equals_a_plain_store(&self) {
-        let store = self.store.write().unwrap();
+        let store = self.store.read().unwrap();
         let store = store.as_ref().unwrap();
         store.merge_all().unwrap();
         let directory = tempfile::tempdir().unwrap();

@@ -19,6 +19,7 @@ mod row_indexes;
 mod rows;
 mod schema_sections;
 mod sequences;
+mod traces;
 mod unite;
 mod usage;
 mod verify;

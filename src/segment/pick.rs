@@ -47,7 +47,7 @@ impl Segment {
         let mut out = Vec::with_capacity(wanted.len());
         for run in runs(wanted) {
             let path = lineage.at(run.start)?.to_vec();
-            let reader = SpanRows::new(self, &source, run.clone(), counter)?;
+            let mut reader = SpanRows::new(self, &source, run.clone(), counter)?;
             let spans = run.clone().zip(reader.read_below(path, trace_id, start, run, Detail::Full)?);
             out.extend(spans.filter(|(row, _)| wanted.binary_search(row).is_ok()).map(|(_, span)| span));
         }
