@@ -224,6 +224,42 @@ fn a_backup_compares_equal_until_either_changes() {
 }
 
 #[test]
+fn a_store_merged_backed_up_reopened_and_tailed_equals_one_fed_plainly() {
+    let ground = Ground::furnished();
+    for part in 0..10 {
+        let store = ground.open();
+        // Late spans of earlier traces and some that were delivered before.
+        append(&store, 100 + part * 37..100 + (part + 1) * 37);
+        let again: Vec<Span> = (90 + part * 37..100 + part * 37).map(numbered::span).collect();
+        assert_eq!(store.append(&again).expect("appended").duplicates, 10);
+        if part % 3 != 2 {
+            store.seal().expect("sealed");
+        }
+        if part % 4 == 3 {
+            store.merge().expect("merged");
+        }
+    }
+    ground.run("merge", &["--all"]).expect(0);
+    let (backup, tailed, plain) = (ground.path("backup"), ground.path("tailed"), ground.path("plain"));
+    tailspan([ground.path("store").as_path(), &backup].iter().fold(vec!["backup".into()], |mut words, path| {
+        words.push(path.as_os_str().to_owned());
+        words
+    }))
+    .expect(0);
+
+    let lines = tailspan(["tail".as_ref(), backup.as_os_str(), "--no-follow".as_ref()]).expect(0).json();
+    let spans = lines.iter().filter(|line| line.get("cursor").is_none()).map(|line| format!("{line}\n"));
+    let spans: String = spans.collect();
+    tailspan_reading(["import".as_ref(), tailed.as_os_str(), "-".as_ref()], spans.as_bytes()).expect(0);
+    append(&Store::open(&plain).expect("a store"), 0..470);
+    for store in [&ground.path("store"), &backup, &tailed] {
+        let words = ["compare-stores".as_ref(), store.as_os_str(), plain.as_os_str(), "--json".as_ref()];
+        let compared = tailspan(words).expect(0).json();
+        assert_eq!((&compared[0]["onlyInA"], &compared[0]["onlyInB"]), (&json!(0), &json!(0)), "{store:?}");
+    }
+}
+
+#[test]
 fn a_deleted_trace_is_found_until_it_is_merged_away() {
     let ground = Ground::furnished();
     let (sealed, logged) = (numbered::span(0).trace_id.to_string(), numbered::span(60).trace_id.to_string());
