@@ -69,7 +69,7 @@ impl Store {
 ///
 /// # Errors
 /// Corrupt if either has a damaged page: then it is not known what it holds. TooLarge if a trace is larger than
-/// the first one's [`Limits::trace_bytes_max`].
+/// the first one's [`trace_bytes_max`](crate::Limits::trace_bytes_max).
 pub fn compare_stores(a: &Snapshot, b: &Snapshot) -> Result<StoreDifference> {
     compare(&a.parts, &b.parts, a.limits.trace_bytes_max)
 }
