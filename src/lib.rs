@@ -1,5 +1,6 @@
 //! tailspan: an embedded columnar storage engine for distributed-tracing spans.
 
+mod analytics;
 mod bytes;
 mod catalog;
 mod column;
@@ -22,6 +23,10 @@ mod segment;
 mod store;
 mod upkeep;
 
+pub use analytics::{
+    Comparison, Exemplar, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport, LatencySort,
+    LatencyUnit, Quantile, QuantilePair, Series, SeriesPoint, SeriesQuery, Slowest, SlowestReport, ValueShare,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};
 pub use interchange::{

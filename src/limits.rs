@@ -42,6 +42,11 @@ pub struct Limits {
     pub result_traces_max: usize,
     /// Bytes of pages one filtered list reads for columns without a dictionary. Default 512 MiB.
     pub list_read_bytes_max: usize,
+    /// Groups of one answer of `latency`, `series`, `heatmap` and `compare`. Default 100,000.
+    pub groups_max: usize,
+    /// Bytes of durations kept to find the value of a rank; where there are more, the samples are read again.
+    /// Default 256 MiB.
+    pub values_bytes_max: usize,
     /// Bytes of sealed spans a writer keeps at hand to compare late ones with. Default 64 MiB.
     pub cached_bytes_max: usize,
 }
@@ -58,6 +63,8 @@ impl Default for Limits {
             matched_span_ids_max: 100,
             result_traces_max: 1_000_000,
             list_read_bytes_max: 512 << 20,
+            groups_max: 100_000,
+            values_bytes_max: 256 << 20,
             cached_bytes_max: 64 << 20,
         }
     }
@@ -79,6 +86,8 @@ mod tests {
             matched_span_ids_max,
             result_traces_max,
             list_read_bytes_max,
+            groups_max,
+            values_bytes_max,
             cached_bytes_max,
         } = Limits::default();
         vec![
@@ -91,6 +100,8 @@ mod tests {
             ("matched_span_ids_max", matched_span_ids_max),
             ("result_traces_max", result_traces_max),
             ("list_read_bytes_max", list_read_bytes_max),
+            ("groups_max", groups_max),
+            ("values_bytes_max", values_bytes_max),
             ("cached_bytes_max", cached_bytes_max),
         ]
     }

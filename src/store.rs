@@ -1,5 +1,6 @@
 //! The facade: wires the parts together and computes nothing itself.
 
+mod figures;
 mod follow;
 
 use std::path::{Path, PathBuf};

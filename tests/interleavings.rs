@@ -12,6 +12,7 @@ mod common {
     pub mod check;
     pub mod distinct;
     pub mod lists;
+    pub mod matching;
     pub mod meaning;
     pub mod queries;
     pub mod search;

@@ -10,6 +10,7 @@ mod common {
     pub mod data;
     pub mod distinct;
     pub mod lists;
+    pub mod matching;
     pub mod meaning;
     pub mod records;
     pub mod search;

@@ -12,7 +12,8 @@ use crate::model::{Event, Link, TimeRange, ValueRef};
 
 use super::compile::FieldTest;
 use super::mask::Mask;
-use super::scan::PageSource;
+use super::scan::{FieldOf, PageSource, ValueVisitor};
+use super::walk::RawValue;
 
 impl PageSource for Chapter {
     fn classes(&self, page: u32, out: &mut Vec<u32>) -> Result<()> {
@@ -51,6 +52,24 @@ impl PageSource for Chapter {
                 if *field == test.field && test.test.is_met(&self.value_ref(test.value_type, *code)?) {
                     matched.insert(at);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn each_value(&self, page: u32, _classes: &[u32], known: FieldOf<'_>, visit: &mut ValueVisitor<'_>) -> Result<()> {
+        for (at, row) in self.rows[self.rows_of(page)].iter().enumerate() {
+            if known.per_class[row.class as usize] == 0 {
+                continue;
+            }
+            let shape = self.schema.shape_of(row.class);
+            for (_, code) in shape.iter().zip(self.row_values(row)).filter(|(field, _)| **field == known.field) {
+                let raw = if known.value_type.is_bytes() {
+                    RawValue::Entry(*code, self.strings.get(*code))
+                } else {
+                    RawValue::Number(self.number(known.value_type, *code))
+                };
+                visit(at, raw)?;
             }
         }
         Ok(())

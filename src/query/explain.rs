@@ -35,3 +35,25 @@ pub struct Explain {
     /// Pages ruled out, by index.
     pub by: BTreeMap<String, u64>,
 }
+
+impl Explain {
+    /// Adds what another step considered and read.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.parts_considered += other.parts_considered;
+        self.parts_pruned += other.parts_pruned;
+        self.parts_read += other.parts_read;
+        self.blocks_considered += other.blocks_considered;
+        self.blocks_pruned += other.blocks_pruned;
+        self.blocks_read += other.blocks_read;
+        self.pages_considered += other.pages_considered;
+        self.pages_pruned += other.pages_pruned;
+        self.pages_read += other.pages_read;
+        self.pages_skipped += other.pages_skipped;
+        self.pages_decoded += other.pages_decoded;
+        self.bytes_considered += other.bytes_considered;
+        self.bytes_read += other.bytes_read;
+        for (index, pruned) in &other.by {
+            *self.by.entry(index.clone()).or_default() += pruned;
+        }
+    }
+}

@@ -59,53 +59,48 @@ pub struct Found {
 /// is a trace larger than [`Limits::trace_bytes_max`]: they make the answer incomplete.
 pub fn find(snapshot: &Snapshot, query: &Query, limits: &Limits) -> Result<Found> {
     let after = PageToken::decode(query)?.map(|token| token.after);
-    let criteria = row_criteria(query);
-    if criteria.len() > CRITERIA_MAX {
-        return Err(Error::invalid(format!("{} criteria; at most {CRITERIA_MAX}", criteria.len())));
-    }
+    let criteria = row_criteria(query)?;
     let counter = ReadCounter::limited(limits.trace_bytes_max);
-    let mut finder = Finder {
-        snapshot,
-        query,
-        criteria: &criteria,
-        after,
-        ids: if query.lenient { TraceIds::Lenient } else { TraceIds::Strict },
-        counter: &counter,
-        explain: Explain::default(),
-        problems: Vec::new(),
-    };
+    let mut finder = Finder::new(snapshot, query, &criteria, &counter);
+    finder.after = after;
     let mut found = finder.run(limits)?;
-    found.explain = finder.explain;
-    found.explain.pages_decoded = counter.pages();
-    found.explain.bytes_read = counter.bytes();
-    let reasons: Vec<String> = finder.problems.into_iter().chain(found.reason).collect();
+    let reason;
+    (found.explain, reason) = finder.finish();
+    let reasons: Vec<String> = reason.into_iter().chain(found.reason).collect();
     found.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
     found.complete = found.reason.is_none();
     Ok(found)
 }
 
 /// What rows must meet. Under scope service the service is a condition on every row that is looked at.
-fn row_criteria(query: &Query) -> Vec<Criterion> {
+///
+/// # Errors
+/// Invalid if there are too many criteria.
+pub fn row_criteria(query: &Query) -> Result<Vec<Criterion>> {
     let mut criteria = query.criteria();
     if query.scope == QueryScope::Service {
         criteria.retain(|c| !matches!(c, Criterion::Service(_)));
     }
-    criteria
+    if criteria.len() > CRITERIA_MAX {
+        return Err(Error::invalid(format!("{} criteria; at most {CRITERIA_MAX}", criteria.len())));
+    }
+    Ok(criteria)
 }
 
-struct Finder<'q> {
-    snapshot: &'q Snapshot,
-    query: &'q Query,
+/// A search at work: what it asks, of what, and what came of it so far.
+pub struct Finder<'q> {
+    pub(super) snapshot: &'q Snapshot,
+    pub(super) query: &'q Query,
     criteria: &'q [Criterion],
     after: Option<SortKey>,
     ids: TraceIds,
-    counter: &'q ReadCounter,
-    explain: Explain,
+    pub(super) counter: &'q ReadCounter,
+    pub(super) explain: Explain,
     problems: Vec<String>,
 }
 
 /// The criteria compiled against one part.
-struct PartCriteria<'q> {
+pub struct PartCriteria<'q> {
     /// Under scope service with a service: what every row must meet.
     service: Option<Compiled<'q>>,
     service_criterion: Option<Criterion>,
@@ -123,6 +118,25 @@ fn cut_at(traces: usize, held_bytes: usize, limits: &Limits) -> Option<String> {
 }
 
 impl<'q> Finder<'q> {
+    /// A search that has read nothing yet; `criteria` are the query's [`row_criteria`].
+    pub(super) fn new(
+        snapshot: &'q Snapshot,
+        query: &'q Query,
+        criteria: &'q [Criterion],
+        counter: &'q ReadCounter,
+    ) -> Self {
+        let ids = if query.lenient { TraceIds::Lenient } else { TraceIds::Strict };
+        let (explain, problems) = (Explain::default(), Vec::new());
+        Self { snapshot, query, criteria, after: None, ids, counter, explain, problems }
+    }
+
+    /// What was read, and why the answer is not complete if it is not.
+    pub(super) fn finish(mut self) -> (Explain, Option<String>) {
+        self.explain.pages_decoded = self.counter.pages();
+        self.explain.bytes_read = self.counter.bytes();
+        (self.explain, (!self.problems.is_empty()).then(|| self.problems.join("; ")))
+    }
+
     fn run(&mut self, limits: &Limits) -> Result<Found> {
         let mut loose: FxHashMap<u128, (TraceId, u128)> = FxHashMap::default();
         self.scan_chapters(&mut loose)?;
@@ -184,7 +198,7 @@ impl<'q> Finder<'q> {
         Ok(found)
     }
 
-    fn compile(
+    pub(super) fn compile(
         &self,
         source: &dyn crate::column::RowSource,
         resources: &[&Resource],
@@ -212,7 +226,7 @@ impl<'q> Finder<'q> {
 
     /// The bits of the criteria each row of the page meets: rows by bit for scopes service and trace, one
     /// mask for scope span.
-    fn scan_page(&self, page: &mut PageScan<'_>, criteria: &PartCriteria<'_>) -> Result<Vec<Mask>> {
+    pub(super) fn scan_page(&self, page: &mut PageScan<'_>, criteria: &PartCriteria<'_>) -> Result<Vec<Mask>> {
         let mut base = page.in_window(self.query.window)?;
         if let Some(service) = &criteria.service {
             base = base.and(&page.meeting(service)?);
@@ -242,7 +256,7 @@ impl<'q> Finder<'q> {
         }
     }
 
-    fn scan_chapters(&mut self, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<()> {
+    pub(super) fn scan_chapters(&mut self, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<()> {
         for chapter in &self.snapshot.chapters {
             let resources: Vec<&Resource> = chapter.resources.iter().map(|r| &*r.resource).collect();
             let scopes: Vec<&Scope> = chapter.scopes.iter().map(|s| &**s).collect();
@@ -268,7 +282,7 @@ impl<'q> Finder<'q> {
     }
 
     /// Plans a segment and gathers what its dirty traces meet; `None` if no page can hold a match.
-    fn begin_segment(
+    pub(super) fn begin_segment(
         &mut self,
         index: usize,
         loose: &mut FxHashMap<u128, (TraceId, u128)>,
@@ -303,7 +317,7 @@ impl<'q> Finder<'q> {
         Ok(Some(scan))
     }
 
-    fn plan(&mut self, pages: &SegmentPages<'_>, criteria: &PartCriteria<'_>) -> crate::index::PageSet {
+    pub(super) fn plan(&mut self, pages: &SegmentPages<'_>, criteria: &PartCriteria<'_>) -> crate::index::PageSet {
         let mut pruned = Pruned::default();
         let mut plan = window_pages(pages, self.query.window, &mut pruned);
         if let (Some(criterion), Some(compiled)) = (&criteria.service_criterion, &criteria.service) {
@@ -327,7 +341,7 @@ impl<'q> Finder<'q> {
         plan
     }
 
-    fn problem(&mut self, error: Error) -> Result<()> {
+    pub(super) fn problem(&mut self, error: Error) -> Result<()> {
         if !matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) {
             return Err(error);
         }
@@ -414,7 +428,7 @@ impl<'q> Finder<'q> {
     }
 
     /// The next clean candidate of a segment in descending order of ordinals.
-    fn next_clean(&mut self, scan: &mut SegmentScan<'q>) -> Result<Option<Candidate>> {
+    pub(super) fn next_clean(&mut self, scan: &mut SegmentScan<'q>) -> Result<Option<Candidate>> {
         loop {
             let Some(ordinal) = scan.ready.pop() else {
                 let Some(page) = scan.pages.pop() else { return Ok(None) };
@@ -458,7 +472,10 @@ impl<'q> Finder<'q> {
         }
     }
 
-    fn loose_candidates(&mut self, loose: FxHashMap<u128, (TraceId, u128)>) -> Result<BinaryHeap<Reverse<Candidate>>> {
+    pub(super) fn loose_candidates(
+        &mut self,
+        loose: FxHashMap<u128, (TraceId, u128)>,
+    ) -> Result<BinaryHeap<Reverse<Candidate>>> {
         let wanted = self.wanted_bits();
         let mut out = Vec::new();
         for (id, bits) in loose.into_values() {
@@ -526,7 +543,7 @@ impl<'q> Finder<'q> {
     }
 
     /// The spans of a clean trace without their attributes, and which of them match: its pages were scanned.
-    fn outline(&mut self, scan: &mut SegmentScan<'q>, ordinal: u32) -> Result<(Vec<Span>, Vec<usize>)> {
+    pub(super) fn outline(&mut self, scan: &mut SegmentScan<'q>, ordinal: u32) -> Result<(Vec<Span>, Vec<usize>)> {
         let segment = &scan.part.segment;
         let rows = segment.trace_rows(ordinal, self.counter)?;
         let spans = segment.trace_outline(ordinal, self.counter)?;
@@ -545,9 +562,9 @@ impl<'q> Finder<'q> {
 }
 
 /// One segment being searched, from its last page to its first.
-struct SegmentScan<'q> {
+pub struct SegmentScan<'q> {
     index: usize,
-    part: &'q SegmentPart,
+    pub(super) part: &'q SegmentPart,
     source: SegmentPages<'q>,
     criteria: PartCriteria<'q>,
     /// Planned pages, ascending.

@@ -11,6 +11,7 @@ mod candidate;
 mod chapter_pages;
 mod clean_part;
 mod compile;
+mod each_trace;
 mod evaluate;
 mod explain;
 mod find;
@@ -20,6 +21,8 @@ mod list;
 #[cfg(test)]
 mod list_tests;
 mod mask;
+mod matched_page;
+mod matching;
 mod names;
 #[cfg(test)]
 mod names_tests;
@@ -47,12 +50,17 @@ pub use evaluate::TraceMatcher;
 pub use explain::Explain;
 pub use find::{Found, find};
 pub use list::{ListFilter, Listed};
+pub use matched_page::MatchedPage;
+pub use matching::{Asked, MatchPart, Matching};
 pub use names::{OperationCount, RemoteServiceCount, ServiceCount, operations, remote_services, services};
 pub use predicate::{DurationRange, Order, Query, QueryScope};
-pub use summary::TraceSummary;
+pub use scan::FieldOf;
+pub use summary::{TraceSummary, trace_duration};
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
 pub use tally::counts;
 pub use text::text_of;
+pub use value_counts::raw_value;
+pub use walk::RawValue;
 
 #[cfg(test)]
 pub use tally::Counts;

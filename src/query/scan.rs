@@ -3,12 +3,27 @@
 //! A page is scanned by classes first: most criteria are decided by a table look-up a row. Values are read
 //! only where the class says that they decide.
 
-use crate::column::ClassBits;
+use crate::column::{ClassBits, ValueType};
 use crate::error::Result;
 use crate::model::{Event, Link, TimeRange, ValueRef};
 
 use super::compile::{ChildTest, Compiled, EVENTS, FIELDS, FieldTest, LINKS, MATCHED, PRESENT};
 use super::mask::Mask;
+use super::walk::RawValue;
+
+/// A field of the rows of a part.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldOf<'t> {
+    /// Its code.
+    pub field: u32,
+    /// The type of its values.
+    pub value_type: ValueType,
+    /// How often each class has it.
+    pub per_class: &'t [u32],
+}
+
+/// Takes the row of a value in its page, and the value.
+pub type ValueVisitor<'v> = dyn FnMut(usize, RawValue<'_>) -> Result<()> + 'v;
 
 /// The pages of span rows of one part.
 pub trait PageSource {
@@ -29,6 +44,9 @@ pub trait PageSource {
 
     /// Adds to `matched` the rows of the page with a value of the field that meets its test.
     fn match_field(&self, page: u32, classes: &[u32], test: &FieldTest<'_>, matched: &mut Mask) -> Result<()>;
+
+    /// Calls `visit` with the row in the page of every value of a field, in row order, and the value.
+    fn each_value(&self, page: u32, classes: &[u32], known: FieldOf<'_>, visit: &mut ValueVisitor<'_>) -> Result<()>;
 
     /// The events of the rows of a page, with their rows.
     fn events(&self, page: u32) -> Result<Vec<(usize, Event)>>;

@@ -15,7 +15,8 @@ use crate::segment::{FieldColumn, Fixed, IntegerCursor, Segment, SegmentSource, 
 
 use super::compile::{FieldTest, ValueTest};
 use super::mask::Mask;
-use super::scan::PageSource;
+use super::scan::{FieldOf, PageSource, ValueVisitor};
+use super::walk::RawValue;
 
 /// A segment's pages, read on behalf of one query.
 pub struct SegmentPages<'s> {
@@ -43,22 +44,22 @@ impl SegmentPages<'_> {
     }
 
     /// Calls `visit` with the place in the field's column and the row in the page of every value of the page.
-    fn each_value(
+    fn each_place(
         &self,
         page: u32,
         classes: &[u32],
-        test: &FieldTest<'_>,
+        (field, per_class): (u32, &[u32]),
         mut visit: impl FnMut(usize, usize) -> Result<()>,
     ) -> Result<()> {
-        let column = self.source.tables.column_of(test.field);
+        let column = self.source.tables.column_of(field);
         let mut ranks = IntegerCursor::new(self.segment, column.ranks, false, self.counter);
         let mut at = ranks.get(page as usize)? as usize;
         let end = ranks.get(page as usize + 1)? as usize;
         if column.shared {
-            return self.each_overflow_value(classes, test, at..end, visit);
+            return self.each_overflow_place(classes, (field, per_class), at..end, visit);
         }
         for (row, class) in classes.iter().enumerate() {
-            for _ in 0..test.per_class[*class as usize] {
+            for _ in 0..per_class[*class as usize] {
                 ensure(at < end, || format!("page {page} has more values than its ranks say"))?;
                 visit(at, row)?;
                 at += 1;
@@ -68,10 +69,10 @@ impl SegmentPages<'_> {
     }
 
     /// The same for a field without a column of its own, whose values stand between those of others.
-    fn each_overflow_value(
+    fn each_overflow_place(
         &self,
         classes: &[u32],
-        test: &FieldTest<'_>,
+        (field, per_class): (u32, &[u32]),
         places: Range<usize>,
         mut visit: impl FnMut(usize, usize) -> Result<()>,
     ) -> Result<()> {
@@ -80,12 +81,36 @@ impl SegmentPages<'_> {
         for (row, class) in classes.iter().enumerate() {
             let next = first + overflow.count_in(schema.classes[*class as usize].shape) as usize;
             ensure(next <= places.end, || "a page has more overflow values than its ranks say".to_owned())?;
-            if test.per_class[*class as usize] > 0 {
-                overflow.places(schema.shape_of(*class), test.field).try_for_each(|place| visit(first + place, row))?;
+            if per_class[*class as usize] > 0 {
+                overflow.places(schema.shape_of(*class), field).try_for_each(|place| visit(first + place, row))?;
             }
             first = next;
         }
         Ok(())
+    }
+
+    /// Start of every row of the page, 0 for none.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn all_starts(&self, page: u32) -> Result<Vec<u64>> {
+        let mut deltas = Vec::new();
+        self.segment.integers(Fixed::Start as u32, page as usize, self.counter, &mut deltas)?;
+        let first_ordinal = self.segment.page_ordinals()?.get(page as usize).copied().unwrap_or(0);
+        let mut rows = IntegerCursor::new(self.segment, Fixed::TraceRow as u32, true, self.counter);
+        let mut starts = IntegerCursor::new(self.segment, Fixed::TraceStart as u32, true, self.counter);
+        let (mut ordinal, traces) = (first_ordinal, self.segment.traces());
+        let mut next = if ordinal + 1 < traces { rows.get(ordinal as usize + 1)? } else { u64::MAX };
+        let mut start = starts.get(ordinal as usize)?;
+        for (row, delta) in self.rows_of(page).zip(deltas.iter_mut()) {
+            while u64::from(row) >= next {
+                ordinal += 1;
+                start = starts.get(ordinal as usize)?;
+                next = if ordinal + 1 < traces { rows.get(ordinal as usize + 1)? } else { u64::MAX };
+            }
+            *delta = if *delta == 0 { 0 } else { start.wrapping_add(*delta - 1) };
+        }
+        Ok(deltas)
     }
 
     fn verdicts<'t>(&self, test: &'t FieldTest<'_>) -> Result<&'t [bool]> {
@@ -142,23 +167,7 @@ impl PageSource for SegmentPages<'_> {
         if range == TimeRange::ALL || zone.is_some_and(|z| !z.is_empty() && range.covers(z.min, z.max)) {
             return Ok(None);
         }
-        let mut deltas = Vec::new();
-        self.segment.integers(Fixed::Start as u32, page as usize, self.counter, &mut deltas)?;
-        let first_ordinal = self.segment.page_ordinals()?.get(page as usize).copied().unwrap_or(0);
-        let mut rows = IntegerCursor::new(self.segment, Fixed::TraceRow as u32, true, self.counter);
-        let mut starts = IntegerCursor::new(self.segment, Fixed::TraceStart as u32, true, self.counter);
-        let (mut ordinal, traces) = (first_ordinal, self.segment.traces());
-        let mut next = if ordinal + 1 < traces { rows.get(ordinal as usize + 1)? } else { u64::MAX };
-        let mut start = starts.get(ordinal as usize)?;
-        for (row, delta) in self.rows_of(page).zip(deltas.iter_mut()) {
-            while u64::from(row) >= next {
-                ordinal += 1;
-                start = starts.get(ordinal as usize)?;
-                next = if ordinal + 1 < traces { rows.get(ordinal as usize + 1)? } else { u64::MAX };
-            }
-            *delta = if *delta == 0 { 0 } else { start.wrapping_add(*delta - 1) };
-        }
-        Ok(Some(deltas))
+        self.all_starts(page).map(Some)
     }
 
     fn durations(&self, page: u32, out: &mut Vec<u64>) -> Result<()> {
@@ -169,7 +178,7 @@ impl PageSource for SegmentPages<'_> {
         let FieldColumn { values: column, shared, .. } = self.source.tables.column_of(test.field);
         if !shared && !test.value_type.is_bytes() {
             let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
-            return self.each_value(page, classes, test, |at, row| {
+            return self.each_place(page, classes, (test.field, &test.per_class), |at, row| {
                 if number_meets(test.value_type, cursor.get(at)?, &test.test) {
                     matched.insert(row);
                 }
@@ -182,7 +191,7 @@ impl PageSource for SegmentPages<'_> {
                 return Ok(());
             }
             let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
-            return self.each_value(page, classes, test, |at, row| {
+            return self.each_place(page, classes, (test.field, &test.per_class), |at, row| {
                 let verdict = verdicts.get(cursor.get(at)? as usize);
                 if *verdict.ok_or_else(|| Error::corrupt("unknown dictionary code"))? {
                     matched.insert(row);
@@ -191,7 +200,7 @@ impl PageSource for SegmentPages<'_> {
             });
         }
         let (mut strings, mut open) = (Strings::default(), usize::MAX);
-        self.each_value(page, classes, test, |at, row| {
+        self.each_place(page, classes, (test.field, &test.per_class), |at, row| {
             if at / PAGE_ROWS != open {
                 open = at / PAGE_ROWS;
                 self.segment.strings(column, open, self.counter, &mut strings)?;
@@ -207,6 +216,38 @@ impl PageSource for SegmentPages<'_> {
                 matched.insert(row);
             }
             Ok(())
+        })
+    }
+
+    fn each_value(&self, page: u32, classes: &[u32], known: FieldOf<'_>, visit: &mut ValueVisitor<'_>) -> Result<()> {
+        let FieldColumn { values: column, shared, .. } = self.source.tables.column_of(known.field);
+        let places = (known.field, known.per_class);
+        if !shared && !known.value_type.is_bytes() {
+            let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
+            return self.each_place(page, classes, places, |at, row| visit(row, RawValue::Number(cursor.get(at)?)));
+        }
+        if let Some(dictionary) = self.segment.dictionary(known.field)?.filter(|_| !shared) {
+            let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
+            return self.each_place(page, classes, places, |at, row| {
+                let code = cursor.get(at)?;
+                ensure(code < dictionary.len() as u64, || format!("dictionary code {code} is unknown"))?;
+                visit(row, RawValue::Entry(code as u32, dictionary.get(code as u32)))
+            });
+        }
+        let (mut strings, mut open) = (Strings::default(), usize::MAX);
+        self.each_place(page, classes, places, |at, row| {
+            if at / PAGE_ROWS != open {
+                open = at / PAGE_ROWS;
+                self.segment.strings(column, open, self.counter, &mut strings)?;
+            }
+            ensure(at % PAGE_ROWS < strings.len(), || format!("column {column} has no value {at}"))?;
+            let bytes = strings.get(at % PAGE_ROWS);
+            let raw = if known.value_type.is_bytes() {
+                RawValue::Bytes(bytes)
+            } else {
+                RawValue::Number(overflow_number(known.value_type, bytes)?)
+            };
+            visit(row, raw)
         })
     }
 

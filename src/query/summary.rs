@@ -16,6 +16,8 @@ pub struct TraceSummary {
     pub root_service: Option<String>,
     /// The name of the root; `None` if it is empty.
     pub root_name: Option<String>,
+    /// The span id of the root.
+    pub root_span_id: SpanId,
     /// The earliest start of its spans; 0 if none has one.
     pub start_unix_nano: UnixNanos,
     /// Latest end minus earliest start in nanoseconds; 0 if no span has a start.
@@ -50,6 +52,7 @@ impl TraceSummary {
             trace_id: common_id(trace)?,
             root_service: root.service().map(str::to_owned),
             root_name: (!root.name.is_empty()).then(|| root.name.clone()),
+            root_span_id: root.span_id,
             start_unix_nano: trace_start(trace).unwrap_or(0),
             duration_nano: trace_duration(trace).unwrap_or(0),
             span_count: trace.len() as u64,

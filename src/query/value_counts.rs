@@ -192,6 +192,17 @@ fn value_of(kept: &[u8]) -> Result<Value> {
     Ok(number(value_type, unsortable(value_type, sorted)))
 }
 
+/// The value of this type that is stored so.
+///
+/// # Errors
+/// Corrupt if it is not of its type.
+pub fn raw_value(value_type: ValueType, raw: RawValue<'_>) -> Result<Value> {
+    match raw {
+        RawValue::Number(bits) => Ok(number(value_type, bits)),
+        RawValue::Bytes(bytes) | RawValue::Entry(_, bytes) => bytes_value(value_type, bytes),
+    }
+}
+
 fn number(value_type: ValueType, bits: u64) -> Value {
     match value_type {
         ValueType::Bool => Value::Bool(bits != 0),

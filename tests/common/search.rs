@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use tailspan::{Order, QueryScope, Span, SpanId, TraceId};
+use tailspan::{Order, Span, SpanId, TraceId};
 
-use super::ask::{Ask, Bounds};
-use super::meaning::{duration, is_shared, kind, remote_service, service, start, status};
-use super::tags::{annotation_terms, meets_annotation, meets_tag};
+use super::ask::Ask;
+use super::matching::{extent, matching, roots, within};
+use super::meaning::{service, start, status};
 
 /// Matching span ids that a summary lists.
 const MATCHED_IDS_MAX: usize = 100;
@@ -43,9 +43,7 @@ pub fn search(spans: &[Span], ask: &Ask) -> Vec<Answer> {
 }
 
 fn answer(trace: &[&Span], ask: &Ask) -> Option<Answer> {
-    let earliest = trace.iter().filter_map(|span| start(span)).min()?;
-    let end = |span: &Span| Some(start(span)? + duration(span).unwrap_or(0));
-    let latest = trace.iter().filter_map(|span| end(span)).max()?;
+    let (earliest, latest) = extent(trace)?;
     if !within(latest - earliest, ask.trace_duration) {
         return None;
     }
@@ -71,85 +69,8 @@ fn answer(trace: &[&Span], ask: &Ask) -> Option<Answer> {
     })
 }
 
-fn within(nanos: u64, (min, max): Bounds) -> bool {
-    min.unwrap_or(0) <= nanos && nanos <= max.unwrap_or(u64::MAX)
-}
-
 /// Of ids joined by their low half, a long one names the trace, and of several the smallest.
 fn name_of(trace: &[&Span]) -> TraceId {
     let ids: BTreeSet<TraceId> = trace.iter().map(|span| span.trace_id).collect();
     *ids.iter().find(|id| id.high() != 0).or(ids.first()).unwrap()
-}
-
-fn roots(trace: &[&Span]) -> BTreeSet<(Option<String>, Option<String>)> {
-    let ids: BTreeSet<SpanId> = trace.iter().map(|span| span.span_id).collect();
-    let all = || trace.iter().copied();
-    let mut choice: Vec<&Span> = all().filter(|span| span.parent_span_id.is_none()).collect();
-    if choice.is_empty() {
-        choice = all().filter(|span| span.parent_span_id.is_some_and(|parent| !ids.contains(&parent))).collect();
-    }
-    if choice.is_empty() {
-        choice = all().collect();
-    }
-    let place = |span: &Span| (start(span).is_none(), start(span), is_shared(span), span.span_id);
-    let first = choice.iter().map(|span| place(span)).min();
-    choice.retain(|span| Some(place(span)) == first);
-    let name = |span: &Span| if span.name.is_empty() { None } else { Some(span.name.clone()) };
-    choice.into_iter().map(|span| (service(span).map(str::to_owned), name(span))).collect()
-}
-
-type Criterion<'a> = Box<dyn Fn(&Span) -> bool + 'a>;
-
-fn matching<'s>(trace: &[&'s Span], ask: &Ask) -> Vec<&'s Span> {
-    let in_window = |span: &Span| {
-        start(span)
-            .is_some_and(|at| ask.since.is_none_or(|since| since <= at) && ask.until.is_none_or(|until| at < until))
-    };
-    let mut looked_at: Vec<&Span> = trace.iter().copied().filter(|span| in_window(span)).collect();
-    let mut criteria = criteria(ask);
-    if let Some(wanted) = &ask.service {
-        match ask.scope {
-            QueryScope::Service => looked_at.retain(|span| service(span) == Some(wanted)),
-            _ => criteria.push(Box::new(move |span| service(span) == Some(wanted))),
-        }
-    }
-    if ask.scope == QueryScope::Span || criteria.is_empty() {
-        looked_at.retain(|span| criteria.iter().all(|meets| meets(span)));
-        return looked_at;
-    }
-    if criteria.iter().any(|meets| !looked_at.iter().any(|span| meets(span))) {
-        return vec![];
-    }
-    looked_at.retain(|span| criteria.iter().any(|meets| meets(span)));
-    looked_at
-}
-
-/// All conditions on a span but the service.
-fn criteria(ask: &Ask) -> Vec<Criterion<'_>> {
-    let mut out: Vec<Criterion<'_>> = Vec::new();
-    if let Some(wanted) = &ask.name {
-        out.push(Box::new(move |span| span.name == *wanted));
-    }
-    if let Some(wanted) = &ask.remote_service {
-        out.push(Box::new(move |span| remote_service(span) == Some(wanted)));
-    }
-    if let Some(wanted) = ask.kind {
-        out.push(Box::new(move |span| kind(span) == wanted));
-    }
-    if let Some(wanted) = ask.status {
-        out.push(Box::new(move |span| status(span) == wanted));
-    }
-    if ask.error {
-        out.push(Box::new(|span| status(span) == 2));
-    }
-    for tag in &ask.tags {
-        out.push(Box::new(move |span| meets_tag(span, tag)));
-    }
-    for term in ask.annotations.iter().flat_map(|text| annotation_terms(text)) {
-        out.push(Box::new(move |span| meets_annotation(span, &term)));
-    }
-    if ask.duration != (None, None) {
-        out.push(Box::new(move |span| duration(span).is_some_and(|nanos| within(nanos, ask.duration))));
-    }
-    out
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, batch, compare_stores, delete, demo, export, find, import, lists, retain, stats, tail, trace, upkeep,
+    backup, batch, compare, compare_stores, delete, demo, export, find, heatmap, import, latency, lists, retain,
+    series, slowest, stats, tail, trace, upkeep,
 };
 
 /// Store distributed-tracing spans in a folder and ask questions about them.
@@ -54,6 +55,16 @@ pub enum StoreCommand {
     Trace(trace::TraceArgs),
     /// Find traces by what their spans are and how long they took
     Find(Box<find::FindArgs>),
+    /// Exact percentiles, counts and errors by group, with the spans at each percentile
+    Latency(Box<latency::LatencyArgs>),
+    /// The spans or traces that took longest
+    Slowest(Box<slowest::SlowestArgs>),
+    /// How many spans took how long, over time
+    Heatmap(Box<heatmap::HeatmapArgs>),
+    /// Rate, errors and exact percentiles over time
+    Series(Box<series::SeriesArgs>),
+    /// What slow or failed spans have in common that others have not
+    Compare(Box<compare::CompareArgs>),
     /// List the services that recorded spans
     Services(lists::ServicesArgs),
     /// List the operations of one service, or of all
@@ -96,6 +107,11 @@ impl StoreCommand {
         match self {
             Self::Trace(args) => &args.common,
             Self::Find(args) => &args.common,
+            Self::Latency(args) => &args.common,
+            Self::Slowest(args) => &args.common,
+            Self::Compare(args) => &args.common,
+            Self::Heatmap(args) => &args.common,
+            Self::Series(args) => &args.common,
             Self::Services(args) => &args.common,
             Self::Operations(args) => &args.common,
             Self::RemoteServices(args) => &args.common,

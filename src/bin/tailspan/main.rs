@@ -19,6 +19,7 @@ mod sizes;
 mod text;
 mod times;
 mod waterfall;
+mod words;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;

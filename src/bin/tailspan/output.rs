@@ -111,19 +111,29 @@ pub enum Align {
 
 /// Rows of cells under headings, aligned when written.
 pub struct Table {
-    headings: Vec<(&'static str, Align)>,
+    headings: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// An empty table with these columns.
     pub fn new(headings: &[(&'static str, Align)]) -> Self {
-        Self { headings: headings.to_vec(), rows: Vec::new() }
+        Self::with_headings(headings.iter().map(|(heading, align)| ((*heading).to_owned(), *align)).collect())
+    }
+
+    /// An empty table whose columns are known only now.
+    pub fn with_headings(headings: Vec<(String, Align)>) -> Self {
+        Self { headings, rows: Vec::new() }
     }
 
     /// Adds a row. Control characters in a cell become visible signs.
     pub fn push<const N: usize>(&mut self, cells: [String; N]) {
-        debug_assert_eq!(N, self.headings.len());
+        self.push_row(cells.to_vec());
+    }
+
+    /// Adds a row of as many cells as there are columns.
+    pub fn push_row(&mut self, cells: Vec<String>) {
+        debug_assert_eq!(cells.len(), self.headings.len());
         self.rows.push(cells.iter().map(|cell| clean(cell).into_owned()).collect());
     }
 
@@ -150,7 +160,7 @@ impl Table {
                 cells.max().unwrap_or(0).max(width(heading))
             })
             .collect();
-        let headings: Vec<String> = self.headings.iter().map(|(heading, _)| (*heading).to_owned()).collect();
+        let headings: Vec<String> = self.headings.iter().map(|(heading, _)| clean(heading).into_owned()).collect();
         self.write_line(out, &headings, &widths)?;
         self.rows.iter().try_for_each(|row| self.write_line(out, row, &widths))
     }

@@ -44,6 +44,17 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
     whole.checked_add(fraction).ok_or_else(too_long)
 }
 
+/// Reads the length of a step of time in nanoseconds, which is more than 0.
+///
+/// # Errors
+/// As [`parse_duration`].
+pub fn parse_step(text: &str) -> Result<u64, String> {
+    match parse_duration(text)? {
+        0 => Err("a step is longer than 0".to_owned()),
+        step => Ok(step),
+    }
+}
+
 /// `0.fraction` of a unit in whole nanoseconds, exactly; none if it is not whole.
 fn fraction_nanos(fraction: &str, unit_nanos: u64) -> Option<u64> {
     let digits = fraction.trim_end_matches('0');

@@ -3,15 +3,21 @@
 
 pub mod backup;
 pub mod batch;
+pub mod compare;
 pub mod compare_stores;
 pub mod delete;
 pub mod demo;
 pub mod explain;
 pub mod export;
+mod figures;
 pub mod find;
+pub mod heatmap;
 pub mod import;
+pub mod latency;
 pub mod lists;
 pub mod retain;
+pub mod series;
+pub mod slowest;
 pub mod stats;
 pub mod tail;
 pub mod trace;
@@ -54,6 +60,11 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
     match command {
         StoreCommand::Trace(args) => trace::run(store, args, report),
         StoreCommand::Find(args) => find::run(store, args, report),
+        StoreCommand::Latency(args) => latency::run(store, args, report),
+        StoreCommand::Slowest(args) => slowest::run(store, args, report),
+        StoreCommand::Compare(args) => compare::run(store, args, report),
+        StoreCommand::Heatmap(args) => heatmap::run(store, args, report),
+        StoreCommand::Series(args) => series::run(store, args, report),
         StoreCommand::Services(args) => lists::services(store, args, report),
         StoreCommand::Operations(args) => lists::operations(store, args, report),
         StoreCommand::RemoteServices(args) => lists::remote_services(store, args, report),

@@ -1,0 +1,282 @@
+//! Samples in batches: spans, traces or stages, each with its group, duration and outcome.
+//!
+//! Samples come in the same groups however often they are asked for. Ids are decoded only when they are wanted,
+//! because most samples never are an exemplar.
+
+use crate::catalog::Snapshot;
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::model::{Span, SpanId, TraceId};
+use crate::query::{Asked, Explain, MatchPart, MatchedPage, Matching, trace_duration};
+use crate::segment::Detail;
+
+use super::grouper::Grouper;
+use super::part_tables::{DURATION, ERROR};
+
+/// Spans that wait before they make a batch.
+const LISTED_MAX: usize = 1024;
+
+/// What a sample is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// A matching span.
+    #[default]
+    Span,
+    /// A trace with a matching span.
+    Trace,
+    /// The spans of one of these names in such a trace.
+    Stages(Vec<String>),
+}
+
+/// The ids of a sample: of a span, or of a trace alone. The smallest names the exemplar.
+pub type SampleIds = (TraceId, Option<SpanId>);
+
+/// Where a sample lies: part and row, or [`LISTED`] and a number the sink gave it.
+pub type Place = (u32, u32);
+/// In place of a part.
+pub const LISTED: u32 = u32::MAX;
+
+/// Samples, one after the other.
+pub struct Batch<'b> {
+    /// The group of each, or [`super::groups::NO_ROOM`].
+    pub groups: &'b [u32],
+    /// The duration of each in nanoseconds, where it has one.
+    pub durations: &'b [u64],
+    /// [`ERROR`] and [`DURATION`].
+    pub facts: &'b [u8],
+    from: From<'b>,
+}
+
+enum From<'b> {
+    Page { part: u32, page: &'b MatchedPage<'b>, rows: &'b [u16] },
+    List(&'b [SampleIds]),
+}
+
+impl Batch<'_> {
+    /// The ids of some of the samples, given in ascending order.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn ids(&self, samples: impl Iterator<Item = usize>) -> Result<Vec<SampleIds>> {
+        match &self.from {
+            From::Page { page, rows, .. } => {
+                let ids = page.ids(samples.map(|sample| usize::from(rows[sample])))?;
+                Ok(ids.into_iter().map(|(trace, span)| (trace, Some(span))).collect())
+            }
+            From::List(ids) => Ok(samples.map(|sample| ids[sample]).collect()),
+        }
+    }
+
+    /// The place of a sample; if it lies in no part its ids are put at the end of `listed`.
+    pub fn place(&self, sample: usize, listed: &mut Vec<SampleIds>) -> Place {
+        match &self.from {
+            From::Page { part, page, rows } => (*part, page.first_row() + u32::from(rows[sample])),
+            From::List(ids) => {
+                listed.push(ids[sample]);
+                (LISTED, listed.len() as u32 - 1)
+            }
+        }
+    }
+}
+
+/// Takes batches.
+pub type Sink<'s> = dyn FnMut(&Batch<'_>) -> Result<()> + 's;
+
+/// The samples of one question.
+pub struct Feed<'q> {
+    matching: Matching<'q>,
+    parts: Vec<MatchPart<'q>>,
+    unit: Unit,
+    /// How they are grouped.
+    pub grouper: Grouper,
+}
+
+impl<'q> Feed<'q> {
+    /// Plans the question.
+    ///
+    /// # Errors
+    /// Whatever is not damage; so do all methods here. Damage is noted, and what it hides is left out.
+    pub fn new(asked: &'q Asked, snapshot: &'q Snapshot, unit: Unit, grouper: Grouper) -> Result<Self> {
+        let (matching, parts) = Matching::new(asked, snapshot)?;
+        Ok(Self { matching, parts, unit, grouper })
+    }
+
+    /// Hands every sample to the sink.
+    ///
+    /// # Errors
+    /// As [`Feed::new`], or what the sink says that is no damage.
+    pub fn run(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        match self.unit.clone() {
+            Unit::Span if self.matching.is_by_trace() => self.spans_by_trace(sink),
+            Unit::Span => self.spans_by_page(sink),
+            Unit::Trace => self.traces(&[], sink),
+            Unit::Stages(stages) => self.traces(&stages, sink),
+        }
+    }
+
+    fn spans_by_page(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        let Self { matching, parts, grouper, .. } = self;
+        let (mut rows, mut groups, mut durations, mut facts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (index, part) in parts.iter().enumerate() {
+            for number in &part.pages {
+                let Some(page) = matching.page(part, *number)? else { continue };
+                rows.clear();
+                rows.extend(page.rows.iter().map(|row| row as u16));
+                let mut read = || {
+                    grouper.of_page(index, part, &page, &rows, &mut groups)?;
+                    let all = page.durations()?;
+                    durations.clear();
+                    durations.extend(rows.iter().map(|row| all[usize::from(*row)]));
+                    let of_class = &grouper.tables(index, part).facts;
+                    facts.clear();
+                    facts.extend(rows.iter().map(|row| of_class[page.classes()[usize::from(*row)] as usize]));
+                    let from = From::Page { part: index as u32, page: &page, rows: &rows };
+                    sink(&Batch { groups: &groups, durations: &durations, facts: &facts, from })
+                };
+                if let Err(error) = read() {
+                    matching.problem(error)?;
+                }
+            }
+        }
+        let mut list = List::default();
+        matching.each_dirty_span(|span| {
+            list.add_span(span, grouper);
+            list.flush_if_full(sink)
+        })?;
+        list.flush(sink)
+    }
+
+    fn spans_by_trace(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        let Self { matching, grouper, .. } = self;
+        let detail = detail_for(grouper);
+        let mut list = List::default();
+        matching.each_trace(detail, |spans, matched| {
+            matched.iter().for_each(|at| list.add_span(&spans[*at], grouper));
+            list.flush_if_full(sink)
+        })?;
+        list.flush(sink)
+    }
+
+    /// Traces, or the stages of these names in them if there are any.
+    fn traces(&mut self, stages: &[String], sink: &mut Sink<'_>) -> Result<()> {
+        let Self { matching, grouper, .. } = self;
+        let detail = detail_for(grouper);
+        let (mut list, mut groups) = (List::default(), Vec::new());
+        matching.each_trace(detail, |spans, _| {
+            let codes = grouper.codes_of_trace(spans);
+            if stages.is_empty() {
+                grouper.of_trace(None, &codes, &mut groups);
+                list.add_trace(spans, &groups);
+            }
+            for stage in stages {
+                let own: Vec<&Span> = spans.iter().filter(|span| span.name == *stage).collect();
+                if let Some(duration) = extent_of(&own) {
+                    grouper.of_trace(Some(stage), &codes, &mut groups);
+                    list.add_stage(&own, duration, &groups);
+                }
+            }
+            list.flush_if_full(sink)
+        })?;
+        list.flush(sink)
+    }
+
+    /// The ids of the samples at these places, which must be sorted; `listed` are those of no part.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>> {
+        let mut out = Vec::with_capacity(places.len());
+        for of_part in places.chunk_by(|a, b| a.0 == b.0) {
+            let Some((index, _)) = of_part.first() else { continue };
+            let rows = of_part.iter().map(|(_, row)| *row);
+            if *index == LISTED {
+                out.extend(rows.map(|at| listed[at as usize]));
+                continue;
+            }
+            let part = self.parts.get(*index as usize).ok_or_else(|| Error::corrupt("a sample of no part"))?;
+            out.extend(part.ids_of(rows)?.into_iter().map(|(trace, span)| (trace, Some(span))));
+        }
+        Ok(out)
+    }
+
+    /// Notes damage.
+    ///
+    /// # Errors
+    /// The error itself if it is none.
+    pub fn problem(&mut self, error: Error) -> Result<()> {
+        self.matching.problem(error)
+    }
+
+    /// What was read, and why the answer is not complete if it is not.
+    pub fn finish(self, limits: &Limits) -> (Explain, Option<String>) {
+        let (explain, reason) = self.matching.finish();
+        let full = self
+            .grouper
+            .is_full()
+            .then(|| format!("more than {} groups: the rest is not counted (Limits::groups_max)", limits.groups_max));
+        let reasons: Vec<String> = reason.into_iter().chain(full).collect();
+        (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
+    }
+}
+
+fn detail_for(grouper: &Grouper) -> Detail {
+    if grouper.needs_attributes() { Detail::Full } else { Detail::Outline }
+}
+
+/// First start to last end, of the spans that have a start.
+fn extent_of(spans: &[&Span]) -> Option<u64> {
+    let end = |span: &&Span| Some(span.start()?.saturating_add(span.duration_nanos().unwrap_or(0)));
+    let first = spans.iter().filter_map(|span| span.start()).min()?;
+    spans.iter().filter_map(end).max()?.checked_sub(first)
+}
+
+/// Samples that wait for a batch.
+#[derive(Default)]
+struct List {
+    groups: Vec<u32>,
+    durations: Vec<u64>,
+    facts: Vec<u8>,
+    ids: Vec<SampleIds>,
+}
+
+impl List {
+    fn add(&mut self, group: u32, duration: Option<u64>, error: bool, ids: SampleIds) {
+        self.groups.push(group);
+        self.durations.push(duration.unwrap_or(0));
+        self.facts.push(if error { ERROR } else { 0 } | if duration.is_some() { DURATION } else { 0 });
+        self.ids.push(ids);
+    }
+
+    fn add_span(&mut self, span: &Span, grouper: &mut Grouper) {
+        let group = grouper.of_span(span);
+        self.add(group, span.duration_nanos(), span.is_error(), (span.trace_id, Some(span.span_id)));
+    }
+
+    fn add_trace(&mut self, spans: &[Span], groups: &[u32]) {
+        let Some(first) = spans.first() else { return };
+        let (duration, error) = (trace_duration(spans), spans.iter().any(Span::is_error));
+        groups.iter().for_each(|group| self.add(*group, duration, error, (first.trace_id, None)));
+    }
+
+    fn add_stage(&mut self, spans: &[&Span], duration: u64, groups: &[u32]) {
+        let Some(first) = spans.first() else { return };
+        let error = spans.iter().any(|span| span.is_error());
+        groups.iter().for_each(|group| self.add(*group, Some(duration), error, (first.trace_id, None)));
+    }
+
+    fn flush_if_full(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        if self.groups.len() >= LISTED_MAX { self.flush(sink) } else { Ok(()) }
+    }
+
+    fn flush(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        let Self { groups, durations, facts, ids } = self;
+        if !groups.is_empty() {
+            sink(&Batch { groups, durations, facts, from: From::List(ids) })?;
+        }
+        groups.clear();
+        durations.clear();
+        facts.clear();
+        ids.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Which group a row, a span or a trace belongs to.
+//!
+//! The path of a group has, in this order: the stage, the keys that a class decides, attributes, the step of
+//! time. What a caller sees is in the order of the keys as given.
+
+use std::collections::BTreeSet;
+
+use crate::error::Result;
+use crate::limits::Limits;
+use crate::model::Span;
+use crate::query::{MatchPart, MatchedPage};
+
+use super::group_key::GroupKey;
+use super::groups::{Code, Groups, NO_ROOM, NULL, ROOT};
+use super::part_tables::PartTables;
+
+/// How samples are grouped.
+pub struct Grouper {
+    /// The keys in the order of paths: those of classes, then attributes.
+    keys: Vec<GroupKey>,
+    /// The place of each among the keys as given.
+    places: Vec<usize>,
+    class_keys: usize,
+    /// Length of a step of time in nanoseconds, if time is a key.
+    step: Option<u64>,
+    /// True if a path begins with a stage.
+    staged: bool,
+    groups: Groups,
+    /// By part.
+    tables: Vec<Option<PartTables>>,
+}
+
+/// What a group's path says.
+pub struct GroupPath {
+    /// The stage, if that is a key.
+    pub stage: Option<String>,
+    /// The texts of the keys as given.
+    pub texts: Vec<Option<String>>,
+    /// The begin of the step of time, if that is a key.
+    pub instant: Option<u64>,
+}
+
+impl Grouper {
+    /// A grouper by these keys, and by steps of time if a length is given, which must not be 0.
+    pub fn new(by: &[GroupKey], step: Option<u64>, staged: bool, limits: &Limits) -> Self {
+        let is_attribute = |key: &GroupKey| matches!(key, GroupKey::Attribute(_));
+        let mut places: Vec<usize> = (0..by.len()).collect();
+        places.sort_by_key(|place| is_attribute(&by[*place]));
+        let keys: Vec<GroupKey> = places.iter().map(|place| by[*place].clone()).collect();
+        let class_keys = keys.iter().filter(|key| !is_attribute(key)).count();
+        Self { keys, places, class_keys, step, staged, groups: Groups::new(limits), tables: Vec::new() }
+    }
+
+    /// How many groups were met.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// True if a group found no room.
+    pub fn is_full(&self) -> bool {
+        self.groups.is_full()
+    }
+
+    /// True if a key needs the attributes of spans.
+    pub fn needs_attributes(&self) -> bool {
+        let needs = |key: &GroupKey| matches!(key, GroupKey::Attribute(_) | GroupKey::RemoteService);
+        self.keys.iter().any(needs)
+    }
+
+    /// The tables of the part of this index.
+    pub fn tables(&mut self, index: usize, part: &MatchPart<'_>) -> &mut PartTables {
+        if self.tables.len() <= index {
+            self.tables.resize_with(index + 1, || None);
+        }
+        let groups = &mut self.groups;
+        let keys = self.keys[self.class_keys..].iter().filter_map(|key| match key {
+            GroupKey::Attribute(key) => Some(key.as_str()),
+            _ => None,
+        });
+        self.tables[index].get_or_insert_with(|| PartTables::new(part, keys, groups))
+    }
+
+    /// The groups of the given rows of a page of the part of this index.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn of_page(
+        &mut self,
+        index: usize,
+        part: &MatchPart<'_>,
+        page: &MatchedPage<'_>,
+        rows: &[u16],
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
+        self.tables(index, part);
+        out.clear();
+        let Some(Some(tables)) = self.tables.get_mut(index) else { return Ok(()) };
+        let (class_keys, groups) = (&self.keys[..self.class_keys], &mut self.groups);
+        let classes = page.classes();
+        out.extend(rows.iter().map(|row| tables.node(classes[usize::from(*row)], class_keys, part, groups)));
+        tables.step_by_attributes(page, rows, out, groups)?;
+        if let Some(step) = self.step {
+            let starts = page.starts()?;
+            for (node, row) in out.iter_mut().zip(rows) {
+                let start = starts[usize::from(*row)];
+                let code = groups.code_of_instant(start - start % step);
+                *node = groups.step(*node, code);
+            }
+        }
+        let mut last = (NO_ROOM, NO_ROOM);
+        for node in out {
+            if *node != last.0 {
+                last = (*node, groups.group(*node));
+            }
+            *node = last.1;
+        }
+        Ok(())
+    }
+
+    /// The group of a span.
+    pub fn of_span(&mut self, span: &Span) -> u32 {
+        let mut node = ROOT;
+        for key in &self.keys {
+            let code = self.groups.code(key.text_on(span).as_deref());
+            node = self.groups.step(node, code);
+        }
+        if let Some(step) = self.step {
+            let start = span.start_unix_nano;
+            let code = self.groups.code_of_instant(start - start % step);
+            node = self.groups.step(node, code);
+        }
+        self.groups.group(node)
+    }
+
+    /// The distinct codes of every key on the spans of a trace; "none" only where no span has the key.
+    pub fn codes_of_trace(&mut self, spans: &[Span]) -> Vec<Vec<Code>> {
+        let groups = &mut self.groups;
+        let codes_of = |key: &GroupKey| {
+            let texts: BTreeSet<String> = spans.iter().filter_map(|span| key.text_on(span)).collect();
+            let codes: Vec<Code> = texts.iter().map(|text| groups.code(Some(text))).collect();
+            if codes.is_empty() { vec![NULL] } else { codes }
+        };
+        self.keys.iter().map(codes_of).collect()
+    }
+
+    /// The groups of every combination of these codes, of a stage if that is a key.
+    pub fn of_trace(&mut self, stage: Option<&str>, codes: &[Vec<Code>], out: &mut Vec<u32>) {
+        let first = match stage {
+            Some(_) if self.staged => {
+                let code = self.groups.code(stage);
+                self.groups.step(ROOT, code)
+            }
+            _ => ROOT,
+        };
+        let mut nodes = vec![first];
+        for codes in codes {
+            let steps = nodes.iter().flat_map(|node| codes.iter().map(|code| (*node, *code)));
+            nodes = steps.map(|(node, code)| self.groups.step(node, code)).filter(|node| *node != NO_ROOM).collect();
+        }
+        out.clear();
+        out.extend(nodes.into_iter().map(|node| self.groups.group(node)));
+    }
+
+    /// What the path of a group says.
+    pub fn path(&self, group: u32) -> GroupPath {
+        let mut codes = self.groups.path(group);
+        let instant = self.step.and_then(|_| codes.pop()).map(|code| self.groups.instant(code));
+        let text = |code: &Code| self.groups.text(*code).map(str::to_owned);
+        let stage = if self.staged { text(&codes.remove(0)) } else { None };
+        let mut texts = vec![None; codes.len()];
+        for (code, place) in codes.iter().zip(&self.places) {
+            texts[*place] = text(code);
+        }
+        GroupPath { stage, texts, instant }
+    }
+}

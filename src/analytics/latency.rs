@@ -1,0 +1,259 @@
+//! Latency: counts, errors and exact percentiles of groups of spans, traces or stages.
+
+use std::cmp::Reverse;
+
+use crate::catalog::Snapshot;
+use crate::error::Result;
+use crate::limits::Limits;
+use crate::model::{SpanId, TraceId};
+use crate::query::{Asked, Explain, Query};
+
+use super::feed::{Feed, Unit};
+use super::group_key::GroupKey;
+use super::grouper::Grouper;
+use super::quantile::Quantile;
+use super::select::{KeptAll, SelectedRanks, Wanted, select};
+use super::totals::{Totals, add_batch};
+
+/// Durations that are kept from the first pass, so that few matches need no second.
+const KEPT_MAX: usize = 1 << 18;
+
+pub use super::feed::Unit as LatencyUnit;
+
+/// Which groups come first. All but the group itself are descending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LatencySort {
+    /// By count.
+    #[default]
+    Count,
+    /// By errors.
+    Errors,
+    /// By longest duration.
+    Max,
+    /// By the value of a quantile.
+    Quantile(Quantile),
+}
+
+/// A question for latencies. The default asks for the median and three tails of all spans together.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LatencyQuery {
+    /// Which spans match. Order, limit, page and leniency count for nothing.
+    pub filter: Query,
+    /// The quantiles of each group, in this order.
+    pub quantiles: Vec<Quantile>,
+    /// What groups are made of.
+    pub by: Vec<GroupKey>,
+    /// What is counted.
+    pub unit: LatencyUnit,
+    /// Which groups come first; among equals by their texts, absent ones first.
+    pub sort: LatencySort,
+    /// The first so many groups; 0 for all.
+    pub top: usize,
+}
+
+impl LatencyQuery {
+    /// Latencies of the spans that match.
+    pub fn new(filter: Query) -> Self {
+        let quantiles = ["0.5", "0.9", "0.99", "0.999"].iter().filter_map(|text| Quantile::parse(text).ok()).collect();
+        let (unit, sort) = (LatencyUnit::Span, LatencySort::Count);
+        Self { filter, quantiles, by: Vec::new(), unit, sort, top: 0 }
+    }
+
+    /// Asks for these quantiles.
+    #[must_use]
+    pub fn quantiles(mut self, quantiles: Vec<Quantile>) -> Self {
+        self.quantiles = quantiles;
+        self
+    }
+
+    /// Asks for groups by these keys.
+    #[must_use]
+    pub fn by(mut self, by: Vec<GroupKey>) -> Self {
+        self.by = by;
+        self
+    }
+
+    /// Says what is counted.
+    #[must_use]
+    pub fn of(mut self, unit: LatencyUnit) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// Says which groups come first.
+    #[must_use]
+    pub fn sort(mut self, sort: LatencySort) -> Self {
+        self.sort = sort;
+        self
+    }
+
+    /// Asks for the first so many groups; 0 for all.
+    #[must_use]
+    pub fn top(mut self, top: usize) -> Self {
+        self.top = top;
+        self
+    }
+}
+
+/// The value of a quantile, and who had it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exemplar {
+    /// The quantile.
+    pub quantile: Quantile,
+    /// The duration of that rank, in nanoseconds.
+    pub value_nano: u64,
+    /// The trace of a sample of exactly that duration: the smallest id, then the smallest span id.
+    pub trace_id: TraceId,
+    /// The span; `None` where samples are traces or stages.
+    pub span_id: Option<SpanId>,
+}
+
+/// The figures of one group.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LatencyGroup {
+    /// The stage, if stages are counted.
+    pub stage: Option<String>,
+    /// The text of each key of the question, or none.
+    pub group: Vec<Option<String>>,
+    /// Samples.
+    pub count: u64,
+    /// Those that have a duration.
+    pub duration_count: u64,
+    /// Those that are errors.
+    pub errors: u64,
+    /// Shortest duration in nanoseconds; `None` if there is none.
+    pub min_nano: Option<u64>,
+    /// Mean duration in nanoseconds; `None` if there is none.
+    pub mean_nano: Option<f64>,
+    /// Longest duration in nanoseconds; `None` if there is none.
+    pub max_nano: Option<u64>,
+    /// The quantiles asked for, in that order; empty if there is no duration.
+    pub quantiles: Vec<Exemplar>,
+}
+
+/// The groups, in order.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct LatencyReport {
+    /// Groups that have a sample.
+    pub groups: Vec<LatencyGroup>,
+    /// False if something could not be read or a limit cut the answer.
+    pub complete: bool,
+    /// Why it is not complete.
+    pub reason: Option<String>,
+    /// What was read and what was skipped.
+    pub explain: Explain,
+}
+
+/// Counts the samples of every group and finds their quantiles.
+///
+/// # Errors
+/// Invalid if the filter has too many criteria. Damage and limits are no errors: they make the answer incomplete.
+pub fn latency(snapshot: &Snapshot, query: &LatencyQuery, limits: &Limits) -> Result<LatencyReport> {
+    let asked = Asked::new(&query.filter, limits)?;
+    let staged = matches!(query.unit, Unit::Stages(_));
+    let grouper = Grouper::new(&query.by, None, staged, limits);
+    let mut feed = Feed::new(&asked, snapshot, query.unit.clone(), grouper)?;
+    let mut quantiles = query.quantiles.clone();
+    if let LatencySort::Quantile(quantile) = &query.sort {
+        quantiles.push(quantile.clone());
+    }
+    let figures = Figures::gather(&mut feed, &quantiles, limits)?;
+    let mut groups: Vec<(Option<u64>, LatencyGroup)> = (0..feed.grouper.len() as u32)
+        .map(|group| {
+            let (found, sort) = (figures.group(group, &query.quantiles, &feed), figures.sort_key(group, &query.sort));
+            (sort, found)
+        })
+        .filter(|(_, group)| group.count > 0)
+        .collect();
+    groups.sort_by(|a, b| Reverse(a.0).cmp(&Reverse(b.0)).then_with(|| name_of(&a.1).cmp(&name_of(&b.1))));
+    if query.top > 0 {
+        groups.truncate(query.top);
+    }
+    let incomplete = figures.incomplete;
+    let (explain, reason) = feed.finish(limits);
+    let reason = reason.or_else(|| incomplete.then(|| "some values could not be read".to_owned()));
+    let groups = groups.into_iter().map(|(_, group)| group).collect();
+    Ok(LatencyReport { groups, complete: reason.is_none(), reason, explain })
+}
+
+/// What orders groups of equal rank.
+fn name_of(group: &LatencyGroup) -> (&Option<String>, &[Option<String>]) {
+    (&group.stage, &group.group)
+}
+
+/// Totals and quantiles of all groups of a feed.
+pub struct Figures {
+    /// By group.
+    pub totals: Vec<Totals>,
+    selected: SelectedRanks,
+    /// True if a value that must be there was not found.
+    pub incomplete: bool,
+}
+
+impl Figures {
+    /// Reads the samples once, or again for the quantiles if they are many.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    pub fn gather(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
+        let kept_max = if quantiles.is_empty() { 0 } else { KEPT_MAX.min(limits.values_bytes_max / 32) };
+        let (mut totals, mut kept, mut groups): (Vec<Totals>, _, usize) = (Vec::new(), KeptAll::new(kept_max), 0);
+        feed.run(&mut |batch| {
+            let highest = batch.groups.iter().filter(|group| **group != super::groups::NO_ROOM).max();
+            groups = groups.max(highest.map_or(0, |group| *group as usize + 1));
+            add_batch(&mut totals, groups, batch);
+            kept.add_batch(batch);
+            Ok(())
+        })?;
+        totals.resize_with(feed.grouper.len(), Totals::default);
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for (group, totals) in (0u32..).zip(&totals) {
+            let ranks = quantiles.iter().map(|quantile| quantile.rank(totals.duration_count));
+            wanted.extend(ranks.filter(|rank| *rank > 0).map(|rank| (group, rank)));
+        }
+        let selected = match kept.select(&wanted, feed)? {
+            Some(selected) => selected,
+            None => select(&wanted, &totals, feed, limits)?,
+        };
+        let incomplete = wanted.iter().any(|wanted| !selected.contains_key(wanted));
+        Ok(Self { totals, selected, incomplete })
+    }
+
+    /// The figures of a group.
+    pub fn group(&self, group: u32, quantiles: &[Quantile], feed: &Feed<'_>) -> LatencyGroup {
+        let (path, totals) = (feed.grouper.path(group), &self.totals[group as usize]);
+        let some = totals.duration_count > 0;
+        let exemplar = |quantile: &Quantile| {
+            let found = self.selected.get(&(group, quantile.rank(totals.duration_count)))?;
+            let (trace_id, span_id) = found.ids;
+            Some(Exemplar { quantile: quantile.clone(), value_nano: found.value, trace_id, span_id })
+        };
+        LatencyGroup {
+            stage: path.stage,
+            group: path.texts,
+            count: totals.count,
+            duration_count: totals.duration_count,
+            errors: totals.errors,
+            min_nano: some.then_some(totals.min),
+            mean_nano: totals.mean(),
+            max_nano: some.then_some(totals.max),
+            quantiles: quantiles.iter().filter_map(exemplar).collect(),
+        }
+    }
+
+    /// What a group is sorted by, descending; `None` comes last.
+    fn sort_key(&self, group: u32, sort: &LatencySort) -> Option<u64> {
+        let totals = &self.totals[group as usize];
+        match sort {
+            LatencySort::Count => Some(totals.count),
+            LatencySort::Errors => Some(totals.errors),
+            LatencySort::Max => (totals.duration_count > 0).then_some(totals.max),
+            LatencySort::Quantile(quantile) => {
+                self.selected.get(&(group, quantile.rank(totals.duration_count))).map(|found| found.value)
+            }
+        }
+    }
+}

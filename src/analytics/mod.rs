@@ -1,0 +1,35 @@
+//! Figures over many spans: exact percentiles with the spans at them, the slowest, heat maps, series, comparisons.
+//!
+//! ```text
+//! Query --Matching--> pages of matching rows, dirty spans, traces
+//!       --Feed-------> batches: group, duration, error of each sample        who is counted, and in which group
+//!       --Totals-----> count, errors, sum, min, max and a histogram a group  one pass
+//!       --select-----> the value of each rank, and the spans of that value   a second pass, over few values
+//! ```
+//! Every figure is exact. A histogram only tells in which bucket a rank lies; the value is taken from the samples
+//! of that bucket. A faster source of the same figures (counts and histograms kept with a segment) can take the
+//! place of the first pass for the parts it covers: [`Totals`](totals::Totals) can be added up.
+
+mod bucket;
+mod compare;
+mod feed;
+mod group_key;
+mod grouper;
+mod groups;
+mod heatmap;
+mod latency;
+mod pairs;
+mod part_tables;
+mod quantile;
+mod select;
+mod series;
+mod slowest;
+mod totals;
+
+pub use compare::{Comparison, QuantilePair, ValueShare, compare};
+pub use group_key::GroupKey;
+pub use heatmap::{HeatCell, HeatMap, heat_map};
+pub use latency::{Exemplar, LatencyGroup, LatencyQuery, LatencyReport, LatencySort, LatencyUnit, latency};
+pub use quantile::Quantile;
+pub use series::{Series, SeriesPoint, SeriesQuery, series};
+pub use slowest::{Slowest, SlowestReport, slowest_spans, slowest_traces};

@@ -1,0 +1,110 @@
+//! Series: rate, errors and durations of each step of time, exact.
+
+use crate::catalog::Snapshot;
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::model::UnixNanos;
+use crate::query::{Asked, Explain, Query};
+
+use super::feed::{Feed, Unit};
+use super::group_key::GroupKey;
+use super::grouper::Grouper;
+use super::latency::{Figures, LatencyGroup};
+use super::quantile::Quantile;
+
+const NANOS_OF_SECOND: f64 = 1e9;
+
+/// A question for a series.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SeriesQuery {
+    /// Which spans match. Order, limit, page and leniency count for nothing.
+    pub filter: Query,
+    /// Length of a step in nanoseconds. Steps begin at multiples of it since the epoch.
+    pub step_nano: u64,
+    /// The quantiles of each point, in this order.
+    pub quantiles: Vec<Quantile>,
+    /// What groups are made of.
+    pub by: Vec<GroupKey>,
+}
+
+impl SeriesQuery {
+    /// A series of the spans that match, in steps of so many nanoseconds, without quantiles and groups.
+    pub fn new(filter: Query, step_nano: u64) -> Self {
+        Self { filter, step_nano, quantiles: Vec::new(), by: Vec::new() }
+    }
+
+    /// Asks for these quantiles.
+    #[must_use]
+    pub fn quantiles(mut self, quantiles: Vec<Quantile>) -> Self {
+        self.quantiles = quantiles;
+        self
+    }
+
+    /// Asks for groups by these keys.
+    #[must_use]
+    pub fn by(mut self, by: Vec<GroupKey>) -> Self {
+        self.by = by;
+        self
+    }
+}
+
+/// The figures of one group in one step.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SeriesPoint {
+    /// Begin of the step; spans that start in it are counted.
+    pub start_unix_nano: UnixNanos,
+    /// Spans per second: their count divided by the length of the step.
+    pub rate_per_second: f64,
+    /// The figures of the spans.
+    pub figures: LatencyGroup,
+}
+
+/// The points by time, then by count, descending, then by group.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Series {
+    /// Points that have a span.
+    pub points: Vec<SeriesPoint>,
+    /// False if something could not be read or a limit cut the answer.
+    pub complete: bool,
+    /// Why it is not complete.
+    pub reason: Option<String>,
+    /// What was read and what was skipped.
+    pub explain: Explain,
+}
+
+/// Counts the matching spans of every group in every step of time.
+///
+/// # Errors
+/// Invalid if the step is 0 or the filter has too many criteria. Damage and limits are no errors: they make the
+/// answer incomplete.
+pub fn series(snapshot: &Snapshot, query: &SeriesQuery, limits: &Limits) -> Result<Series> {
+    let step = checked_step(query.step_nano)?;
+    let asked = Asked::new(&query.filter, limits)?;
+    let grouper = Grouper::new(&query.by, Some(step), false, limits);
+    let mut feed = Feed::new(&asked, snapshot, Unit::Span, grouper)?;
+    let figures = Figures::gather(&mut feed, &query.quantiles, limits)?;
+    let point = |group: u32| {
+        let figures = figures.group(group, &query.quantiles, &feed);
+        let start_unix_nano = feed.grouper.path(group).instant.unwrap_or(0);
+        let rate_per_second = figures.count as f64 / (step as f64 / NANOS_OF_SECOND);
+        SeriesPoint { start_unix_nano, rate_per_second, figures }
+    };
+    let groups = 0..feed.grouper.len() as u32;
+    let mut points: Vec<SeriesPoint> = groups.map(point).filter(|point| point.figures.count > 0).collect();
+    points.sort_by(|a, b| {
+        let place = |p: &SeriesPoint| (p.start_unix_nano, std::cmp::Reverse(p.figures.count));
+        place(a).cmp(&place(b)).then_with(|| a.figures.group.cmp(&b.figures.group))
+    });
+    let incomplete = figures.incomplete;
+    let (explain, reason) = feed.finish(limits);
+    let reason = reason.or_else(|| incomplete.then(|| "some values could not be read".to_owned()));
+    Ok(Series { points, complete: reason.is_none(), reason, explain })
+}
+
+/// The step, if it is one.
+pub fn checked_step(step_nano: u64) -> Result<u64> {
+    if step_nano == 0 { Err(Error::invalid("a step of time is longer than 0")) } else { Ok(step_nano) }
+}

@@ -1,0 +1,217 @@
+//! The slowest spans and traces, reading no more pages than may hold one of them.
+//!
+//! The zone map says how long the longest span of a page took. Pages are visited from the one with the longest on,
+//! and the search ends where no page left can better the shortest of those found:
+//!
+//! ```text
+//! pages by longest duration   9.1 s   8.7 s   2.2 s | 1.9 s   1.9 s  ...
+//! shortest of the 20 found      -     0.4 s   2.0 s | nothing left that could be among them
+//! ```
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::catalog::Snapshot;
+use crate::column::{ClassBits, NONE};
+use crate::error::Result;
+use crate::limits::Limits;
+use crate::model::{Span, SpanId, StatusCode, TraceId, UnixNanos};
+use crate::query::{Asked, Explain, MatchPart, MatchedPage, Matching, Order, Query, find};
+use crate::segment::Detail;
+
+/// A slow span, or a slow trace with what its root says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Slowest {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span, or the root of the trace.
+    pub span_id: SpanId,
+    /// Its service.
+    pub service: Option<String>,
+    /// Its name; `None` if it is empty.
+    pub name: Option<String>,
+    /// Start of the span, or earliest start of the trace.
+    pub start_unix_nano: UnixNanos,
+    /// Duration of the span or trace in nanoseconds.
+    pub duration_nano: u64,
+    /// True if the span, or any of the trace, is an error.
+    pub error: bool,
+}
+
+/// Longest duration first, then latest start, then smallest trace id and span id.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SlowestReport {
+    /// The slowest, in order.
+    pub items: Vec<Slowest>,
+    /// False if something could not be read or a limit cut the answer.
+    pub complete: bool,
+    /// Why it is not complete.
+    pub reason: Option<String>,
+    /// What was read and what was skipped.
+    pub explain: Explain,
+}
+
+/// What orders spans. Records of one id that are equal in time come by what else is shown of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ranked {
+    duration: Reverse<u64>,
+    start: Reverse<UnixNanos>,
+    trace_id: TraceId,
+    span_id: SpanId,
+    service: Option<String>,
+    name: Option<String>,
+    error: bool,
+}
+
+impl Ranked {
+    fn of(span: &Span) -> Option<Self> {
+        Some(Self {
+            duration: Reverse(span.duration_nanos()?),
+            start: Reverse(span.start_unix_nano),
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            service: span.service().map(str::to_owned),
+            name: (!span.name.is_empty()).then(|| span.name.clone()),
+            error: span.is_error(),
+        })
+    }
+
+    fn into_slowest(self) -> Slowest {
+        Slowest {
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            service: self.service,
+            name: self.name,
+            start_unix_nano: self.start.0,
+            duration_nano: self.duration.0,
+            error: self.error,
+        }
+    }
+}
+
+/// The slowest met so far, the last of them on top.
+struct Best {
+    room: usize,
+    heap: BinaryHeap<Ranked>,
+    dropped: bool,
+}
+
+impl Best {
+    /// Durations below this are not among the slowest.
+    fn shortest(&self) -> u64 {
+        match self.heap.peek() {
+            Some(last) if self.heap.len() >= self.room => last.duration.0,
+            _ => 0,
+        }
+    }
+
+    fn push(&mut self, ranked: Ranked) {
+        self.heap.push(ranked);
+        if self.heap.len() > self.room {
+            self.heap.pop();
+            self.dropped = true;
+        }
+    }
+}
+
+/// The slowest spans that match and have a duration, as many as the limit says; 0 for all.
+///
+/// # Errors
+/// Invalid if the filter has too many criteria. Damage and limits are no errors: they make the answer incomplete.
+pub fn slowest_spans(snapshot: &Snapshot, filter: &Query, limit: usize, limits: &Limits) -> Result<SlowestReport> {
+    let asked = Asked::new(filter, limits)?;
+    let (mut matching, parts) = Matching::new(&asked, snapshot)?;
+    let room = if limit == 0 { limits.result_traces_max } else { limit.min(limits.result_traces_max) };
+    let mut best = Best { room: room.max(1), heap: BinaryHeap::new(), dropped: false };
+    if matching.is_by_trace() {
+        matching.each_trace(Detail::Outline, |spans, matched| {
+            matched.iter().filter_map(|at| Ranked::of(&spans[*at])).for_each(|ranked| best.push(ranked));
+            Ok(())
+        })?;
+    }
+    matching.each_dirty_span(|span| {
+        Ranked::of(span).into_iter().for_each(|ranked| best.push(ranked));
+        Ok(())
+    })?;
+    visit_pages(&mut matching, &parts, &mut best)?;
+    let cut = best.dropped && (limit == 0 || limit > room);
+    let cut = cut.then(|| format!("the result is cut at {room} spans (Limits::result_traces_max)"));
+    let (explain, reason) = matching.finish();
+    let reasons: Vec<String> = reason.into_iter().chain(cut).collect();
+    let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+    let items = best.heap.into_sorted_vec().into_iter().map(Ranked::into_slowest).collect();
+    Ok(SlowestReport { items, complete: reason.is_none(), reason, explain })
+}
+
+fn visit_pages<'q>(matching: &mut Matching<'q>, parts: &[MatchPart<'q>], best: &mut Best) -> Result<()> {
+    let of_part = |(index, part): (usize, &MatchPart<'_>)| -> Vec<(u64, usize, u32)> {
+        let longest = |page: u32| part.longest_of(page).unwrap_or(u64::MAX);
+        part.pages.iter().map(|page| (longest(*page), index, *page)).collect()
+    };
+    let mut pages: Vec<(u64, usize, u32)> = parts.iter().enumerate().flat_map(of_part).collect();
+    pages.sort_unstable_by_key(|(longest, part, page)| (Reverse(*longest), *part, *page));
+    for (at, (longest, index, page)) in pages.iter().enumerate() {
+        let shortest = best.shortest();
+        if *longest < shortest {
+            matching.skip_pages((pages.len() - at) as u64);
+            break;
+        }
+        let part = &parts[*index];
+        let wanted = |page: &MatchedPage<'_>| Ok(page.durations()?.iter().any(|nanos| *nanos >= shortest));
+        let Some(page) = matching.page_if(part, *page, wanted)? else { continue };
+        if let Err(error) = take_page(part, &page, best) {
+            matching.problem(error)?;
+        }
+    }
+    Ok(())
+}
+
+fn take_page(part: &MatchPart<'_>, page: &MatchedPage<'_>, best: &mut Best) -> Result<()> {
+    let (durations, shortest) = (page.durations()?, best.shortest());
+    let class = |row: usize| &part.classes()[page.classes()[row] as usize];
+    let is_long = |row: &usize| durations[*row] >= shortest && !class(*row).bits.has(ClassBits::NO_DURATION);
+    let rows: Vec<usize> = page.rows.iter().filter(is_long).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (starts, ids) = (page.starts()?, page.ids(rows.iter().copied())?);
+    for (row, (trace_id, span_id)) in rows.into_iter().zip(ids) {
+        if durations[row] < best.shortest() {
+            continue;
+        }
+        let class = class(row);
+        let text = |code: u32| (code != NONE).then(|| part.tables().text(code).to_owned());
+        best.push(Ranked {
+            duration: Reverse(durations[row]),
+            start: Reverse(starts[row]),
+            trace_id,
+            span_id,
+            service: text(class.service),
+            name: text(class.name).filter(|name| !name.is_empty()),
+            error: class.status == StatusCode::ERROR,
+        });
+    }
+    Ok(())
+}
+
+/// The slowest traces that have a matching span, as many as the limit says; 0 for all.
+///
+/// # Errors
+/// As [`slowest_spans`].
+pub fn slowest_traces(snapshot: &Snapshot, filter: &Query, limit: usize, limits: &Limits) -> Result<SlowestReport> {
+    let query = Query { order: Order::Slowest, limit, page_token: None, lenient: false, ..filter.clone() };
+    let found = find(snapshot, &query, limits)?;
+    let item = |trace: crate::query::TraceSummary| Slowest {
+        trace_id: trace.trace_id,
+        span_id: trace.root_span_id,
+        service: trace.root_service,
+        name: trace.root_name,
+        start_unix_nano: trace.start_unix_nano,
+        duration_nano: trace.duration_nano,
+        error: trace.error_count > 0,
+    };
+    let items = found.traces.into_iter().map(item).collect();
+    Ok(SlowestReport { items, complete: found.complete, reason: found.reason, explain: found.explain })
+}

@@ -1,0 +1,95 @@
+//! What one pass counts of every group.
+
+use super::bucket::Histogram;
+use super::feed::Batch;
+use super::groups::NO_ROOM;
+use super::part_tables::{DURATION, ERROR};
+
+/// Binary digits after the point that a mean is computed to before it is rounded.
+const EXTRA_DIGITS: u32 = 60;
+
+/// Counts of one group. Those of parts of the samples add up to those of all.
+#[derive(Clone, Debug)]
+pub struct Totals {
+    /// Samples.
+    pub count: u64,
+    /// Those that have a duration.
+    pub duration_count: u64,
+    /// Those that are errors.
+    pub errors: u64,
+    /// Sum of the durations in nanoseconds.
+    pub sum: u128,
+    /// Shortest duration; `u64::MAX` if there is none.
+    pub min: u64,
+    /// Longest duration; 0 if there is none.
+    pub max: u64,
+    /// Durations by bucket.
+    pub histogram: Histogram,
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        let (count, duration_count, errors, sum) = (0, 0, 0, 0);
+        Self { count, duration_count, errors, sum, min: u64::MAX, max: 0, histogram: Histogram::default() }
+    }
+}
+
+impl Totals {
+    fn add(&mut self, duration: u64, facts: u8) {
+        self.count += 1;
+        self.errors += u64::from(facts & ERROR);
+        if facts & DURATION != 0 {
+            self.duration_count += 1;
+            self.sum += u128::from(duration);
+            self.min = self.min.min(duration);
+            self.max = self.max.max(duration);
+            self.histogram.add(duration);
+        }
+    }
+
+    /// The mean duration in nanoseconds; `None` if there is none.
+    pub fn mean(&self) -> Option<f64> {
+        (self.duration_count > 0).then(|| mean(self.sum, self.duration_count))
+    }
+}
+
+/// The double nearest to the quotient of a sum and a count that is not 0.
+fn mean(sum: u128, count: u64) -> f64 {
+    if sum < 1 << f64::MANTISSA_DIGITS && count < 1 << f64::MANTISSA_DIGITS {
+        return sum as f64 / count as f64;
+    }
+    let (wide, whole) = (u128::from(count), sum / u128::from(count));
+    // More binary digits than a double has, of which the last says whether anything follows: so one rounding is all.
+    let digits = if whole >> (f64::MANTISSA_DIGITS + 1) == 0 { EXTRA_DIGITS } else { 0 };
+    let rest = (sum % wide) << digits;
+    let scaled = (whole << digits) + rest / wide;
+    (scaled | u128::from(rest % wide != 0)) as f64 / (1u64 << digits) as f64
+}
+
+/// Adds a batch to the totals of all groups, by number.
+pub fn add_batch(totals: &mut Vec<Totals>, groups: usize, batch: &Batch<'_>) {
+    if totals.len() < groups {
+        totals.resize_with(groups, Totals::default);
+    }
+    for ((group, duration), facts) in batch.groups.iter().zip(batch.durations).zip(batch.facts) {
+        if *group != NO_ROOM
+            && let Some(totals) = totals.get_mut(*group as usize)
+        {
+            totals.add(*duration, *facts);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_is_rounded_once() {
+        assert_eq!(mean(10, 4), 2.5);
+        // 2^54 + 1 lies between two doubles, nearer to none: the even one is taken. A little more tips it.
+        assert_eq!(mean((1 << 54) + 2, 1), 18_014_398_509_481_984.0);
+        assert_eq!(mean(((1 << 54) + 2) * 3 + 1, 3), 18_014_398_509_481_988.0);
+        assert_eq!(mean(u128::from(u64::MAX) * 7, 7), u64::MAX as f64);
+    }
+}

@@ -1,0 +1,126 @@
+//! What the commands with figures share: flags for groups and quantiles, a group as JSON, the end of an answer.
+
+use std::str::FromStr;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+use tailspan::{Explain, GroupKey, LatencyGroup, Quantile};
+
+use super::{explain, warn};
+use crate::outcome::Outcome;
+use crate::output::{Align, Report, Table, count};
+use crate::times::human_duration;
+
+/// What people read where a text is absent.
+const ABSENT: &str = "(none)";
+
+/// What groups are made of.
+#[derive(Args, Clone, Debug, Default)]
+pub struct By {
+    /// Groups: service, name, remote-service, kind, status, attr:KEY; with commas, or repeated
+    #[arg(long, value_name = "KEYS", value_delimiter = ',', value_parser = GroupKey::from_str)]
+    pub by: Vec<GroupKey>,
+}
+
+/// The quantiles asked for, with commas or repeated.
+pub fn parse_quantile(text: &str) -> Result<Quantile, String> {
+    Quantile::parse(text).map_err(|error| error.to_string())
+}
+
+/// The object of a group: its keys as typed, and their texts.
+pub fn group_object(by: &[GroupKey], group: &LatencyGroup) -> Value {
+    let mut object: Map<String, Value> =
+        by.iter().zip(&group.group).map(|(key, text)| (key.to_string(), json!(text))).collect();
+    if let Some(stage) = &group.stage {
+        object.insert("stage".to_owned(), json!(stage));
+    }
+    Value::Object(object)
+}
+
+/// The line of a group.
+pub fn object(by: &[GroupKey], group: &LatencyGroup) -> Map<String, Value> {
+    let quantile = |found: &tailspan::Exemplar| {
+        json!({
+            "q": found.quantile.as_f64(),
+            "valueNano": found.value_nano,
+            "traceId": found.trace_id.to_string(),
+            "spanId": found.span_id.map(|id| id.to_string()),
+        })
+    };
+    let quantiles: Vec<Value> = group.quantiles.iter().map(quantile).collect();
+    let fields = [
+        ("group", group_object(by, group)),
+        ("count", json!(group.count)),
+        ("durationCount", json!(group.duration_count)),
+        ("errors", json!(group.errors)),
+        ("minNano", json!(group.min_nano)),
+        ("meanNano", json!(group.mean_nano)),
+        ("maxNano", json!(group.max_nano)),
+        ("quantiles", Value::Array(quantiles)),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A table of groups for people: their texts, then counts, then durations.
+pub struct GroupTable {
+    table: Table,
+    quantiles: Vec<Quantile>,
+}
+
+impl GroupTable {
+    /// A table with these leading columns.
+    pub fn new(leading: &[&str], staged: bool, by: &[GroupKey], quantiles: &[Quantile]) -> Self {
+        let left = |heading: &str| (heading.to_owned(), Align::Left);
+        let right = |heading: &str| (heading.to_owned(), Align::Right);
+        let mut headings: Vec<(String, Align)> = leading.iter().map(|heading| left(heading)).collect();
+        headings.extend(staged.then(|| left("stage")));
+        headings.extend(by.iter().map(|key| left(&key.to_string())));
+        headings.extend(["count", "errors", "min", "mean"].map(right));
+        headings.extend(quantiles.iter().map(|quantile| right(&format!("q{quantile}"))));
+        headings.extend(
+            ["max", "at the last"].into_iter().zip([Align::Right, Align::Left]).map(|(h, a)| (h.to_owned(), a)),
+        );
+        Self { table: Table::with_headings(headings), quantiles: quantiles.to_vec() }
+    }
+
+    /// Adds a group with its leading cells.
+    pub fn push(&mut self, leading: Vec<String>, group: &LatencyGroup) {
+        let nanos = |nanos: Option<u64>| nanos.map_or_else(String::new, human_duration);
+        let mut cells = leading;
+        cells.extend(group.stage.clone());
+        cells.extend(group.group.iter().map(|text| text.clone().unwrap_or_else(|| ABSENT.to_owned())));
+        cells.extend([count(group.count), count(group.errors)]);
+        cells.extend([nanos(group.min_nano), nanos(group.mean_nano.map(|mean| mean as u64))]);
+        let found = |at: usize| group.quantiles.get(at).map(|found| found.value_nano);
+        cells.extend((0..self.quantiles.len()).map(|at| nanos(found(at))));
+        cells.push(nanos(group.max_nano));
+        cells.push(group.quantiles.last().map_or_else(String::new, |found| found.trace_id.to_string()));
+        self.table.push_row(cells);
+    }
+
+    /// Writes the table, or says that there is nothing.
+    pub fn write(&self, report: &mut Report<'_>) -> anyhow::Result<()> {
+        if self.table.is_empty() {
+            report.line("no span matches")?;
+        }
+        Ok(report.table(&self.table)?)
+    }
+}
+
+/// What comes after the rows: the explanation if asked for, and why the answer is not complete if it is not.
+pub fn finish(
+    explanation: Option<&Explain>,
+    reason: Option<&String>,
+    report: &mut Report<'_>,
+) -> anyhow::Result<Outcome> {
+    if let Some(explanation) = explanation {
+        explain::write(explanation, report)?;
+    }
+    if let Some(reason) = reason {
+        if report.json() {
+            report.object(&json!({ "summary": { "complete": false, "reason": reason } }))?;
+        }
+        warn(format_args!("the answer is not complete: {reason}"));
+    }
+    Ok(Outcome::Done.or_damaged(reason.is_some()))
+}

@@ -1,0 +1,64 @@
+//! `series`: rate, errors and durations of each step of time.
+
+use clap::Args;
+use serde_json::{Value, json};
+use tailspan::{Quantile, SeriesQuery, Store};
+
+use super::figures::{By, GroupTable, finish, object, parse_quantile};
+use crate::args::Common;
+use crate::filters::Filters;
+use crate::outcome::Outcome;
+use crate::output::Report;
+use crate::sizes::TraceBound;
+use crate::times::{human_time, parse_step};
+
+const EXAMPLES: &str = "\
+Examples:
+  tailspan series my-store --service=checkout --step=10s
+  tailspan series my-store --by=service --step=1m --quantiles=0.5,0.99 --json";
+
+/// Flags of `series`.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct SeriesArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub filters: Filters,
+    /// Length of a step of time; steps begin at multiples of it since the epoch
+    #[arg(long, value_name = "DURATION", value_parser = parse_step, default_value = "1m")]
+    pub step: u64,
+    #[command(flatten)]
+    pub by: By,
+    /// Quantiles, as decimals from 0 to 1
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_quantile, default_value = "0.5,0.9,0.99,0.999")]
+    pub quantiles: Vec<Quantile>,
+    #[command(flatten)]
+    pub bound: TraceBound,
+    /// Say what was read
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// Prints a line for every group in every step.
+pub fn run(store: &Store, args: &SeriesArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
+    let query = SeriesQuery::new(args.filters.query(), args.step);
+    let query = query.by(args.by.by.clone()).quantiles(args.quantiles.clone());
+    let answer = args.bound.on(store.snapshot()).series(&query)?;
+    let mut table = GroupTable::new(&["start (UTC)", "per second"], false, &args.by.by, &args.quantiles);
+    for point in &answer.points {
+        if report.json() {
+            let mut line = object(&args.by.by, &point.figures);
+            line.insert("startUnixNano".to_owned(), json!(point.start_unix_nano));
+            line.insert("ratePerSecond".to_owned(), json!(point.rate_per_second));
+            report.row(&Value::Object(line))?;
+        } else {
+            let leading = vec![human_time(point.start_unix_nano), format!("{:.3}", point.rate_per_second)];
+            table.push(leading, &point.figures);
+        }
+    }
+    if !report.json() {
+        table.write(report)?;
+    }
+    finish(args.explain.then_some(&answer.explain), answer.reason.as_ref(), report)
+}

@@ -1,0 +1,335 @@
+//! Every span that matches a query, once: the rows that analytics count.
+//!
+//! A clean row is found by scanning the planned pages of its part, and stays a row: a [`MatchedPage`] says which
+//! rows of a page match, and decodes the columns that are asked for. Dirty traces may lie in several parts, so
+//! they are united and judged as owned spans:
+//!
+//! ```text
+//! matching spans = rows of clean traces that meet the query, page by page      MatchedPage
+//!                + matching spans of each dirty, living trace, once            &Span
+//! ```
+//! A query under scope service or trace, or with a condition on the duration of traces, is decided trace by trace:
+//! [`Matching::is_by_trace`] says so, and [`Matching::each_trace`] is the way. Pages may be visited in any order
+//! and again. Damage is skipped and makes the answer incomplete, as in `find`.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashSet;
+
+use crate::catalog::{Snapshot, TraceIds};
+use crate::error::{Error, Result};
+use crate::head::{Chapter, trace_id_of};
+use crate::index::{Measure, PageSet, RowSet};
+use crate::limits::{Limits, PAGE_ROWS};
+use crate::model::{Resource, Scope, Span, TimeRange, TraceId};
+use crate::part::ReadCounter;
+use crate::segment::Detail;
+
+use super::evaluate::TraceMatcher;
+use super::explain::Explain;
+use super::find::{Finder, PartCriteria, row_criteria};
+use super::mask::Mask;
+use super::matched_page::{MatchedPage, RowIds};
+use super::predicate::{Criterion, Query, QueryScope};
+use super::scan::PageScan;
+use super::segment_pages::SegmentPages;
+
+/// A query made ready for any snapshot, and the count of what it reads.
+#[derive(Debug)]
+pub struct Asked {
+    query: Query,
+    criteria: Vec<Criterion>,
+    counter: ReadCounter,
+}
+
+impl Asked {
+    /// The query; its order, limit, page and leniency count for nothing.
+    ///
+    /// # Errors
+    /// Invalid if there are too many criteria.
+    pub fn new(query: &Query, limits: &Limits) -> Result<Self> {
+        let query = Query { lenient: false, page_token: None, ..query.clone() };
+        let criteria = row_criteria(&query)?;
+        Ok(Self { query, criteria, counter: ReadCounter::limited(limits.trace_bytes_max) })
+    }
+}
+
+/// The search for matching spans of one snapshot.
+pub struct Matching<'q> {
+    finder: Finder<'q>,
+    /// Ids of dirty traces that live, ascending.
+    dirty: Vec<TraceId>,
+    passes: u32,
+}
+
+/// The clean rows of one part.
+pub struct MatchPart<'q> {
+    pub(super) rows: PartRows<'q>,
+    criteria: PartCriteria<'q>,
+    /// Pages that may hold a match, ascending.
+    pub pages: Vec<u32>,
+    /// Rows of dirty traces.
+    left_out: RowSet,
+}
+
+/// Where the rows lie.
+pub(super) enum PartRows<'q> {
+    Sealed(SegmentPages<'q>),
+    Head(&'q Chapter),
+}
+
+impl<'q> Matching<'q> {
+    /// Plans the query: the matching so far, and the parts whose pages are to be visited. There are none if
+    /// the query is decided trace by trace.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    pub fn new(asked: &'q Asked, snapshot: &'q Snapshot) -> Result<(Self, Vec<MatchPart<'q>>)> {
+        let finder = Finder::new(snapshot, &asked.query, &asked.criteria, &asked.counter);
+        let mut matching = Self { finder, dirty: Vec::new(), passes: 0 };
+        let mut parts = Vec::new();
+        if matching.is_by_trace() {
+            return Ok((matching, parts));
+        }
+        let lows = matching.find_dirty()?;
+        for index in 0..snapshot.segments.len() {
+            match matching.plan_segment(index) {
+                Ok(part) => parts.extend(part),
+                Err(error) => matching.finder.problem(error)?,
+            }
+        }
+        for chapter in &snapshot.chapters {
+            parts.push(matching.plan_chapter(chapter, &lows));
+        }
+        Ok((matching, parts))
+    }
+
+    /// True if only whole traces tell which spans match.
+    pub fn is_by_trace(&self) -> bool {
+        self.finder.query.scope != QueryScope::Span || !self.finder.query.trace_duration.is_all()
+    }
+
+    /// Finds the dirty traces; returns the low halves of their ids.
+    fn find_dirty(&mut self) -> Result<FxHashSet<u64>> {
+        let snapshot = self.finder.snapshot;
+        let mut ids: FxHashSet<TraceId> = FxHashSet::default();
+        for part in &snapshot.segments {
+            for ordinal in part.loose() {
+                match part.segment.trace_id(ordinal, self.finder.counter) {
+                    Ok(id) => drop(ids.insert(id)),
+                    Err(error) => self.finder.problem(error)?,
+                }
+            }
+        }
+        let lows: FxHashSet<u64> = ids.iter().map(|id| id.low()).collect();
+        if !lows.is_empty() {
+            let rows = snapshot.chapters.iter().flat_map(|chapter| &chapter.rows);
+            ids.extend(rows.map(trace_id_of).filter(|id| lows.contains(&id.low())));
+        }
+        self.dirty = ids.into_iter().collect();
+        self.dirty.sort_unstable();
+        Ok(lows)
+    }
+
+    fn plan_segment(&mut self, index: usize) -> Result<Option<MatchPart<'q>>> {
+        let (part, counter) = (&self.finder.snapshot.segments[index], self.finder.counter);
+        let segment = &*part.segment;
+        let explain = &mut self.finder.explain;
+        explain.parts_considered += 1;
+        explain.blocks_considered += segment.blocks();
+        explain.pages_considered += u64::from(segment.row_pages());
+        explain.bytes_considered += segment.len_bytes();
+        let source = segment.source()?;
+        let resources: Vec<&Resource> = source.tables.resources.iter().map(|r| &**r).collect();
+        let scopes: Vec<&Scope> = source.tables.scopes.iter().map(|s| &**s).collect();
+        let criteria = self.finder.compile(&source, &resources, &scopes);
+        let pages = SegmentPages { segment, source, counter };
+        let plan: PageSet = self.finder.plan(&pages, &criteria);
+        let explain = &mut self.finder.explain;
+        explain.pages_pruned += u64::from(segment.row_pages()) - plan.len();
+        let blocks: BTreeSet<u64> = plan.iter().map(|page| segment.block_of(page)).collect();
+        explain.blocks_pruned += segment.blocks() - blocks.len() as u64;
+        if plan.is_empty() {
+            explain.parts_pruned += 1;
+            return Ok(None);
+        }
+        explain.parts_read += 1;
+        explain.blocks_read += blocks.len() as u64;
+        let mut left_out = RowSet::new();
+        for ordinal in part.dirty.iter() {
+            left_out.insert_range(segment.trace_rows(ordinal, counter)?);
+        }
+        Ok(Some(MatchPart { rows: PartRows::Sealed(pages), criteria, pages: plan.iter().collect(), left_out }))
+    }
+
+    fn plan_chapter(&mut self, chapter: &'q Chapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
+        let resources: Vec<&Resource> = chapter.resources.iter().map(|r| &*r.resource).collect();
+        let scopes: Vec<&Scope> = chapter.scopes.iter().map(|s| &**s).collect();
+        let criteria = self.finder.compile(chapter, &resources, &scopes);
+        let pages = chapter.rows.len().div_ceil(PAGE_ROWS) as u32;
+        let explain = &mut self.finder.explain;
+        explain.parts_considered += 1;
+        explain.parts_read += 1;
+        explain.blocks_considered += 1;
+        explain.blocks_read += 1;
+        explain.pages_considered += u64::from(pages);
+        let is_dirty = |row: usize| lows.contains(&trace_id_of(&chapter.rows[row]).low());
+        let left_out = if lows.is_empty() {
+            RowSet::new()
+        } else {
+            RowSet::from_sorted((0..chapter.rows.len()).filter(|row| is_dirty(*row)).map(|row| row as u32))
+        };
+        MatchPart { rows: PartRows::Head(chapter), criteria, pages: (0..pages).collect(), left_out }
+    }
+
+    /// Scans a page of a part; `None` if no row matches, or it cannot be read.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    pub fn page<'p>(&mut self, part: &'p MatchPart<'q>, page: u32) -> Result<Option<MatchedPage<'p>>> {
+        self.page_if(part, page, |_| Ok(true))
+    }
+
+    /// As [`Matching::page`], unless `wanted` says, before the filters are looked at, that the page is not.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    pub fn page_if<'p>(
+        &mut self,
+        part: &'p MatchPart<'q>,
+        page: u32,
+        wanted: impl FnOnce(&MatchedPage<'p>) -> Result<bool>,
+    ) -> Result<Option<MatchedPage<'p>>> {
+        self.finder.explain.pages_read += 1;
+        match self.scan(part, page, wanted) {
+            Ok(matched) => Ok(matched),
+            Err(error) => self.problem(error).map(|()| None),
+        }
+    }
+
+    fn scan<'p>(
+        &self,
+        part: &'p MatchPart<'q>,
+        page: u32,
+        wanted: impl FnOnce(&MatchedPage<'p>) -> Result<bool>,
+    ) -> Result<Option<MatchedPage<'p>>> {
+        let mut scan = PageScan::new(part.source(), page)?;
+        let mut matched = MatchedPage::new(part, page, std::mem::take(&mut scan.classes));
+        if !wanted(&matched)? {
+            return Ok(None);
+        }
+        scan.classes = std::mem::take(&mut matched.classes);
+        let found = self.finder.scan_page(&mut scan, &part.criteria)?;
+        let mut rows = found.into_iter().next().unwrap_or(Mask::NONE);
+        let first = page * PAGE_ROWS as u32;
+        for row in part.left_out.iter_in(first..first + PAGE_ROWS as u32) {
+            rows.remove((row - first) as usize);
+        }
+        matched.rows = rows;
+        matched.classes = scan.classes;
+        Ok((!rows.is_empty()).then_some(matched))
+    }
+
+    /// Notes damage, which does not end the search.
+    ///
+    /// # Errors
+    /// The error itself if it is none.
+    pub fn problem(&mut self, error: Error) -> Result<()> {
+        self.finder.problem(error)
+    }
+
+    /// Calls `visit` with every matching span of the dirty traces, if the query is not decided by trace.
+    ///
+    /// # Errors
+    /// Whatever is not damage, or what `visit` says.
+    pub fn each_dirty_span(&mut self, mut visit: impl FnMut(&Span) -> Result<()>) -> Result<()> {
+        let (snapshot, query, counter) = (self.finder.snapshot, self.finder.query, self.finder.counter);
+        let matcher = TraceMatcher::new(query);
+        for at in 0..self.dirty.len() {
+            let id = self.dirty[at];
+            match read_if_in_window(snapshot, query.window, id, counter) {
+                Ok(spans) => {
+                    for position in matcher.matching_spans(&spans) {
+                        visit(&spans[position])?;
+                    }
+                }
+                Err(error) => self.problem(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` with the spans of every trace that has a matching span, and the positions of these.
+    /// Without detail, spans have no attributes, events and links. May be called again.
+    ///
+    /// # Errors
+    /// Whatever is not damage, or what `visit` says.
+    pub fn each_trace(&mut self, detail: Detail, mut visit: impl FnMut(&[Span], &[usize]) -> Result<()>) -> Result<()> {
+        let before = self.finder.explain.clone();
+        self.finder.each_trace(detail, &mut visit)?;
+        if self.passes > 0 {
+            // What there is to consider is the same every time; what is read is not.
+            let explain = &mut self.finder.explain;
+            let read = (explain.pages_read, explain.blocks_read);
+            *explain = before;
+            (explain.pages_read, explain.blocks_read) = read;
+        }
+        self.passes += 1;
+        Ok(())
+    }
+
+    /// Notes pages that were planned and need not be read after all.
+    pub fn skip_pages(&mut self, pages: u64) {
+        self.finder.explain.pages_skipped += pages;
+    }
+
+    /// What was read, and why the answer is not complete if it is not.
+    pub fn finish(self) -> (Explain, Option<String>) {
+        self.finder.finish()
+    }
+}
+
+/// The spans of a trace, or none if all start outside the window.
+fn read_if_in_window(snapshot: &Snapshot, window: TimeRange, id: TraceId, counter: &ReadCounter) -> Result<Vec<Span>> {
+    if window != TimeRange::ALL {
+        let extent = snapshot.extent(id, TraceIds::Strict, counter)?;
+        if !extent.is_some_and(|extent| window.overlaps(extent.start, extent.last)) {
+            return Ok(Vec::new());
+        }
+    }
+    snapshot.trace(id, TraceIds::Strict, counter)
+}
+
+impl<'q> MatchPart<'q> {
+    /// The part's pages of span rows.
+    pub(super) fn source(&self) -> &dyn super::scan::PageSource {
+        match &self.rows {
+            PartRows::Sealed(pages) => pages,
+            PartRows::Head(chapter) => *chapter,
+        }
+    }
+
+    /// The longest duration a row of the page may have; `None` if no index says.
+    pub fn longest_of(&self, page: u32) -> Option<u64> {
+        match &self.rows {
+            PartRows::Sealed(pages) => {
+                let zone = pages.segment.zones()?.page(Measure::Duration, page);
+                Some(if zone.is_empty() { 0 } else { zone.max })
+            }
+            PartRows::Head(_) => None,
+        }
+    }
+
+    /// The ids of some rows, given in ascending order.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn ids_of(&self, rows: impl Iterator<Item = u32>) -> Result<Vec<RowIds>> {
+        match &self.rows {
+            PartRows::Sealed(pages) => super::matched_page::sealed_ids(pages, rows, false),
+            PartRows::Head(chapter) => {
+                rows.map(|row| super::matched_page::head_ids(&chapter.rows[row as usize])).collect()
+            }
+        }
+    }
+}

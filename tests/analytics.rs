@@ -1,0 +1,429 @@
+//! Every figure equals what sorting a list of all spans gives, wherever the spans lie.
+//!
+//! ```text
+//! spans --> head --> sealed in pieces, late and repeated --> deleted --> merged --> reopened
+//! ```
+//! In each state every figure is compared with the oracle in `common/figures.rs`, which knows no storage, no
+//! histogram and no page, and shares no code with the engine's queries. `PROPTEST_CASES=1000` asks for more.
+
+mod common {
+    pub mod ask;
+    pub mod distinct;
+    pub mod figures;
+    pub mod matching;
+    pub mod meaning;
+    pub mod queries;
+    pub mod spans;
+    pub mod tags;
+    pub mod values;
+}
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use common::ask::Ask;
+use common::distinct::{assert_same_spans, distinct};
+use common::figures::{self, Figure, Group, Sample, figure};
+use common::matching::roots;
+use common::queries::ask;
+use common::spans::{BASE, Recipe, spans};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select, subsequence};
+use tailspan::{
+    Durability, GroupKey, LatencyGroup, LatencyQuery, LatencySort, LatencyUnit, Limits, Quantile, SeriesQuery,
+    Snapshot, Span, Store, TraceId,
+};
+
+const CASES: u32 = 10;
+const CASES_LARGE: u32 = 1;
+/// Quantiles of every figure, in thousandths and in words.
+const THOUSANDTHS: [u64; 5] = [500, 0, 900, 999, 1000];
+const QUANTILES: [&str; 5] = ["0.5", "0", "0.9", "0.999", "1"];
+const STAGES: [&str; 3] = ["get", "pay", "no such stage"];
+
+fn cases(default: u32, share: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse::<u32>().ok());
+    let cases = asked.map_or(default, |asked| (asked / share).max(1));
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::default() }
+}
+
+/// A question for every figure.
+#[derive(Clone, Debug)]
+struct Figures {
+    ask: Ask,
+    by: Vec<&'static str>,
+    step: u64,
+    limit: usize,
+}
+
+fn question() -> impl Strategy<Value = Figures> {
+    let keys = vec![
+        "service",
+        "name",
+        "remote-service",
+        "kind",
+        "status",
+        "attr:k",
+        "attr:http.status_code",
+        "attr:otel.scope.name",
+    ];
+    let by = (0..4usize).prop_flat_map(move |count| subsequence(keys.clone(), count)).prop_shuffle();
+    let step = select(vec![1, 3, 7, 1_000_000, 60_000_000_000, u64::MAX]);
+    (ask(), by, step, 0..4usize).prop_map(|(ask, by, step, limit)| Figures {
+        ask: Ask { lenient: false, ..ask },
+        by,
+        step,
+        limit,
+    })
+}
+
+fn quantiles() -> Vec<Quantile> {
+    QUANTILES.iter().map(|text| Quantile::parse(text).unwrap()).collect()
+}
+
+impl Figures {
+    fn keys(&self) -> Vec<GroupKey> {
+        self.by.iter().map(|key| key.parse().unwrap()).collect()
+    }
+
+    fn check(&self, snapshot: &Snapshot, live: &[Span], state: &str) {
+        let state = format!("{state}: {self:?}");
+        self.check_latency(snapshot, LatencyUnit::Span, figures::spans_by(live, &self.ask, &self.by), &state);
+        self.check_latency(snapshot, LatencyUnit::Trace, figures::traces_by(live, &self.ask, &self.by), &state);
+        let stages = LatencyUnit::Stages(STAGES.map(str::to_owned).to_vec());
+        self.check_latency(snapshot, stages, figures::stages_by(live, &self.ask, &self.by, &STAGES), &state);
+        self.check_series(snapshot, live, &state);
+        self.check_heat_map(snapshot, live, &state);
+        self.check_slowest(snapshot, live, &state);
+        self.check_comparison(snapshot, live, &state);
+    }
+
+    fn check_latency(&self, snapshot: &Snapshot, unit: LatencyUnit, wanted: BTreeMap<Group, Vec<Sample>>, state: &str) {
+        let state = format!("{state}: {unit:?}");
+        let query = LatencyQuery::new(self.ask.query()).quantiles(quantiles()).by(self.keys()).of(unit);
+        let report = snapshot.latency(&query).unwrap();
+        assert!(report.complete && report.reason.is_none(), "{state}: {:?}", report.reason);
+        let mut wanted: Vec<(Group, Figure)> =
+            wanted.into_iter().map(|(group, samples)| (group, figure(&samples, &THOUSANDTHS))).collect();
+        wanted.sort_by(|a, b| b.1.count.cmp(&a.1.count).then_with(|| a.0.cmp(&b.0)));
+        let got: Vec<(Group, Figure)> = report.groups.iter().map(figure_of).collect();
+        assert_eq!(got, wanted, "{state}");
+        wanted.sort_by(|a, b| {
+            let tail = |f: &Figure| f.quantiles.get(3).map(|found| found.0);
+            tail(&b.1).cmp(&tail(&a.1)).then_with(|| a.0.cmp(&b.0))
+        });
+        let sorted = query.quantiles(Vec::new()).sort(LatencySort::Quantile(Quantile::parse("0.999").unwrap())).top(2);
+        let got: Vec<Group> = snapshot.latency(&sorted).unwrap().groups.iter().map(|g| figure_of(g).0).collect();
+        let groups: Vec<Group> = wanted.into_iter().map(|(group, _)| group).take(2).collect();
+        assert_eq!(got, groups, "{state}: the two of highest q0.999");
+    }
+
+    fn check_series(&self, snapshot: &Snapshot, live: &[Span], state: &str) {
+        let mut wanted: BTreeMap<u64, Vec<(Group, Figure)>> = BTreeMap::new();
+        for (group, samples) in figures::spans_by(live, &self.ask, &self.by) {
+            let mut steps: BTreeMap<u64, Vec<Sample>> = BTreeMap::new();
+            samples.iter().for_each(|s| steps.entry(s.start / self.step * self.step).or_default().push(*s));
+            for (step, samples) in steps {
+                wanted.entry(step).or_default().push((group.clone(), figure(&samples, &THOUSANDTHS)));
+            }
+        }
+        for points in wanted.values_mut() {
+            points.sort_by(|a, b| b.1.count.cmp(&a.1.count).then_with(|| a.0.cmp(&b.0)));
+        }
+        let wanted: Vec<_> = wanted
+            .into_iter()
+            .flat_map(|(step, points)| points.into_iter().map(move |(group, figure)| (step, group, figure)))
+            .collect();
+        let query = SeriesQuery::new(self.ask.query(), self.step).quantiles(quantiles()).by(self.keys());
+        let series = snapshot.series(&query).unwrap();
+        assert!(series.complete, "{state}: {:?}", series.reason);
+        for point in &series.points {
+            assert_eq!(point.rate_per_second, point.figures.count as f64 / (self.step as f64 / 1e9), "{state}: rate");
+        }
+        let got: Vec<_> = series
+            .points
+            .iter()
+            .map(|p| {
+                let (group, figure) = figure_of(&p.figures);
+                (p.start_unix_nano, group, figure)
+            })
+            .collect();
+        assert_eq!(got, wanted, "{state}: series");
+    }
+
+    fn check_heat_map(&self, snapshot: &Snapshot, live: &[Span], state: &str) {
+        let mut wanted: BTreeMap<(u64, u64, u64, u64), u64> = BTreeMap::new();
+        for sample in figures::spans_by(live, &self.ask, &[]).into_values().flatten() {
+            let Some(nanos) = sample.duration else { continue };
+            let (from, (min, max)) = (sample.start / self.step * self.step, figures::bucket(nanos));
+            let max = u64::try_from(max).unwrap_or(u64::MAX);
+            *wanted.entry((from, from.saturating_add(self.step), min, max)).or_default() += 1;
+        }
+        let map = snapshot.heat_map(&self.ask.query(), self.step).unwrap();
+        assert!(map.complete, "{state}: {:?}", map.reason);
+        let got: Vec<_> =
+            map.cells.iter().map(|c| ((c.start_unix_nano, c.end_unix_nano, c.min_nano, c.max_nano), c.count)).collect();
+        assert_eq!(got, wanted.into_iter().collect::<Vec<_>>(), "{state}: heat map");
+    }
+
+    fn check_slowest(&self, snapshot: &Snapshot, live: &[Span], state: &str) {
+        let taken = if self.limit == 0 { usize::MAX } else { self.limit };
+        let wanted: Vec<_> = figures::slowest(live, &self.ask).into_iter().take(taken).collect();
+        let report = snapshot.slowest_spans(&self.ask.query(), self.limit).unwrap();
+        assert!(report.complete, "{state}: {:?}", report.reason);
+        let got: Vec<_> =
+            report.items.iter().map(|s| (s.duration_nano, s.start_unix_nano, s.trace_id, s.span_id)).collect();
+        assert_eq!(got, wanted, "{state}: slowest spans");
+        let mut traces: Vec<(Sample, Vec<&Span>)> = Vec::new();
+        let by_id: BTreeMap<TraceId, Vec<&Span>> = figures::matching_traces(live, &self.ask)
+            .into_iter()
+            .map(|(trace, _)| (trace[0].trace_id, trace))
+            .collect();
+        for sample in figures::traces_by(live, &self.ask, &[]).into_values().flatten() {
+            traces.push((sample, by_id[&sample.trace].clone()));
+        }
+        traces.sort_by_key(|(s, _)| (std::cmp::Reverse(s.duration), std::cmp::Reverse(s.start), s.trace));
+        let report = snapshot.slowest_traces(&self.ask.query(), self.limit).unwrap();
+        assert_eq!(report.items.len(), traces.len().min(taken), "{state}: slowest traces");
+        for (got, (sample, trace)) in report.items.iter().zip(traces) {
+            let shown = (Some(got.duration_nano), got.trace_id, got.error, got.start_unix_nano);
+            assert_eq!(shown, (sample.duration, sample.trace, sample.error, sample.start), "{state}: slowest traces");
+            assert!(roots(&trace).contains(&(got.service.clone(), got.name.clone())), "{state}: root of {got:?}");
+        }
+    }
+
+    /// The question against all spans of the window's begin on.
+    fn check_comparison(&self, snapshot: &Snapshot, live: &[Span], state: &str) {
+        let against = Ask { since: self.ask.since, scope: self.ask.scope, ..Ask::default() };
+        let (selection, total) = figures::values(live, &self.ask);
+        let (baseline, all) = figures::values(live, &against);
+        let share = |count: u64, of: u64| if of == 0 { 0.0 } else { count as f64 / of as f64 };
+        let mut wanted: Vec<_> = selection
+            .into_iter()
+            .map(|(pair, count)| {
+                let other = baseline.get(&pair).copied().unwrap_or(0);
+                (pair, count, other, share(count, total) - share(other, all))
+            })
+            .filter(|(.., score)| *score > 0.0)
+            .collect();
+        wanted.sort_by(|a, b| b.3.total_cmp(&a.3).then_with(|| a.0.cmp(&b.0)));
+        let found = snapshot.compare(&self.ask.query(), &against.query(), &quantiles()).unwrap();
+        assert!(found.complete, "{state}: {:?}", found.reason);
+        assert_eq!((found.selection_total, found.baseline_total), (total, all), "{state}: totals of a comparison");
+        let got: Vec<_> = found
+            .values
+            .iter()
+            .map(|v| ((v.key.clone(), v.value.clone()), v.in_selection, v.in_baseline, v.score))
+            .collect();
+        assert_eq!(got, wanted, "{state}: comparison");
+        let values = |ask: &Ask| {
+            let samples: Vec<Sample> = figures::spans_by(live, ask, &[]).into_values().flatten().collect();
+            figure(&samples, &THOUSANDTHS).quantiles.iter().map(|q| q.0).collect::<Vec<u64>>()
+        };
+        let of = |side: fn(&tailspan::QuantilePair) -> Option<&tailspan::Exemplar>| {
+            found.quantiles.iter().filter_map(side).map(|e| e.value_nano).collect::<Vec<u64>>()
+        };
+        assert_eq!(of(|pair| pair.selection.as_ref()), values(&self.ask), "{state}: quantiles of the selection");
+        assert_eq!(of(|pair| pair.baseline.as_ref()), values(&against), "{state}: quantiles of the baseline");
+    }
+}
+
+fn figure_of(group: &LatencyGroup) -> (Group, Figure) {
+    let quantiles = group.quantiles.iter().map(|found| (found.value_nano, found.trace_id, found.span_id)).collect();
+    let figure = Figure {
+        count: group.count,
+        duration_count: group.duration_count,
+        errors: group.errors,
+        min: group.min_nano,
+        mean: group.mean_nano,
+        max: group.max_nano,
+        quantiles,
+    };
+    (group.stage.iter().cloned().map(Some).chain(group.group.iter().cloned()).collect(), figure)
+}
+
+fn open(directory: &Path) -> Store {
+    Store::builder(directory)
+        .durability(Durability::Buffered)
+        .seal_automatically(false)
+        .block_rows(1024)
+        .open()
+        .unwrap()
+}
+
+/// A store and what lives in it.
+struct Life<'q> {
+    store: Store,
+    live: Vec<Span>,
+    questions: &'q [Figures],
+}
+
+impl Life<'_> {
+    fn append(&mut self, batch: &[Span]) {
+        assert_eq!(self.store.append(batch).unwrap().rejected, []);
+        self.live = distinct(self.live.iter().chain(batch));
+    }
+
+    /// Asks everything, with room for all durations at once and with room for next to none.
+    fn check(&self, state: &str) {
+        let exported: Vec<Span> = self.store.spans().flat_map(|trace| trace.unwrap()).collect();
+        assert_same_spans(&exported, &self.live, state);
+        let mut narrow = Limits::default();
+        narrow.values_bytes_max = 100;
+        for question in self.questions {
+            question.check(&self.store.snapshot(), &self.live, state);
+            question.check(&self.store.snapshot().with_limits(narrow.clone()), &self.live, &format!("{state}, narrow"));
+        }
+    }
+}
+
+fn live(spans: &[Span], cuts: &[Index], deleted: &[Index], questions: &[Figures]) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut life = Life { store: open(directory.path()), live: Vec::new(), questions };
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(spans.len() + 1)).chain([spans.len()]).collect();
+    ends.sort_unstable();
+    let mut first = 0;
+    for (at, end) in ends.into_iter().enumerate() {
+        life.append(&spans[first..end]);
+        first = end;
+        life.check(&format!("batch {at} in the head"));
+        if at % 2 == 0 {
+            life.store.seal().unwrap();
+            life.check(&format!("batch {at} sealed"));
+        }
+    }
+    life.append(spans);
+    life.check("delivered again");
+    if !spans.is_empty() {
+        let ids: Vec<TraceId> = deleted.iter().map(|pick| pick.get(spans).trace_id).collect();
+        life.store.delete(&ids).unwrap();
+        life.live.retain(|span| !ids.contains(&span.trace_id));
+        life.check("deleted");
+        life.store.seal().unwrap();
+        life.check("deleted, sealed");
+    }
+    life.store.merge_all().unwrap();
+    life.check("merged");
+    let late = &spans[..spans.len() / 4];
+    life.append(late);
+    let Life { store, live, .. } = life;
+    store.close().unwrap();
+    let life = Life { store: open(directory.path()), live, questions };
+    life.check("late, reopened");
+}
+
+proptest! {
+    #![proptest_config(cases(CASES, 1))]
+
+    #[test]
+    fn figures_are_those_of_a_list_wherever_spans_lie(
+        spans in spans(Recipe { spans: 0..40, traces: 4, zipkin_share: 0.3 }),
+        cuts in vec(any::<Index>(), 0..3),
+        deleted in vec(any::<Index>(), 0..2),
+        questions in vec(question(), 2),
+    ) {
+        live(&spans, &cuts, &deleted, &questions);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(CASES_LARGE, 10))]
+
+    #[test]
+    fn figures_are_those_of_a_list_where_windows_and_traces_cut_pages(
+        spans in spans(Recipe { spans: 1500..2500, traces: 150, zipkin_share: 0.2 }),
+        cuts in vec(any::<Index>(), 0..2),
+        deleted in vec(any::<Index>(), 0..3),
+        questions in vec(question(), 2),
+    ) {
+        live(&spans, &cuts, &deleted, &questions);
+    }
+}
+
+/// Spans of the pool's first one, changed.
+fn made(change: impl Fn(u64, &mut Span), count: u64) -> Vec<Span> {
+    let pattern = one_span();
+    let span = |n: u64| {
+        let mut span = pattern.clone();
+        span.trace_id = TraceId::from_halves(0, 1 + n / 2).unwrap();
+        span.span_id = tailspan::SpanId::from_u64(n + 1).unwrap();
+        (span.start_unix_nano, span.end_unix_nano) = (BASE + n, BASE + n + 100 + n);
+        change(n, &mut span);
+        span
+    };
+    (0..count).map(span).collect()
+}
+
+fn one_span() -> Span {
+    let text = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000007","spanId":"0000000000000001","name":"a"}]}]}]}"#;
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert_eq!(store.append_otlp_json(text.as_bytes()).unwrap().accepted, 1);
+    store.trace(TraceId::from_halves(0, 7).unwrap()).unwrap().remove(0)
+}
+
+fn latency_of(spans: &[Span], query: &LatencyQuery) -> Vec<LatencyGroup> {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert_eq!(store.append(spans).unwrap().rejected, []);
+    store.seal().unwrap();
+    store.latency(query).unwrap().groups
+}
+
+#[test]
+fn a_group_without_durations_counts_its_spans_and_has_no_other_figure() {
+    let spans = made(|n, span| span.end_unix_nano = if n % 2 == 0 { 0 } else { BASE - 1 }, 4);
+    let groups = latency_of(&spans, &LatencyQuery::new(tailspan::Query::new()));
+    let group = &groups[0];
+    assert_eq!((group.count, group.duration_count, group.quantiles.len()), (4, 0, 0));
+    assert_eq!((group.min_nano, group.mean_nano, group.max_nano), (None, None, None));
+}
+
+#[test]
+fn spans_without_a_start_are_counted_by_no_figure() {
+    let spans = made(|_, span| span.start_unix_nano = 0, 4);
+    assert_eq!(latency_of(&spans, &LatencyQuery::new(tailspan::Query::new())), []);
+}
+
+#[test]
+fn the_exemplar_is_the_smallest_id_of_exactly_that_duration() {
+    let mut spans = made(|n, span| span.end_unix_nano = span.start_unix_nano + 50 + n / 8, 16);
+    spans.reverse();
+    let groups = latency_of(&spans, &LatencyQuery::new(tailspan::Query::new()).quantiles(quantiles()));
+    let found: Vec<(u64, u64, u64)> = groups[0]
+        .quantiles
+        .iter()
+        .map(|found| (found.value_nano, found.trace_id.low(), found.span_id.unwrap().get()))
+        .collect();
+    assert_eq!(found, [(50, 1, 1), (50, 1, 1), (51, 5, 9), (51, 5, 9), (51, 5, 9)]);
+}
+
+#[test]
+fn groups_past_the_limit_are_not_counted_and_the_answer_says_so() {
+    let spans = made(|n, span| span.name = format!("operation {n}"), 10);
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert_eq!(store.append(&spans).unwrap().rejected, []);
+    let mut limits = Limits::default();
+    limits.groups_max = 3;
+    let query = LatencyQuery::new(tailspan::Query::new()).by(vec![GroupKey::Name]);
+    let report = store.snapshot().with_limits(limits).latency(&query).unwrap();
+    assert_eq!((report.groups.len(), report.complete), (3, false));
+    assert!(report.reason.unwrap().contains("Limits::groups_max"));
+    assert_eq!(store.latency(&query).unwrap().groups.len(), 10);
+}
+
+#[test]
+fn the_slowest_spans_are_found_on_few_pages() {
+    let spans = made(|n, span| span.end_unix_nano = span.start_unix_nano + 1 + n / 1000, 20_000);
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert_eq!(store.append(&spans).unwrap().rejected, []);
+    store.seal().unwrap();
+    let report = store.slowest_spans(&tailspan::Query::new(), 5).unwrap();
+    assert_eq!(report.items[0].duration_nano, 20);
+    let explain = report.explain;
+    assert_eq!(explain.pages_read + explain.pages_skipped, 20, "{explain:?}");
+    assert!(explain.pages_read <= 3, "{explain:?}");
+}
