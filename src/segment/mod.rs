@@ -33,3 +33,4 @@ pub use reader::{Segment, SegmentSource, Tables};
 pub use row_indexes::duration_bucket;
 pub use rows::{Detail, IntegerCursor};
 pub use sequences::SequencePages;
+pub use usage::UsagePart;
