@@ -108,7 +108,7 @@ impl Group {
             let gap = if token & 1 == 0 { 0 } else { reader.varint("distance of cells")?.saturating_add(1) };
             let bucket = gap.saturating_add(next);
             let cell = (token >> 1) + 1;
-            ensure(bucket < super::BUCKETS as u64 && cell <= left, || {
+            ensure(bucket < super::histogram::BUCKETS as u64 && cell <= left, || {
                 format!("bucket {bucket} holds {cell} of {left} durations")
             })?;
             durations.add(bucket as usize, cell);

@@ -24,8 +24,17 @@ mod tests;
 mod totals;
 
 pub use group::{Group, GroupCodes, GroupKey, RemoteCode};
-pub use histogram::{BUCKETS, Histogram};
+#[cfg(test)]
+pub use histogram::BUCKETS;
+#[expect(unused_imports, reason = "analytics, which finds ranks in it, comes later")]
+pub use histogram::Histogram;
 pub use section::Rollup;
-pub use steps::{CELL_SPANS, STEP_NANOS, StepCell, Steps};
-pub use tails::{OperationCodes, TAIL_ROWS_MIN, TAIL_SHARE, TailList, TailLists, TailRow};
-pub use totals::{RollupBuilder, RollupSections, RowTotals};
+pub use steps::Steps;
+#[cfg(test)]
+pub use steps::{CELL_SPANS, STEP_NANOS, StepCell};
+pub use tails::{OperationCodes, TailList, TailLists};
+#[cfg(test)]
+pub use tails::{TAIL_ROWS_MIN, TAIL_SHARE, TailRow};
+#[cfg(test)]
+pub use totals::RollupSections;
+pub use totals::{RollupBuilder, RowTotals};

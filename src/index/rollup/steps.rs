@@ -25,7 +25,7 @@ pub const STEP_NANOS: u64 = 60_000_000_000;
 /// Spans that a cell holds on average, at least.
 pub const CELL_SPANS: u64 = 64;
 /// Cells that may be gathered before steps are widened, however few rows there were.
-const CELLS_MIN: u64 = 1 << 16;
+const CELLS_MIN: u64 = 1 << 14;
 /// The longest step in minutes: all of time.
 const MINUTES_MAX: u64 = 1 << 29;
 
