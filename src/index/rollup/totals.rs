@@ -59,18 +59,27 @@ pub struct RowTotals {
 }
 
 impl RowTotals {
-    /// Adds a row of this class, which has this code. Answers the place of its group.
+    /// Adds a row of this class, which has this code.
     #[inline]
-    pub fn add(&mut self, code: u32, class: &Class, duration: Option<u64>) -> u32 {
-        let slot = match self.slots.get(code as usize) {
+    pub fn add(&mut self, code: u32, class: &Class, duration: Option<u64>) {
+        let slot = self.slot(code, class);
+        self.add_to(slot, duration);
+    }
+
+    #[inline]
+    fn slot(&mut self, code: u32, class: &Class) -> Slot {
+        match self.slots.get(code as usize) {
             Some(Some(slot)) => *slot,
             _ => self.new_slot(code, class),
-        };
+        }
+    }
+
+    #[inline]
+    fn add_to(&mut self, slot: Slot, duration: Option<u64>) {
         self.operations.groups[slot.group as usize].add_row(duration, slot.is_error);
         if slot.remote != NONE {
             self.remotes.groups[slot.remote as usize].add_row(duration, slot.is_error);
         }
-        slot.group
     }
 
     fn new_slot(&mut self, code: u32, class: &Class) -> Slot {
@@ -101,7 +110,12 @@ pub struct RollupBuilder {
     totals: RowTotals,
     steps: StepsBuilder,
     tails: TailsBuilder,
+    /// Rows not yet added to totals and steps.
+    waiting: Vec<(Slot, Option<u64>, Option<u64>)>,
 }
+
+/// Rows that are added together: between those of sealing, the sums would be out of the cache at every row.
+const ROWS_TOGETHER: usize = 8192;
 
 /// What a [`RollupBuilder`] makes, as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,15 +134,26 @@ impl RollupBuilder {
     /// Adds the next row: its class with its code, start and duration in nanoseconds.
     #[inline]
     pub fn add(&mut self, code: u32, class: &Class, start: Option<u64>, duration: Option<u64>) {
-        let group = self.totals.add(code, class, duration);
-        self.tails.add(group, duration);
-        if let Some(start) = start {
-            self.steps.add(group, start, duration);
+        let slot = self.totals.slot(code, class);
+        self.tails.add(slot.group, duration);
+        self.waiting.push((slot, start, duration));
+        if self.waiting.len() >= ROWS_TOGETHER {
+            self.add_waiting();
+        }
+    }
+
+    fn add_waiting(&mut self) {
+        self.waiting.iter().for_each(|(slot, _, duration)| self.totals.add_to(*slot, *duration));
+        for (slot, start, duration) in self.waiting.drain(..) {
+            if let Some(start) = start {
+                self.steps.add(slot.group, start, duration);
+            }
         }
     }
 
     /// The sections of all rows.
-    pub fn finish(self) -> RollupSections {
+    pub fn finish(mut self) -> RollupSections {
+        self.add_waiting();
         let RowTotals { operations, remotes, .. } = self.totals;
         let listed = most_frequent(&operations.counts());
         RollupSections {
