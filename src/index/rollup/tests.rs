@@ -112,7 +112,9 @@ proptest! {
         let steps = Steps::open(bytes).unwrap();
         let keys: Vec<GroupCodes> = Rollup::open(&sections.groups).unwrap().keys().collect();
         let mut found = BTreeMap::new();
-        let mut add = |start, place: usize, cell| drop(found.insert((start, sortable(keys[place])), cell));
+        let mut add = |start, place: usize, cell| {
+            found.insert((start, sortable(keys[place])), cell);
+        };
         steps.each_cell(&mut add).unwrap();
         let mut expected: BTreeMap<(u64, _), StepCell> = BTreeMap::new();
         for (code, start, duration) in started.clone() {
