@@ -22,8 +22,8 @@ use crate::encoding::{
 };
 use crate::error::ErrorKind;
 use crate::head::{EventRow, LinkRow, Row};
-use crate::index::{Measure, PageSet};
-use crate::limits::{BLOCK_ROWS, COLUMNS_MAX, PAGE_ROWS};
+use crate::index::{Measure, PageSet, rollup};
+use crate::limits::{BLOCK_ROWS, COLUMNS_MAX, PAGE_ROWS, ROLLUP_GROUPS_MAX};
 use crate::log::{
     FileId, LOG_HEADER_BYTES, LOG_MAGIC, LOG_VERSION, RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_PAYLOAD_BYTES_MAX,
     RecordKind,
@@ -256,6 +256,15 @@ fn claim_schema(said: &mut Documented) {
     keys.iter().for_each(|(name, key)| said.claim_text(&format!("internal::{name}"), key.as_bytes()));
 }
 
+fn claim_rollups(said: &mut Documented) {
+    said.claim("ROLLUP_GROUPS_MAX", ROLLUP_GROUPS_MAX);
+    said.claim("BUCKETS", rollup::BUCKETS);
+    said.claim("STEP_NANOS", rollup::STEP_NANOS);
+    said.claim("CELL_SPANS", rollup::CELL_SPANS);
+    said.claim("TAIL_SHARE", rollup::TAIL_SHARE);
+    said.claim("TAIL_ROWS_MIN", rollup::TAIL_ROWS_MIN);
+}
+
 fn claim_indexes(said: &mut Documented) {
     let unknown = |form| complains(PageSet::read(&[form], 9).err(), "unknown form");
     assert_eq!(known(unknown), said.codes("set: "), "forms of sets");
@@ -280,6 +289,7 @@ fn every_constant_of_the_format_is_documented_with_its_value_and_no_other_is() {
     claim_pages(&mut said);
     claim_schema(&mut said);
     claim_indexes(&mut said);
+    claim_rollups(&mut said);
     assert_eq!(said.0, BTreeMap::new(), "docs/FORMAT.md names constants that the code does not have");
 }
 

@@ -13,6 +13,9 @@ pub const DICTIONARY_ENTRIES_MAX: usize = 65_536;
 /// Bytes of a segment's dictionary of one column.
 pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 
+/// Groups of a segment's rollup, and operations of its tail lists.
+pub const ROLLUP_GROUPS_MAX: usize = 4096;
+
 /// Bytes of one trace in memory, where nothing else is said.
 pub(crate) const TRACE_BYTES_MAX: usize = 1 << 30;
 

@@ -1,6 +1,7 @@
 //! The facade: wires the parts together and computes nothing itself.
 
 mod figures;
+mod follow;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +22,9 @@ use crate::query::{
     AttributeKeyCount, AttributeValueCount, Explain, Found, ListFilter, Listed, OperationCount, Query,
     RemoteServiceCount, ServiceCount, attribute_keys, attribute_values, find, operations, remote_services, services,
 };
-use crate::upkeep::{
-    BackupSummary, ErasureReport, Keeper, RetainSummary, Retention, Stats, StoreDifference, Tail, TailCursor,
-    VerifyReport, backup, compare, retain, verify, verify_erased,
-};
+use crate::upkeep::{Keeper, RetainSummary, Retention, Stats, VerifyReport, retain, verify};
+
+pub use follow::compare_stores;
 
 /// A store of spans in a directory. Cheap to clone; clones are the same store.
 ///
@@ -116,7 +116,8 @@ impl StoreBuilder {
     }
 
     /// How long spans stay, kept to in the background as long as the store is open for writing: when it is
-    /// opened, after each segment that is sealed, and every minute. Default: for ever.
+    /// opened, after each segment that is sealed, and every minute. Seals the head where that is needed, even
+    /// if nothing is sealed automatically. Default: for ever.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.options.max_age = retention.max_age;
         self.retention = retention;
@@ -464,32 +465,6 @@ impl Store {
         self.snapshot().spans()
     }
 
-    /// Follows the store: every live distinct span once, in the order of appends, across sealing, merging and
-    /// reopening, then what is acknowledged later. Begins at the cursor; [`TailCursor::OLDEST`] is the
-    /// beginning. A store that only reads shows what the log holds and looks again by itself.
-    ///
-    /// The tail does not keep the store open. Holds about 16 MiB of spans at once.
-    ///
-    /// # Errors
-    /// Invalid if the cursor is of another store, or beyond what this one ever acknowledged.
-    pub fn tail(&self, from: TailCursor) -> Result<Tail> {
-        Tail::new(&self.shared.engine, from)
-    }
-
-    /// The cursor after everything acknowledged so far: a tail from here shows only what is new.
-    pub fn newest_cursor(&self) -> TailCursor {
-        Tail::newest(self.engine())
-    }
-
-    /// Reads a store that was opened read-only again, if a writer changed it since; true if so. Snapshots taken
-    /// before stay as they are. A store open for writing is always up to date.
-    ///
-    /// # Errors
-    /// As opening; the store stays as it was then.
-    pub fn refresh(&self) -> Result<bool> {
-        self.engine().refresh()
-    }
-
     /// Where the bytes went and how many there are.
     ///
     /// # Errors
@@ -504,34 +479,6 @@ impl Store {
     /// Io if a file cannot be read; damage is no error.
     pub fn verify(&self) -> Result<VerifyReport> {
         verify(self.engine())
-    }
-
-    /// Copies the store as it is now into a directory that is empty or not there, while others append, seal and
-    /// merge. Segments are linked where the file system allows it: they never change, so the copy is a store of
-    /// its own, with the same id. Durable on return; what is left half done is no store.
-    ///
-    /// # Errors
-    /// Invalid if the directory is not empty; Corrupt if the manifest is damaged (opening for writing repairs it);
-    /// Busy if files went faster than they were copied; NoSpace or Io if the storage refuses. Nothing of the
-    /// copy is left then.
-    pub fn backup(&self, directory: impl AsRef<Path>) -> Result<BackupSummary> {
-        self.backup_into(&Disk::new(directory.as_ref()))
-    }
-
-    /// As [`Store::backup`], onto any storage.
-    ///
-    /// # Errors
-    /// As [`Store::backup`].
-    pub fn backup_into(&self, target: &dyn Storage) -> Result<BackupSummary> {
-        backup(self.engine(), target)
-    }
-
-    /// Looks for rows of a trace in every file of the store, live or left over: whether a deleted trace is erased.
-    ///
-    /// # Errors
-    /// Io if a file cannot be read. A damaged file is no error: it is listed, because it proves nothing.
-    pub fn verify_erased(&self, id: TraceId) -> Result<ErasureReport> {
-        verify_erased(self.engine(), id)
     }
 
     /// Closes the store: no append is accepted any more, what was appended becomes durable.
@@ -746,12 +693,4 @@ impl Snapshot {
 
 fn of(service: Option<&str>) -> ListFilter {
     service.map_or_else(ListFilter::new, |service| ListFilter::new().service(service))
-}
-
-/// Which distinct spans only one of two stores has. Holds one trace of each at a time.
-///
-/// # Errors
-/// Corrupt if either has a damaged page: then it is not known what it holds.
-pub fn compare_stores(a: &Snapshot, b: &Snapshot) -> Result<StoreDifference> {
-    compare(&a.parts, &b.parts, a.limits.trace_bytes_max)
 }

@@ -39,7 +39,9 @@ fn summary(store: &Path, flags: &[&str]) -> Value {
     let fields: BTreeSet<&str> = lines[0].as_object().unwrap().keys().map(String::as_str).collect();
     let wanted = ["segmentsRemoved", "rowsRemoved", "bytesRemoved", "segmentsRewritten", "bytesOnDisk", "clockHeld"];
     assert_eq!(fields, wanted.into());
-    assert_eq!(lines[0]["bytesOnDisk"], stats(store)["bytesOnDisk"]);
+    let (told, after) = (lines[0]["bytesOnDisk"].as_u64(), stats(store)["bytesOnDisk"].as_u64());
+    // The name of the process goes from the lock file when it ends.
+    assert!(after <= told && told.unwrap() - after.unwrap() < 16, "{told:?} {after:?}");
     lines[0].clone()
 }
 
@@ -49,7 +51,8 @@ fn stats(store: &Path) -> Value {
 
 fn traces(store: &Path) -> BTreeSet<TraceId> {
     let store = Store::open_read_only(store).unwrap();
-    store.spans().map(|trace| trace.unwrap()[0].trace_id).collect()
+    let spans = store.spans().flat_map(|trace| trace.unwrap());
+    spans.inspect(|span| assert!(numbered::number_of(span).is_ok())).map(|span| span.trace_id).collect()
 }
 
 #[test]

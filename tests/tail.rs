@@ -85,6 +85,7 @@ impl Follower {
 enum Step {
     Append(usize),
     Seal,
+    Merge,
     Delete(Index),
     Reopen,
     Take(usize),
@@ -95,6 +96,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (1..40usize).prop_map(Step::Append),
         2 => Just(Step::Seal),
+        1 => Just(Step::Merge),
         1 => any::<Index>().prop_map(Step::Delete),
         1 => Just(Step::Reopen),
         3 => (1..60usize).prop_map(Step::Take),
@@ -117,6 +119,7 @@ fn follows(arriving: &[Span], steps: &[Step]) {
                 model.append(&store, batch);
             }
             Step::Seal => drop(store.seal().unwrap()),
+            Step::Merge => drop(store.merge_all().unwrap()),
             Step::Take(count) => follower.take(&model, *count),
             Step::Delete(_) if model.0.is_empty() => {}
             Step::Delete(index) => {
@@ -205,11 +208,15 @@ fn a_huge_trace_is_shown_in_order_and_a_record_kept_twice_once() {
     let again: Vec<Span> = (5_990..6_010).map(of_one_trace).collect();
     assert_eq!(store.append(&again).unwrap().accepted, 20);
     let wanted: Vec<Span> = (0..6_010).map(of_one_trace).collect();
-    for state in ["late in the head", "late in a segment"] {
+    for state in ["late in the head", "late in a segment", "merged"] {
         let shown: Vec<Span> =
             pairs(store.tail(TailCursor::OLDEST).unwrap()).into_iter().map(|(_, span)| span).collect();
         assert!(shown == wanted, "{state}: {} spans", shown.len());
-        store.seal().unwrap();
+        if state == "late in a segment" {
+            store.merge_all().unwrap();
+        } else {
+            store.seal().unwrap();
+        }
     }
 }
 
@@ -268,4 +275,36 @@ fn damage_hides_what_it_touches_and_the_tail_goes_on() {
     let (good, bad): (Vec<_>, Vec<_>) = reader.tail(TailCursor::OLDEST).unwrap().partition(Result::is_ok);
     // And the next row: whose child it is stood in that page.
     assert_eq!((good.len(), bad.len()), (3_000 - 1_025, 1_025));
+}
+
+#[test]
+fn a_reader_beside_a_busy_writer_misses_nothing_and_finds_nothing_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let reader = Store::open_read_only(directory.path()).unwrap();
+    let mut tail = reader.tail(TailCursor::OLDEST).unwrap();
+    let (rounds, each) = (120, 30);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for round in 0..rounds {
+                let spans: Vec<Span> = (round * each..(round + 1) * each).map(numbered::span).collect();
+                assert_eq!(store.append(&spans).unwrap().accepted, each);
+                match round % 5 {
+                    4 => drop(store.merge_all().unwrap()),
+                    1 | 3 => drop(store.seal().unwrap()),
+                    _ => {}
+                }
+            }
+        });
+        let mut followed = Vec::new();
+        let mut done = false;
+        while !done {
+            done = writing.is_finished();
+            reader.refresh().unwrap();
+            followed.extend(tail.by_ref().map(|tailed| numbered::number_of(&tailed.unwrap().span).unwrap()));
+            let opened = Store::open_read_only(directory.path()).unwrap();
+            assert_eq!(opened.recovery().damage, [""; 0]);
+        }
+        assert_eq!(followed, (0..rounds * each).collect::<Vec<_>>());
+    });
 }

@@ -1,5 +1,6 @@
 //! A pinned list of parts: what one query sees, whatever is appended, sealed or merged meanwhile.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -156,6 +157,38 @@ impl Snapshot {
         Ok(out)
     }
 
+    /// The distinct spans of each of these traces, in the order of [`Snapshot::trace`]. Faster than one by one
+    /// where traces lie next to each other.
+    ///
+    /// # Errors
+    /// As [`Snapshot::trace`], for any of them.
+    pub fn traces(&self, ids: &[TraceId], counter: &ReadCounter) -> Result<Vec<Vec<Span>>> {
+        let mut out: Vec<Option<Vec<Span>>> = ids.iter().map(|_| None).collect();
+        for part in &self.segments {
+            let mut clean: Vec<(u32, usize)> = Vec::new();
+            for (index, id) in ids.iter().enumerate().filter(|(index, _)| out[*index].is_none()) {
+                let found = part.ordinals_of(*id, TraceIds::Strict, counter)?;
+                clean.extend(found.iter().filter(|(o, _)| !part.dirty.contains(*o)).map(|(o, _)| (*o, index)));
+            }
+            clean.sort_unstable();
+            for run in clean.chunk_by(|a, b| a.0 + 1 == b.0) {
+                let bounded = ReadCounter::limited(BYTES_AT_ONCE);
+                let ordinals = run[0].0..run[run.len() - 1].0 + 1;
+                // What cannot be read together is read one by one below.
+                let Ok(read) = part.segment.spans_of_traces(ordinals, &bounded) else { continue };
+                for ((_, index), mut spans) in run.iter().zip(read) {
+                    sort_spans(&mut spans);
+                    out[*index] = Some(spans);
+                }
+            }
+        }
+        let one = |(known, id): (Option<Vec<Span>>, &TraceId)| match known {
+            Some(spans) => Ok(spans),
+            None => counter.holding(|| self.trace(*id, TraceIds::Strict, counter)),
+        };
+        out.into_iter().zip(ids).map(one).collect()
+    }
+
     /// The extent of every trace of the head by the low half of its id, over ids that share it.
     pub fn head_extents(&self) -> &FxHashMap<u64, Extent> {
         self.extents.get_or_init(|| {
@@ -229,7 +262,9 @@ impl Snapshot {
     pub fn every_trace(self: &Arc<Self>, trace_bytes_max: usize) -> Result<EveryTrace> {
         let mut loose: Vec<TraceId> = self.loose_traces(&ReadCounter::default())?.into_iter().collect();
         loose.sort_unstable();
-        Ok(EveryTrace { snapshot: self.clone(), trace_bytes_max, segment: 0, ordinal: 0, loose: loose.into_iter() })
+        let loose = loose.into_iter();
+        let (segment, ordinal, singly_until, read) = (0, 0, 0, VecDeque::new());
+        Ok(EveryTrace { snapshot: self.clone(), trace_bytes_max, segment, ordinal, singly_until, read, loose })
     }
 }
 
@@ -240,28 +275,57 @@ pub struct EveryTrace {
     trace_bytes_max: usize,
     segment: usize,
     ordinal: u32,
+    /// Up to this ordinal traces are read one by one, since together they could not be.
+    singly_until: u32,
+    /// Traces before `ordinal` that were read and not given yet.
+    read: VecDeque<Result<Vec<Span>>>,
     loose: std::vec::IntoIter<TraceId>,
 }
+
+/// Clean traces read at once, and the bytes they may take together.
+const TRACES_AT_ONCE: u32 = 512;
+const BYTES_AT_ONCE: usize = 16 << 20;
 
 impl Iterator for EveryTrace {
     type Item = Result<Vec<Span>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let counter = ReadCounter::limited(self.trace_bytes_max);
-        while let Some(part) = self.snapshot.segments.get(self.segment) {
-            if self.ordinal == part.segment.traces() {
-                self.segment += 1;
-                self.ordinal = 0;
-                continue;
-            }
-            let ordinal = self.ordinal;
-            self.ordinal += 1;
-            if !part.dirty.contains(ordinal) {
-                return Some(part.segment.trace_spans(ordinal, &counter));
-            }
+        while self.read.is_empty() && self.segment < self.snapshot.segments.len() {
+            self.read_more();
+        }
+        if let Some(trace) = self.read.pop_front() {
+            return Some(trace);
         }
         let id = self.loose.next()?;
-        Some(self.snapshot.trace(id, TraceIds::Strict, &counter))
+        Some(self.snapshot.trace(id, TraceIds::Strict, &ReadCounter::limited(self.trace_bytes_max)))
+    }
+}
+
+impl EveryTrace {
+    /// Reads the next clean traces of the segment at hand, or goes on to the next segment.
+    fn read_more(&mut self) {
+        let part = &self.snapshot.segments[self.segment];
+        let traces = part.segment.traces();
+        let clean = |ordinal: &u32| !part.dirty.contains(*ordinal);
+        let Some(first) = (self.ordinal..traces).find(clean) else {
+            (self.segment, self.ordinal, self.singly_until) = (self.segment + 1, 0, 0);
+            return;
+        };
+        if first >= self.singly_until {
+            let most = traces.min(first.saturating_add(TRACES_AT_ONCE));
+            let end = (first..most).take_while(clean).last().map_or(first, |last| last + 1);
+            let bounded = ReadCounter::limited(self.trace_bytes_max.min(BYTES_AT_ONCE));
+            if let Ok(read) = part.segment.spans_of_traces(first..end, &bounded) {
+                self.read.extend(read.into_iter().map(Ok));
+                self.ordinal = end;
+                return;
+            }
+            // One of them is damaged, or together they are too large: one by one only a damaged one is lost.
+            self.singly_until = end;
+        }
+        self.ordinal = first + 1;
+        let counter = ReadCounter::limited(self.trace_bytes_max);
+        self.read.push_back(part.segment.trace_spans(first, &counter));
     }
 }
 

@@ -11,6 +11,8 @@
 //! | [`CodeIndex`] | a dense code: service, operation, kind | a set of pages, rows or traces |
 //! | [`ZoneMap`] | a range of times or durations | pages |
 //!
+//! [`rollup`] answers how many and how long, not where: counts, sums and histograms, which are caches likewise.
+//!
 //! `open` validates hostile bytes once, `from_validated` reads the header alone and costs a few
 //! nanoseconds, so that a query builds its reader from the mapped file. Lookups check every position they
 //! read all the same: bytes that were never validated give wrong answers at worst, never a panic.
@@ -19,6 +21,7 @@
 mod bucket;
 mod code;
 mod packed;
+pub mod rollup;
 mod set;
 mod term;
 #[cfg(test)]

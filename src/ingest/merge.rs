@@ -258,7 +258,8 @@ impl Engine {
     /// Merges what is worth it whenever something was sealed, until the store is closed. Runs on a thread of
     /// its own.
     pub fn merge_for_ever(&self) {
-        let mut seen = 0;
+        // What an earlier life left unmerged is looked at first.
+        let mut seen = u64::MAX;
         loop {
             let mut live = self.lock();
             while live.sealed.segments == seen && live.closed.is_none() {
@@ -271,7 +272,7 @@ impl Engine {
             drop(live);
             if self.merge(Extent::Automatic).is_err() && !self.is_closed() {
                 // The disk may be full, a segment damaged: the segments stay as they are, and nothing waits.
-                seen = 0;
+                seen = u64::MAX;
                 let live = self.lock();
                 drop(self.changed.wait_timeout(live, RETRY_AFTER).unwrap_or_else(PoisonError::into_inner));
             }

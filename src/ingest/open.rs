@@ -126,7 +126,7 @@ impl OpenRequest {
         let store_id = manifest.store();
         let writer = begin_writing(&self.storage, manifest, lock, 0)?;
         let clock = RetentionClock::resume(None, self.clock.as_ref());
-        Ok(self.engine(store_id, Some(writer), clock, Vec::new(), VecDeque::new(), 0, RecoveryReport::default()))
+        Ok(self.engine(store_id, Some(writer), clock, Contained::default(), RecoveryReport::default()))
     }
 
     fn recover(&self, found: &Found, lock: Option<Box<dyn LockGuard>>, reuse: &[Arc<Segment>]) -> Result<Engine> {
@@ -176,7 +176,8 @@ impl OpenRequest {
         let closed_at = found.catalog.clock().filter(|_| replayed.was_closed).map(|state| state.retention_nanos);
         let generation = replayed.into_generation(next, closed_at.unwrap_or(now), &mut segments);
         let generations = generation.map(Arc::new).into_iter().collect();
-        Ok(self.engine(store_id, writer, clock, segments, generations, next, report))
+        let contained = Contained { segments, generations, next_sequence: next };
+        Ok(self.engine(store_id, writer, clock, contained, report))
     }
 
     fn store_of_any_segment(&self, plan: &Plan) -> Option<u64> {
@@ -288,9 +289,7 @@ impl OpenRequest {
         store_id: u64,
         writer: Option<Writer>,
         clock: RetentionClock,
-        segments: Vec<SegmentPart>,
-        generations: VecDeque<Arc<Generation>>,
-        sequence: u64,
+        contained: Contained,
         recovery: RecoveryReport,
     ) -> Engine {
         let log = writer.as_ref().map(|w| w.log.position().file);
@@ -301,10 +300,10 @@ impl OpenRequest {
             writer,
             store_id,
             live: Mutex::new(Live {
-                segments,
-                generations,
+                segments: contained.segments,
+                generations: contained.generations,
                 next_generation: 1,
-                head: Head::new(log, sequence),
+                head: Head::new(log, contained.next_sequence),
                 sealed_spans: SealedSpans::default(),
                 unmergeable: FxHashSet::default(),
                 closed: None,
@@ -315,11 +314,19 @@ impl OpenRequest {
             sealing: Mutex::new(()),
             upkeep: Mutex::new(()),
             retention: Mutex::new(clock),
-            acknowledged: Arc::new(Acknowledged::up_to(sequence)),
+            acknowledged: Arc::new(Acknowledged::up_to(contained.next_sequence)),
             footprint: Mutex::default(),
             recovery,
         }
     }
+}
+
+/// What a store contains when it is opened.
+#[derive(Default)]
+struct Contained {
+    segments: Vec<SegmentPart>,
+    generations: VecDeque<Arc<Generation>>,
+    next_sequence: u64,
 }
 
 /// What replay gathers.

@@ -32,6 +32,10 @@ mod overflow_tests;
 mod page;
 mod plan;
 mod predicate;
+#[cfg_attr(not(test), expect(dead_code, reason = "analytics, which is built on it, comes later"))]
+pub mod rollup;
+#[cfg(test)]
+mod rollup_tests;
 mod scan;
 mod segment_pages;
 mod summary;

@@ -98,6 +98,11 @@ impl<'s> Tally<'s> {
         self.counter
     }
 
+    /// True if the trace, or one that shares its low half, is dirty.
+    pub fn has_dirty(&self, id: TraceId) -> bool {
+        self.lows.contains(&id.low())
+    }
+
     /// Notes that something is missing from the answer, and why.
     pub fn cut(&self, reason: String) {
         let mut cuts = self.cuts.borrow_mut();

@@ -41,6 +41,11 @@ pub const OVERFLOW_COLUMN_FIRST: u32 = 1 << 25;
 /// This plus a table's code is the rank list of that column. The code itself is reserved.
 pub const OVERFLOW_RANK_COLUMN_FIRST: u32 = OVERFLOW_COLUMN_FIRST + (1 << 8);
 
+/// Key of the rollup by group.
+pub const ROLLUP_GROUPS: u32 = 0;
+/// Key of the rollup by remote service.
+pub const ROLLUP_REMOTES: u32 = 1;
+
 /// Kinds of sections. Codes are part of the format; zero is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -75,11 +80,17 @@ pub enum SectionKind {
     PageOrdinals = 14,
     /// First row of every page of a sparse row list; the key is the column's code.
     SparseStarts = 15,
+    /// Counts, sums and histograms; key 0 by group, key 1 by remote service.
+    Rollup = 16,
+    /// Counts and sums by step of time and group.
+    Steps = 17,
+    /// The slowest rows of every operation.
+    TailLists = 18,
 }
 
 impl SectionKind {
     /// Every kind, by code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Schema,
         Self::Strings,
         Self::Resources,
@@ -95,6 +106,9 @@ impl SectionKind {
         Self::Terms,
         Self::PageOrdinals,
         Self::SparseStarts,
+        Self::Rollup,
+        Self::Steps,
+        Self::TailLists,
     ];
 
     /// The kind of this code, if there is one.

@@ -26,13 +26,18 @@ impl Segment {
     /// The spans of these rows of a trace; the rows rise.
     ///
     /// # Errors
-    /// Corrupt if a row is none of this trace, or a page it needs is damaged.
+    /// Corrupt if a row is none of this trace, or a page it needs is damaged; TooLarge if what is read outgrows
+    /// what the counter allows.
     pub fn spans_at(&self, ordinal: u32, wanted: &[u32], counter: &ReadCounter) -> Result<Vec<Span>> {
+        counter.holding(|| self.hold_spans_at(ordinal, wanted, counter))
+    }
+
+    fn hold_spans_at(&self, ordinal: u32, wanted: &[u32], counter: &ReadCounter) -> Result<Vec<Span>> {
         let rows = self.trace_rows(ordinal, counter)?;
         let inside = wanted.iter().all(|row| rows.contains(row));
         ensure(inside, || format!("segment {}: rows outside of trace {ordinal}", self.name()))?;
         if rows.len() <= FEW.max(2 * wanted.len()) {
-            let spans = rows.clone().zip(self.trace_spans(ordinal, counter)?);
+            let spans = rows.clone().zip(self.hold_trace(ordinal, Detail::Full, counter)?);
             return Ok(spans.filter(|(row, _)| wanted.binary_search(row).is_ok()).map(|(_, span)| span).collect());
         }
         let trace_id = self.trace_id(ordinal, counter)?;
@@ -42,7 +47,7 @@ impl Segment {
         let mut out = Vec::with_capacity(wanted.len());
         for run in runs(wanted) {
             let path = lineage.at(run.start)?.to_vec();
-            let reader = SpanRows::new(self, &source, run.clone(), counter)?;
+            let mut reader = SpanRows::new(self, &source, run.clone(), counter)?;
             let spans = run.clone().zip(reader.read_below(path, trace_id, start, run, Detail::Full)?);
             out.extend(spans.filter(|(row, _)| wanted.binary_search(row).is_ok()).map(|(_, span)| span));
         }

@@ -13,6 +13,7 @@ use crate::bytes::{Reader, Seed, checksum, pod_slice};
 use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
 use crate::encoding::{Strings, decode_integers, decode_strings};
 use crate::error::{Error, Result, ensure};
+use crate::index::rollup::{OperationCodes, RemoteCode, Rollup, Steps, TailList, TailLists};
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope};
@@ -21,7 +22,10 @@ use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
-use super::layout::{ColumnEntry, ColumnForm, Fixed, PAGE_ENTRY_LEN, SectionKind, SegmentDirectory, read_directory};
+use super::layout::{
+    ColumnEntry, ColumnForm, Fixed, PAGE_ENTRY_LEN, ROLLUP_GROUPS, ROLLUP_REMOTES, SectionKind, SegmentDirectory,
+    read_directory,
+};
 use super::overflow::{FieldColumn, Overflow};
 
 /// An immutable file of spans, open for reading.
@@ -266,6 +270,33 @@ impl Segment {
     /// The zone map of the span pages; `None` if it is damaged.
     pub fn zones(&self) -> Option<ZoneMap<'_>> {
         ZoneMap::from_validated(self.needed(SectionKind::Zones, 0).ok()?, self.row_pages()).ok()
+    }
+
+    /// The rollup by group; `None` if it is missing or damaged, which costs time and nothing else.
+    pub fn rollup(&self) -> Option<Rollup<'_>> {
+        Rollup::open(self.section(SectionKind::Rollup, ROLLUP_GROUPS).ok()??).ok()
+    }
+
+    /// The rollup by remote service; `None` if it is missing or damaged.
+    pub fn remote_rollup(&self) -> Option<Rollup<'_, RemoteCode>> {
+        Rollup::open(self.section(SectionKind::Rollup, ROLLUP_REMOTES).ok()??).ok()
+    }
+
+    /// Counts and sums by step of time; `None` if there are too few rows for any, or they are damaged.
+    pub fn steps(&self) -> Option<Steps<'_>> {
+        Steps::open(self.section(SectionKind::Steps, 0).ok()??).ok()
+    }
+
+    /// The slowest rows of every operation; `None` if they are missing or damaged.
+    pub fn tail_lists(&self) -> Option<TailLists<'_>> {
+        TailLists::open(self.section(SectionKind::TailLists, 0).ok()??, self.rows()).ok()
+    }
+
+    /// The slowest rows of an operation; `None` if it has no list, or it is damaged.
+    pub fn tail_list(&self, operation: OperationCodes) -> Option<TailList> {
+        let lists = self.tail_lists()?;
+        let place = lists.operations().position(|codes| codes == operation)?;
+        lists.list(place).ok()
     }
 
     /// The ordinal of the trace that the first row of each page belongs to.

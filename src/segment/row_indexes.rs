@@ -1,14 +1,15 @@
-//! The page indexes of span rows: which pages hold which service, class and duration, and their zones.
+//! The indexes of span rows: which pages hold which service, class and duration, their zones, and the rollup.
 //!
 //! Rows are added in row order; a row's page follows from how many came before.
 
 use crate::column::{Class, ClassBits, NONE};
 use crate::error::Result;
+use crate::index::rollup::RollupBuilder;
 use crate::index::{CodeIndexBuilder, Page, ZoneMapBuilder};
 use crate::limits::PAGE_ROWS;
 use crate::model::duration_nanos;
 
-use super::layout::SectionKind;
+use super::layout::{ROLLUP_GROUPS, ROLLUP_REMOTES, SectionKind};
 use super::writer::SegmentWriter;
 
 /// Duration buckets an octave in the page index.
@@ -31,6 +32,7 @@ pub struct RowIndexes {
     class_pages: CodeIndexBuilder<Page>,
     duration_pages: CodeIndexBuilder<Page>,
     zones: ZoneMapBuilder,
+    rollup: RollupBuilder,
     start_min: u64,
     start_max: u64,
 }
@@ -45,6 +47,7 @@ impl RowIndexes {
             class_pages: CodeIndexBuilder::new(0),
             duration_pages: CodeIndexBuilder::new(DURATION_BUCKETS),
             zones: ZoneMapBuilder::new((block_rows / PAGE_ROWS).max(1) as u32),
+            rollup: RollupBuilder::default(),
             start_min: u64::MAX,
             start_max: 0,
         }
@@ -66,6 +69,7 @@ impl RowIndexes {
             self.duration_pages.add(duration_bucket(nanos), page);
         }
         let start = (start != 0).then_some(start);
+        self.rollup.add(code, class, start, duration);
         self.zones.add(start, start.map(|s| s.saturating_add(duration.unwrap_or(0))), duration);
         if let Some(start) = start {
             self.start_min = self.start_min.min(start);
@@ -92,6 +96,13 @@ impl RowIndexes {
         for (kind, index) in indexes {
             out.section(kind, 0, &index.finish())?;
         }
-        out.section(SectionKind::Zones, 0, &self.zones.finish())
+        out.section(SectionKind::Zones, 0, &self.zones.finish())?;
+        let rollup = self.rollup.finish();
+        out.section(SectionKind::Rollup, ROLLUP_GROUPS, &rollup.groups)?;
+        out.section(SectionKind::Rollup, ROLLUP_REMOTES, &rollup.remotes)?;
+        if let Some(steps) = rollup.steps {
+            out.section(SectionKind::Steps, 0, &steps)?;
+        }
+        out.section(SectionKind::TailLists, 0, &rollup.tails)
     }
 }

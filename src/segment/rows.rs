@@ -435,9 +435,14 @@ pub(super) struct SpanRows<'s> {
     classes: Vec<u64>,
     class_page: usize,
     values: TableValues<'s>,
+    events: ChildRows<'s>,
+    links: ChildRows<'s>,
+    /// Recorded parents that the depths do not imply, by row.
+    parents: FxHashMap<u32, u64>,
 }
 
 impl<'s> SpanRows<'s> {
+    /// A reader of all of these rows, one after the other.
     pub(super) fn new(
         segment: &'s Segment,
         source: &'s SegmentSource<'s>,
@@ -462,6 +467,9 @@ impl<'s> SpanRows<'s> {
             classes,
             class_page: first / PAGE_ROWS,
             values,
+            events: ChildRows::new(segment, source, counter, EVENT_COLUMNS, &rows),
+            links: ChildRows::new(segment, source, counter, LINK_COLUMNS, &rows),
+            parents: recorded_parents(segment, &rows, counter)?,
         })
     }
 
@@ -475,23 +483,26 @@ impl<'s> SpanRows<'s> {
     }
 
     /// The spans of a whole trace.
-    fn read(self, trace_id: TraceId, trace_start: u64, rows: Range<u32>, detail: Detail) -> Result<Vec<Span>> {
+    pub(super) fn read(
+        &mut self,
+        trace_id: TraceId,
+        trace_start: u64,
+        rows: Range<u32>,
+        detail: Detail,
+    ) -> Result<Vec<Span>> {
         self.read_below(Vec::new(), trace_id, trace_start, rows, detail)
     }
 
     /// The spans of some successive rows of a trace; `path` are the ids of the spans that the first of them
     /// may stand below, from the root on.
     pub(super) fn read_below(
-        mut self,
+        &mut self,
         mut path: Vec<u64>,
         trace_id: TraceId,
         trace_start: u64,
         rows: Range<u32>,
         detail: Detail,
     ) -> Result<Vec<Span>> {
-        let parents = self.parents(&rows)?;
-        let mut events = ChildRows::new(self.segment, self.source, self.counter, EVENT_COLUMNS, &rows);
-        let mut links = ChildRows::new(self.segment, self.source, self.counter, LINK_COLUMNS, &rows);
         let mut out = Vec::new();
         let count = rows.len();
         for row in rows {
@@ -508,7 +519,7 @@ impl<'s> SpanRows<'s> {
             let times = RowTimes {
                 trace_id,
                 span_id: SpanId::from_u64(span_id).ok_or_else(|| Error::corrupt(format!("row {row} has no id")))?,
-                parent_span_id: SpanId::from_u64(parents.get(&row).copied().unwrap_or(implied)),
+                parent_span_id: SpanId::from_u64(self.parents.get(&row).copied().unwrap_or(implied)),
                 start_unix_nano: start,
                 end_unix_nano: start.wrapping_add(self.lengths.get(at)?),
             };
@@ -522,23 +533,23 @@ impl<'s> SpanRows<'s> {
             let mut span = materialize(self.source, &times, class, resource, &mut self.values)?;
             let bits = self.source.schema().classes[class as usize].bits;
             if bits.has(ClassBits::EVENTS) {
-                span.events = events.events(row, start)?;
+                span.events = self.events.events(row, start)?;
             }
             if bits.has(ClassBits::LINKS) {
-                span.links = links.links(row)?;
+                span.links = self.links.links(row)?;
             }
             self.counter.hold(span.held_bytes(), out.len() + 1, count)?;
             out.push(span);
         }
         Ok(out)
     }
+}
 
-    fn parents(&self, rows: &Range<u32>) -> Result<FxHashMap<u32, u64>> {
-        let range = self.segment.sparse_range(Fixed::ParentRow, rows, self.counter)?;
-        let mut at = IntegerCursor::new(self.segment, Fixed::ParentRow as u32, true, self.counter);
-        let mut ids = IntegerCursor::new(self.segment, Fixed::ParentId as u32, false, self.counter);
-        range.map(|i| Ok((at.get(i)? as u32, ids.get(i)?))).collect()
-    }
+fn recorded_parents(segment: &Segment, rows: &Range<u32>, counter: &ReadCounter) -> Result<FxHashMap<u32, u64>> {
+    let range = segment.sparse_range(Fixed::ParentRow, rows, counter)?;
+    let mut at = IntegerCursor::new(segment, Fixed::ParentRow as u32, true, counter);
+    let mut ids = IntegerCursor::new(segment, Fixed::ParentId as u32, false, counter);
+    range.map(|i| Ok((at.get(i)? as u32, ids.get(i)?))).collect()
 }
 
 /// Which columns an event or link table has.

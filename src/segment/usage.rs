@@ -18,8 +18,19 @@ pub struct Usage {
     pub name: String,
     /// Its bytes, page directory or offsets included.
     pub bytes: u64,
-    /// True for an index, which could be rebuilt.
-    pub index: bool,
+    /// What it is for.
+    pub part: UsagePart,
+}
+
+/// What bytes are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsagePart {
+    /// Data.
+    Column,
+    /// An index, which could be rebuilt.
+    Index,
+    /// A rollup, steps or tail lists, which could be rebuilt too.
+    Rollup,
 }
 
 impl Segment {
@@ -34,28 +45,35 @@ impl Segment {
             let pages = self.section(SectionKind::PageDirectory, column.code)?.unwrap_or_default();
             let last = pages.len().checked_sub(PAGE_ENTRY_LEN).and_then(|at| pages.get(at..));
             let end = last.map_or(Ok(0), |entry| Reader::new(entry).u32("page end"))?;
-            out.push(Usage { name, bytes: u64::from(end), index: false });
+            out.push(Usage { name, bytes: u64::from(end), part: UsagePart::Column });
         }
         for section in &self.directory().sections {
             let kind = SectionKind::from_code(section.kind);
-            let (name, index) = match kind {
-                Some(SectionKind::PageDirectory) => (self.column_name(section.key)?, false),
-                Some(SectionKind::Dictionary) => (self.column_name(FIELD_COLUMN_FIRST + section.key)?, false),
-                Some(SectionKind::Terms) => {
-                    (format!("terms of {}", self.column_name(columns_of_terms(section.key).0)?), true)
+            let (name, part) = match kind {
+                Some(SectionKind::PageDirectory) => (self.column_name(section.key)?, UsagePart::Column),
+                Some(SectionKind::Dictionary) => {
+                    (self.column_name(FIELD_COLUMN_FIRST + section.key)?, UsagePart::Column)
                 }
-                Some(SectionKind::TraceIndex) => ("trace ids".to_owned(), true),
-                Some(SectionKind::Zones) => ("zones".to_owned(), true),
-                Some(SectionKind::ServicePages) => ("service pages".to_owned(), true),
-                Some(SectionKind::RemotePages) => ("remote service pages".to_owned(), true),
-                Some(SectionKind::ClassPages) => ("class pages".to_owned(), true),
-                Some(SectionKind::DurationPages) => ("duration pages".to_owned(), true),
-                Some(SectionKind::PageOrdinals | SectionKind::SparseStarts) => ("row lists".to_owned(), false),
-                Some(SectionKind::Schema | SectionKind::Strings) => ("classes".to_owned(), false),
-                Some(SectionKind::Resources | SectionKind::Scopes) => ("resources".to_owned(), false),
-                None => ("unknown".to_owned(), false),
+                Some(SectionKind::Terms) => {
+                    (format!("terms of {}", self.column_name(columns_of_terms(section.key).0)?), UsagePart::Index)
+                }
+                Some(SectionKind::TraceIndex) => ("trace ids".to_owned(), UsagePart::Index),
+                Some(SectionKind::Zones) => ("zones".to_owned(), UsagePart::Index),
+                Some(SectionKind::ServicePages) => ("service pages".to_owned(), UsagePart::Index),
+                Some(SectionKind::RemotePages) => ("remote service pages".to_owned(), UsagePart::Index),
+                Some(SectionKind::ClassPages) => ("class pages".to_owned(), UsagePart::Index),
+                Some(SectionKind::DurationPages) => ("duration pages".to_owned(), UsagePart::Index),
+                Some(SectionKind::PageOrdinals | SectionKind::SparseStarts) => {
+                    ("row lists".to_owned(), UsagePart::Column)
+                }
+                Some(SectionKind::Schema | SectionKind::Strings) => ("classes".to_owned(), UsagePart::Column),
+                Some(SectionKind::Resources | SectionKind::Scopes) => ("resources".to_owned(), UsagePart::Column),
+                Some(SectionKind::Rollup) => ("rollup".to_owned(), UsagePart::Rollup),
+                Some(SectionKind::Steps) => ("steps".to_owned(), UsagePart::Rollup),
+                Some(SectionKind::TailLists) => ("tail lists".to_owned(), UsagePart::Rollup),
+                None => ("unknown".to_owned(), UsagePart::Column),
             };
-            out.push(Usage { name, bytes: section.len, index });
+            out.push(Usage { name, bytes: section.len, part });
         }
         Ok(out)
     }

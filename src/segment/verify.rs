@@ -2,12 +2,13 @@
 
 use crate::encoding::Strings;
 use crate::error::{Error, Result};
+use crate::index::rollup::{GroupCodes, GroupKey, RemoteCode, Rollup, Steps, TailLists};
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
-use super::layout::{ColumnEntry, ColumnForm, Fixed, SectionKind};
+use super::layout::{ColumnEntry, ColumnForm, Fixed, ROLLUP_GROUPS, SectionKind};
 use super::overflow::columns_of_terms;
 use super::reader::Segment;
 
@@ -76,7 +77,10 @@ impl Segment {
                 | SectionKind::RemotePages
                 | SectionKind::ClassPages
                 | SectionKind::DurationPages
-                | SectionKind::Terms,
+                | SectionKind::Terms
+                | SectionKind::Rollup
+                | SectionKind::Steps
+                | SectionKind::TailLists,
             ) => 0,
             _ => self.directory().rows,
         }
@@ -103,6 +107,13 @@ impl Segment {
                 let ranks = self.column(columns_of_terms(key).1).map_or(1, |c| c.values);
                 TermIndex::open(bytes, ranks.saturating_sub(1) as u32).map(|_| ())
             }
+            SectionKind::Rollup if key == ROLLUP_GROUPS => verify_rollup(&Rollup::<GroupCodes>::open(bytes)?),
+            SectionKind::Rollup => verify_rollup(&Rollup::<RemoteCode>::open(bytes)?),
+            SectionKind::Steps => Steps::open(bytes)?.each_cell(|_, _, _| {}),
+            SectionKind::TailLists => {
+                let lists = TailLists::open(bytes, self.rows())?;
+                (0..lists.operations().len()).try_for_each(|place| lists.list(place).map(|_| ()))
+            }
             SectionKind::PageOrdinals => self.page_ordinals().map(|_| ()),
             SectionKind::PageDirectory | SectionKind::SparseStarts => Ok(()),
         }
@@ -119,4 +130,8 @@ impl Segment {
             None => self.integers(column.code, page, &counter, &mut values),
         }
     }
+}
+
+fn verify_rollup<K: GroupKey>(rollup: &Rollup<'_, K>) -> Result<()> {
+    rollup.groups().try_for_each(|group| group.map(|_| ()))
 }

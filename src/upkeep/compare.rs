@@ -40,19 +40,27 @@ impl StoreDifference {
     }
 }
 
+/// Traces of each store that are compared at a time.
+const TRACES_AT_ONCE: usize = 512;
+
 /// Compares the traces of `a` with those of `b`, then looks for traces that only `b` has.
 ///
 /// # Errors
-/// Corrupt if a page is damaged.
+/// Corrupt if a page is damaged; TooLarge if a trace takes more bytes in memory than `trace_bytes_max`.
 pub fn compare(a: &Arc<Snapshot>, b: &Arc<Snapshot>, trace_bytes_max: usize) -> Result<StoreDifference> {
     let counter = ReadCounter::limited(trace_bytes_max);
     let mut out = StoreDifference::default();
-    for trace in a.every_trace(trace_bytes_max)? {
-        let in_a = trace?;
-        let Some(id) = in_a.first().map(|span| span.trace_id) else { continue };
-        let in_b = b.trace(id, TraceIds::Strict, &counter)?;
-        let (more_in_a, more_in_b) = missing(&in_a, &in_b);
-        out.add(id, more_in_a, more_in_b);
+    let mut traces = a.every_trace(trace_bytes_max)?;
+    loop {
+        let of_a = traces.by_ref().take(TRACES_AT_ONCE).collect::<Result<Vec<_>>>()?;
+        if of_a.is_empty() {
+            break;
+        }
+        let ids: Vec<TraceId> = of_a.iter().filter_map(|spans| Some(spans.first()?.trace_id)).collect();
+        for ((id, in_a), in_b) in ids.iter().zip(&of_a).zip(b.traces(&ids, &counter)?) {
+            let (more_in_a, more_in_b) = missing(in_a, &in_b);
+            out.add(*id, more_in_a, more_in_b);
+        }
     }
     for part in &b.segments {
         for ordinal in (0..part.segment.traces()).filter(|ordinal| !part.dirty.contains(*ordinal)) {
@@ -74,11 +82,7 @@ pub fn compare(a: &Arc<Snapshot>, b: &Arc<Snapshot>, trace_bytes_max: usize) -> 
 
 /// How many of the distinct spans of each the other does not have.
 fn missing(a: &[Span], b: &[Span]) -> (u64, u64) {
-    let set = |spans: &[Span]| -> FxHashSet<Span> { spans.iter().cloned().collect() };
-    if a == b {
-        return (0, 0);
-    }
-    let (a, b) = (set(a), set(b));
+    let (a, b): (FxHashSet<&Span>, FxHashSet<&Span>) = (a.iter().collect(), b.iter().collect());
     (a.difference(&b).count() as u64, b.difference(&a).count() as u64)
 }
 

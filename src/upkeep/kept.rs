@@ -15,6 +15,9 @@ use crate::query::{Order, Query, TraceMatcher, find};
 
 use super::retention::KeepRule;
 
+/// Traces found at once: bounds the memory.
+const TRACES_AT_ONCE: usize = 100_000;
+
 /// Ordinals of the live traces of the part that at least one of the rules keeps; `snapshot` holds the part
 /// and all others. The rules are taken as in force.
 ///
@@ -41,41 +44,38 @@ pub fn kept_ordinals(snapshot: &Snapshot, part: &SegmentPart, rules: &[&KeepRule
     Ok(kept)
 }
 
-/// Adds the clean traces that match.
+/// Adds the clean traces that match; all live ones, if that cannot be told.
 fn keep_clean(part: &SegmentPart, query: &Query, kept: &mut TraceSet) -> Result<()> {
-    let live = TraceSet::all(part.segment.traces()).and_not(&part.deleted);
     // The segment alone, as if nothing but its clean traces were in it.
     let alone = SegmentPart { deleted: part.dirty.clone(), ..part.clone() };
     let alone = Snapshot::new(vec![alone], Vec::new());
-    let limits = Limits {
-        result_traces_max: usize::MAX,
-        result_bytes_max: usize::MAX,
-        matched_span_ids_max: 0,
-        ..Limits::default()
-    };
-    let query = Query { page_token: None, lenient: false, ..query.clone().limit(0).order(Order::Newest) };
-    let found = find(&alone, &query, &limits)?;
-    if !found.complete {
-        *kept = live;
-        return Ok(());
-    }
+    let limits = Limits { matched_span_ids_max: 0, result_bytes_max: usize::MAX, ..Limits::default() };
+    let query = query.clone().limit(TRACES_AT_ONCE).order(Order::Newest);
+    let mut query = Query { page_token: None, lenient: false, ..query };
     let counter = ReadCounter::default();
-    for trace in &found.traces {
-        match part.ordinals_of(trace.trace_id, TraceIds::Strict, &counter) {
-            Ok(ordinals) => ordinals.into_iter().for_each(|(ordinal, _)| {
-                kept.insert(ordinal);
-            }),
-            Err(error) => {
-                unreadable(error)?;
-                *kept = live;
+    loop {
+        let found = find(&alone, &query, &limits)?;
+        let ids = found.traces.iter().map(|trace| part.ordinals_of(trace.trace_id, TraceIds::Strict, &counter));
+        match ids.collect::<Result<Vec<_>>>() {
+            Ok(ordinals) if found.complete => {
+                for (ordinal, _) in ordinals.into_iter().flatten() {
+                    kept.insert(ordinal);
+                }
+            }
+            result => {
+                result.map_or_else(unreadable, |_| Ok(true))?;
+                *kept = TraceSet::all(part.segment.traces()).and_not(&part.deleted);
                 return Ok(());
             }
         }
+        if found.next_page_token.is_none() {
+            return Ok(());
+        }
+        query.page_token = found.next_page_token;
     }
-    Ok(())
 }
 
-/// True for damage and for what is too large to be read, which keeps; other errors are errors.
+/// True for what is damaged or too large to be judged, which keeps it; other errors are errors.
 fn unreadable(error: Error) -> Result<bool> {
     if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) { Ok(true) } else { Err(error) }
 }
@@ -105,7 +105,7 @@ mod tests {
 
     fn append(engine: &Engine, spans: &[Span]) {
         let fed = engine.append(Durability::Buffered, WhenFull::Busy, |sink| {
-            deliver(&mut spans.iter(), sink);
+            deliver(spans.iter(), sink);
             Ok(())
         });
         assert_eq!(fed.unwrap().accepted, spans.len() as u64);
@@ -119,9 +119,9 @@ mod tests {
                 span.trace_id = TraceId::from_halves(7, 5).unwrap();
             }
             // Some have no start, some no end; some get longer with every round.
-            let start = if trace % 17 == 0 { 0 } else { 1_000 + trace * 10 + number * (trace % 5) * 100 };
-            let end = if trace % 19 == 0 { 0 } else { start + trace % 23 };
-            let failed = (trace * 7 + number * 3) % 11 == 0;
+            let start = if trace.is_multiple_of(17) { 0 } else { 1_000 + trace * 10 + number * (trace % 5) * 100 };
+            let end = if trace.is_multiple_of(19) { 0 } else { start + trace % 23 };
+            let failed = (trace * 7 + number * 3).is_multiple_of(11);
             let status = if failed { StatusCode::ERROR } else { StatusCode::OK };
             span.at(start, end).status(status).tag("round", number as i64)
         };

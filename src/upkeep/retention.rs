@@ -18,7 +18,8 @@ use crate::query::Query;
 pub struct Retention {
     /// Age at which spans go; `None` for never.
     pub max_age: Option<Duration>,
-    /// Bytes that all files of the store together may take; `None` for no limit. Files that belong to no
+    /// Bytes that all files of the store together may take; `None` for no limit. It is met whenever retention
+    /// is applied; in between the log grows by up to what the memory budget holds. Files that belong to no
     /// segment (manifests, the begun log) cannot go: below some kilobytes nothing but they are left.
     pub max_bytes: Option<u64>,
     /// What stays longer than the rest.

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::ingest::Engine;
 use crate::part::ReadCounter;
 use crate::query::counts;
-use crate::segment::store_of_segment;
+use crate::segment::{UsagePart, store_of_segment};
 
 /// Once to the log, once to the segment.
 const WRITTEN_WHEN_SEALED: u64 = 2;
@@ -30,7 +30,7 @@ pub struct Stats {
     pub columns: BTreeMap<String, u64>,
     /// Bytes of segments by index.
     pub indexes: BTreeMap<String, u64>,
-    /// Bytes of rollups.
+    /// Bytes of rollups, steps and tail lists.
     pub rollup_bytes: u64,
     /// Bytes of logs.
     pub log_bytes: u64,
@@ -75,7 +75,14 @@ impl Stats {
                 out.awaiting_erasure += part.segment.trace_rows(ordinal, &counter)?.len() as u64;
             }
             for usage in part.segment.usage()? {
-                let list = if usage.index { &mut out.indexes } else { &mut out.columns };
+                let list = match usage.part {
+                    UsagePart::Column => &mut out.columns,
+                    UsagePart::Index => &mut out.indexes,
+                    UsagePart::Rollup => {
+                        out.rollup_bytes += usage.bytes;
+                        continue;
+                    }
+                };
                 *list.entry(usage.name).or_default() += usage.bytes;
             }
         }

@@ -308,7 +308,9 @@ impl Tail {
 
     /// The spans of these rows that were not shown before; `None` if they are too large to be read at once.
     fn shown(&self, stretch: &[Place]) -> Result<Option<Vec<TailedSpan>>> {
-        let counter = ReadCounter::default();
+        // One span is read whatever its size is.
+        let several = stretch.len() > 1;
+        let counter = if several { ReadCounter::limited(BATCH_BYTES_MAX) } else { ReadCounter::default() };
         let Some((spans, loose)) = spans_of(&self.snapshot, stretch, BATCH_BYTES_MAX, &counter)? else {
             return Ok(None);
         };

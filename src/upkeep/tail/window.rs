@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::catalog::{SegmentPart, Snapshot};
 use crate::error::{Error, Result};
-use crate::model::{KeyValue, Span, TraceId, Value};
+use crate::model::{Span, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::SequencePages;
 
@@ -112,13 +112,19 @@ pub(super) fn spans_of(
     let mut spans: Vec<Option<Span>> = places.iter().map(|_| None).collect();
     let mut loose = Loose::default();
     let mut bytes = 0;
-    for group in order.chunk_by(|a, b| (places[*a].part, places[*a].ordinal) == (places[*b].part, places[*b].ordinal)) {
+    let groups: Vec<&[usize]> =
+        order.chunk_by(|a, b| (places[*a].part, places[*a].ordinal) == (places[*b].part, places[*b].ordinal)).collect();
+    let mut together = Together::default();
+    for (at, group) in groups.iter().enumerate() {
         let first = places[group[0]];
         let part = first.part as usize;
         let read = match snapshot.segments.get(part) {
             Some(sealed) => {
                 let rows: Vec<u32> = group.iter().map(|index| places[*index].row).collect();
-                sealed.segment.spans_at(first.ordinal, &rows, counter)?
+                match together.spans_at(sealed, places, &groups[at..], &rows, counter)? {
+                    Some(spans) => spans,
+                    None => sealed.segment.spans_at(first.ordinal, &rows, counter)?,
+                }
             }
             None => {
                 let chapter = &snapshot.chapters[part - snapshot.segments.len()];
@@ -127,7 +133,7 @@ pub(super) fn spans_of(
         };
         let may_repeat = snapshot.segments.get(part).is_none_or(|sealed| sealed.dirty.contains(first.ordinal));
         for (index, span) in group.iter().zip(read) {
-            bytes += span_bytes(&span);
+            bytes += span.held_bytes();
             if may_repeat {
                 loose.entry(span.trace_id).or_default().push(*index);
             }
@@ -140,26 +146,62 @@ pub(super) fn spans_of(
     Ok(Some((spans.into_iter().flatten().collect(), loose)))
 }
 
-/// Heap bytes of a span, roughly; what it shares with others is not counted.
-fn span_bytes(span: &Span) -> usize {
-    let attributes = |list: &[KeyValue]| list.iter().map(|a| a.key.len() + value_bytes(&a.value)).sum::<usize>();
-    let events = span.events.iter().map(|e| size_of_val(e) + e.name.len() + attributes(&e.attributes));
-    let links = span.links.iter().map(|l| size_of_val(l) + l.trace_state.len() + attributes(&l.attributes));
-    size_of::<Span>()
-        + span.name.len()
-        + span.trace_state.len()
-        + attributes(&span.attributes)
-        + events.chain(links).sum::<usize>()
+/// Traces read at once because they lie next to each other, and bytes they may take.
+const TRACES_AT_ONCE: usize = 256;
+const BYTES_AT_ONCE: usize = 8 << 20;
+
+/// Traces of a window that lie next to each other are read in one go.
+#[derive(Default)]
+struct Together {
+    part: u32,
+    /// Ordinal of the first of `traces`.
+    first: u32,
+    traces: Vec<Vec<Span>>,
+    /// Up to this ordinal of the part they could not be read together.
+    singly_until: u32,
 }
 
-/// As [`span_bytes`]. Nesting is bounded by the limits of what is taken in.
-fn value_bytes(value: &Value) -> usize {
-    let inside = match value {
-        Value::String(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::Array(values) => values.iter().map(value_bytes).sum(),
-        Value::KeyValueList(list) => list.iter().map(|a| a.key.len() + value_bytes(&a.value)).sum(),
-        _ => 0,
-    };
-    size_of::<KeyValue>() + inside
+impl Together {
+    /// The spans of these rows of the first group's trace; `None` if it is better read alone. Groups are by
+    /// part and ordinal.
+    fn spans_at(
+        &mut self,
+        sealed: &SegmentPart,
+        places: &[Place],
+        groups: &[&[usize]],
+        rows: &[u32],
+        counter: &ReadCounter,
+    ) -> Result<Option<Vec<Span>>> {
+        let Place { part, ordinal, .. } = places[groups[0][0]];
+        let held = part == self.part && (self.first..self.first + self.traces.len() as u32).contains(&ordinal);
+        if !held {
+            if part == self.part && ordinal < self.singly_until {
+                return Ok(None);
+            }
+            let place = |group: &&[usize]| places[group[0]];
+            let follows = |(n, group): &(u32, &&[usize])| {
+                let place = place(group);
+                (place.part, place.ordinal) == (part, ordinal + n)
+            };
+            let count = (0..).zip(groups.iter().take(TRACES_AT_ONCE)).take_while(follows).count() as u32;
+            let bounded = ReadCounter::limited(BYTES_AT_ONCE);
+            let read = sealed.segment.spans_of_traces(ordinal..ordinal + count, &bounded);
+            (self.part, self.singly_until) = (part, ordinal + count);
+            match read {
+                Ok(traces) if count > 1 => (self.first, self.traces) = (ordinal, traces),
+                _ => {
+                    self.traces.clear();
+                    return Ok(None);
+                }
+            }
+        }
+        let first_row = sealed.segment.trace_rows(ordinal, counter)?.start;
+        let spans = &mut self.traces[(ordinal - self.first) as usize];
+        let mut at = first_row;
+        let picked = std::mem::take(spans).into_iter().filter(|_| {
+            at += 1;
+            rows.binary_search(&(at - 1)).is_ok()
+        });
+        Ok(Some(picked.collect()))
+    }
 }

@@ -1,0 +1,40 @@
+//! Counts, sums and histograms of a segment's rows by group, the same by step of time, and the slowest rows.
+//!
+//! A *group* is what shares service, operation name, kind and status. Which group a row belongs to is a matter of
+//! its class, so that one pass over classes and durations makes everything here:
+//!
+//! | section | by | says |
+//! |---|---|---|
+//! | [`Rollup`] | group; remote service | count, errors, durations: how many, their sum, their [`Histogram`] |
+//! | [`Steps`] | step of time and group | the same without histogram |
+//! | [`TailLists`] | service and operation | the slowest 1/32 of the rows |
+//!
+//! All hold only what can be taken off again: counts and integer sums. What lies in two parts or is deleted is
+//! therefore subtracted after the fact, by adding up its rows with the code that built the rollup
+//! ([`RowTotals`]). Groups beyond the most frequent 4,096 are left out, never lumped together; a rollup knows
+//! whether it has all.
+
+mod group;
+mod histogram;
+mod section;
+mod steps;
+mod tails;
+#[cfg(test)]
+mod tests;
+mod totals;
+
+pub use group::{Group, GroupCodes, GroupKey, RemoteCode};
+#[cfg(test)]
+pub use histogram::BUCKETS;
+#[expect(unused_imports, reason = "analytics, which finds ranks in it, comes later")]
+pub use histogram::Histogram;
+pub use section::Rollup;
+pub use steps::Steps;
+#[cfg(test)]
+pub use steps::{CELL_SPANS, STEP_NANOS, StepCell};
+pub use tails::{OperationCodes, TailList, TailLists};
+#[cfg(test)]
+pub use tails::{TAIL_ROWS_MIN, TAIL_SHARE, TailRow};
+#[cfg(test)]
+pub use totals::RollupSections;
+pub use totals::{RollupBuilder, RowTotals};

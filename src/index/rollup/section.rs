@@ -1,0 +1,111 @@
+//! The rollup of a segment as bytes.
+//!
+//! ```text
+//! groups there are: varint | groups listed: varint
+//! each group listed: key, length of its body: varint
+//! bodies
+//! ```
+//! The listed ones are in the order of their first rows. Opening reads the keys, 5 bytes each or so; a body is
+//! decoded when it is asked for. Segments of more than 4,096 groups list the most frequent ones.
+
+use std::cmp::Reverse;
+use std::ops::Range;
+
+use super::group::{Group, GroupCodes, GroupKey};
+use crate::bytes::{Reader, Writer};
+use crate::column::NONE;
+use crate::error::{Error, Result, ensure};
+use crate::limits::ROLLUP_GROUPS_MAX;
+
+/// The places of the largest items, at most [`ROLLUP_GROUPS_MAX`], in order; of equal ones the first.
+pub(super) fn most_frequent(counts: &[u64]) -> Vec<usize> {
+    let mut out: Vec<usize> = (0..counts.len()).collect();
+    if out.len() > ROLLUP_GROUPS_MAX {
+        out.sort_by_key(|at| Reverse(counts[*at]));
+        out.truncate(ROLLUP_GROUPS_MAX);
+        out.sort_unstable();
+    }
+    out
+}
+
+/// The place of each of `len` items among those listed, [`NONE`] for the others.
+pub(super) fn places_of(listed: &[usize], len: usize) -> Vec<u32> {
+    let mut out = vec![NONE; len];
+    listed.iter().zip(0..).for_each(|(at, place)| out[*at] = place);
+    out
+}
+
+/// The rollup of groups, of which these are listed, as bytes.
+pub(super) fn encode<K: GroupKey>(keys: &[K], groups: &[Group], listed: &[usize]) -> Vec<u8> {
+    let (mut out, mut bodies) = (Writer::new(), Writer::new());
+    out.varint(keys.len() as u64);
+    out.varint(listed.len() as u64);
+    for at in listed {
+        let before = bodies.len();
+        groups[*at].write(&mut bodies);
+        keys[*at].write(&mut out);
+        out.varint((bodies.len() - before) as u64);
+    }
+    out.bytes(bodies.as_slice());
+    out.into_vec()
+}
+
+/// The rollup of a segment.
+#[derive(Clone, Debug)]
+pub struct Rollup<'a, K = GroupCodes> {
+    groups: u64,
+    listed: Vec<(K, Range<usize>)>,
+    bodies: &'a [u8],
+}
+
+impl<'a, K: GroupKey> Rollup<'a, K> {
+    /// The rollup in `bytes`; reads the keys.
+    ///
+    /// # Errors
+    /// Corrupt if the bytes are no rollup.
+    pub fn open(bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        let groups = reader.varint("groups")?;
+        let count = reader.count(2, "listed groups")?;
+        ensure(count as u64 == groups.min(ROLLUP_GROUPS_MAX as u64), || {
+            format!("a rollup lists {count} of {groups} groups")
+        })?;
+        let (mut listed, mut end) = (Vec::with_capacity(count), 0usize);
+        for _ in 0..count {
+            let key = K::read(&mut reader)?;
+            let start = end;
+            let len = reader.count(1, "bytes of a group")?;
+            end += len;
+            listed.push((key, start..end));
+        }
+        let bodies = reader.bytes(reader.remaining(), "groups")?;
+        ensure(end == bodies.len(), || format!("groups take {end} bytes, {} are there", bodies.len()))?;
+        Ok(Self { groups, listed, bodies })
+    }
+
+    /// True if every group of the segment is listed. Else what is known of the others is that they are not here:
+    /// a question about them is for a scan.
+    pub fn is_complete(&self) -> bool {
+        self.groups == self.listed.len() as u64
+    }
+
+    /// The groups that are listed, in the order of their first rows; [`super::Steps`] names them by their place.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = K> + '_ {
+        self.listed.iter().map(|(key, _)| *key)
+    }
+
+    /// The group at this place.
+    ///
+    /// # Errors
+    /// Corrupt if it is damaged, or there is none.
+    pub fn group(&self, place: usize) -> Result<Group> {
+        let body = self.listed.get(place).and_then(|(_, range)| self.bodies.get(range.clone()));
+        let body = body.ok_or_else(|| Error::corrupt(format!("a rollup has no group {place}")))?;
+        Group::read(&mut Reader::new(body)).map_err(|e| e.at(format!("group {place}")))
+    }
+
+    /// Every group that is listed.
+    pub fn groups(&self) -> impl Iterator<Item = Result<(K, Group)>> + '_ {
+        self.keys().enumerate().map(|(place, key)| Ok((key, self.group(place)?)))
+    }
+}

@@ -1,0 +1,271 @@
+//! The slowest rows of each operation, with their durations.
+//!
+//! ```text
+//! operations there are: varint | operations listed: varint
+//! each operation listed: service, name: optional codes | rows with a duration | rows listed | bytes of its list
+//! lists: the longest duration, then the distance to each next one, then that to the bound if not all are listed
+//!        | rows: packed, with the bits of the segment's last row
+//! ```
+//! A list has the slowest 1/32 of an operation's rows that have a duration, at least 16; of equal durations the
+//! first rows. The *bound* is the longest duration of a row that is not listed: every row above it is. So the
+//! slowest n, and high percentiles, come from the lists alone whenever the last value wanted lies above the
+//! bounds.
+
+use std::cmp::Reverse;
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
+use super::super::packed::{Packed, bits_for, pack, packed_len};
+use super::group::{Group, GroupCodes};
+use super::histogram::Histogram;
+use super::section::most_frequent;
+use crate::bytes::{Reader, Writer};
+use crate::column::{NONE, optional, read_optional};
+use crate::error::{Error, Result, ensure};
+use crate::limits::ROLLUP_GROUPS_MAX;
+
+/// One row in so many is listed.
+pub const TAIL_SHARE: u64 = 32;
+/// So many rows of an operation are listed at least.
+pub const TAIL_ROWS_MIN: u64 = 16;
+
+/// Service and name of spans, as string codes of the segment or [`NONE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OperationCodes {
+    /// Service that recorded the spans.
+    pub service: u32,
+    /// Their name.
+    pub name: u32,
+}
+
+/// How many of so many rows are listed.
+fn listed_of(rows: u64) -> u64 {
+    rows.div_ceil(TAIL_SHARE).max(TAIL_ROWS_MIN).min(rows)
+}
+
+/// Keeps the duration of every row until it is known how many are listed.
+#[derive(Debug, Default)]
+pub(super) struct TailsBuilder {
+    /// Group of each row, [`NONE`] for a row without duration.
+    groups: Vec<u32>,
+    durations: Vec<u64>,
+}
+
+/// An operation whose list is being made.
+#[derive(Debug, Default)]
+struct Operation {
+    durations: Histogram,
+    rows: u64,
+    /// Rows below this duration are neither listed nor the bound.
+    floor: u64,
+    /// Duration and row of those above.
+    slow: Vec<(Reverse<u64>, u32)>,
+}
+
+impl TailsBuilder {
+    #[inline]
+    pub fn add(&mut self, group: u32, duration: Option<u64>) {
+        self.groups.push(if duration.is_some() { group } else { NONE });
+        self.durations.push(duration.unwrap_or(0));
+    }
+
+    /// The section; keys and sums of the groups by place.
+    pub fn finish(self, keys: &[GroupCodes], groups: &[Group]) -> Vec<u8> {
+        let mut codes: Vec<OperationCodes> = Vec::new();
+        let mut operations: Vec<Operation> = Vec::new();
+        let mut known: FxHashMap<OperationCodes, usize> = FxHashMap::default();
+        let mut of_group = Vec::with_capacity(keys.len());
+        for (key, group) in keys.iter().zip(groups) {
+            let operation = OperationCodes { service: key.service, name: key.name };
+            let place = *known.entry(operation).or_insert_with(|| {
+                codes.push(operation);
+                operations.push(Operation::default());
+                operations.len() - 1
+            });
+            operations[place].durations.merge(&group.durations);
+            operations[place].rows += group.duration_count;
+            of_group.push(place);
+        }
+        operations.iter_mut().for_each(Operation::find_floor);
+        let floors: Vec<u64> = of_group.iter().map(|place| operations[*place].floor).collect();
+        for (row, (group, duration)) in self.groups.iter().zip(&self.durations).enumerate() {
+            if *group != NONE && *duration >= floors[*group as usize] {
+                operations[of_group[*group as usize]].slow.push((Reverse(*duration), row as u32));
+            }
+        }
+        encode(&codes, &mut operations, self.groups.len())
+    }
+}
+
+impl Operation {
+    /// The lower end of the bucket that holds the longest duration that is not listed.
+    fn find_floor(&mut self) {
+        let (mut above, wanted) = (0, listed_of(self.rows) + 1);
+        for (bucket, count) in self.durations.cells().rev() {
+            above += count;
+            if above >= wanted {
+                self.floor = *Histogram::bounds(bucket).start();
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, row_bits: u32, out: &mut Writer) {
+        let listed = listed_of(self.rows) as usize;
+        if self.slow.len() > listed {
+            // The one after the list has the longest duration that is not listed.
+            self.slow.select_nth_unstable(listed);
+            self.slow.truncate(listed + 1);
+        }
+        self.slow.sort_unstable();
+        let mut before = None;
+        for (Reverse(duration), _) in &self.slow {
+            out.varint(before.map_or(*duration, |before| before - duration));
+            before = Some(*duration);
+        }
+        let rows = self.slow.iter().take(listed).map(|(_, row)| u64::from(*row));
+        pack(rows, row_bits, out.as_mut_vec());
+    }
+}
+
+/// Bits of a row of a segment of so many.
+fn row_bits(rows: usize) -> u32 {
+    bits_for(rows.saturating_sub(1) as u64)
+}
+
+fn encode(codes: &[OperationCodes], operations: &mut [Operation], rows: usize) -> Vec<u8> {
+    let counts: Vec<u64> = operations.iter().map(|operation| operation.rows).collect();
+    let listed = most_frequent(&counts);
+    let (mut out, mut lists) = (Writer::new(), Writer::new());
+    out.varint(codes.len() as u64);
+    out.varint(listed.len() as u64);
+    for at in listed {
+        let before = lists.len();
+        operations[at].write(row_bits(rows), &mut lists);
+        out.varint(optional(codes[at].service));
+        out.varint(optional(codes[at].name));
+        out.varint(counts[at]);
+        out.varint(listed_of(counts[at]));
+        out.varint((lists.len() - before) as u64);
+    }
+    out.bytes(lists.as_slice());
+    out.into_vec()
+}
+
+/// A row of a tail list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TailRow {
+    /// The row in the segment.
+    pub row: u32,
+    /// Its duration in nanoseconds.
+    pub duration: u64,
+}
+
+/// The slowest rows of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TailList {
+    /// By duration, longest first, then by row.
+    pub rows: Vec<TailRow>,
+    /// How many rows of the operation have a duration.
+    pub duration_count: u64,
+    /// The longest duration of a row that is not listed; `None` if all that have one are.
+    pub bound: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Listed {
+    codes: OperationCodes,
+    duration_count: u64,
+    count: usize,
+    list: Range<usize>,
+}
+
+/// The tail lists of a segment.
+#[derive(Clone, Debug)]
+pub struct TailLists<'a> {
+    rows: u32,
+    operations: u64,
+    listed: Vec<Listed>,
+    lists: &'a [u8],
+}
+
+impl<'a> TailLists<'a> {
+    /// The lists in `bytes`, of a segment of so many rows.
+    ///
+    /// # Errors
+    /// Corrupt if the bytes are no tail lists; a list is checked as it is read.
+    pub fn open(bytes: &'a [u8], rows: u32) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        let operations = reader.varint("operations")?;
+        let count = reader.count(5, "listed operations")?;
+        ensure(count as u64 == operations.min(ROLLUP_GROUPS_MAX as u64), || {
+            format!("tail lists of {count} of {operations} operations")
+        })?;
+        let (mut listed, mut end) = (Vec::with_capacity(count), 0usize);
+        for _ in 0..count {
+            let (service, name) = (read_optional(&mut reader, "service")?, read_optional(&mut reader, "name")?);
+            let codes = OperationCodes { service, name };
+            let duration_count = reader.varint("rows with a duration")?;
+            let count = reader.count(1, "listed rows")?;
+            let start = end;
+            end += reader.count(1, "bytes of a tail list")?;
+            ensure(duration_count <= rows.into() && count as u64 == listed_of(duration_count), || {
+                format!("a tail list has {count} of {duration_count} rows; the segment has {rows}")
+            })?;
+            listed.push(Listed { codes, duration_count, count, list: start..end });
+        }
+        let lists = reader.bytes(reader.remaining(), "tail lists")?;
+        ensure(end == lists.len(), || format!("tail lists take {end} bytes, {} are there", lists.len()))?;
+        Ok(Self { rows, operations, listed, lists })
+    }
+
+    /// True if every operation of the segment has a list.
+    pub fn is_complete(&self) -> bool {
+        self.operations == self.listed.len() as u64
+    }
+
+    /// The operations that have a list, by place.
+    pub fn operations(&self) -> impl ExactSizeIterator<Item = OperationCodes> + '_ {
+        self.listed.iter().map(|listed| listed.codes)
+    }
+
+    /// The list of the operation at this place.
+    ///
+    /// # Errors
+    /// Corrupt if it is damaged, or there is none.
+    pub fn list(&self, place: usize) -> Result<TailList> {
+        let missing = || Error::corrupt(format!("there is no tail list {place}"));
+        let listed = self.listed.get(place).ok_or_else(missing)?;
+        let bytes = self.lists.get(listed.list.clone()).ok_or_else(missing)?;
+        self.read(listed, bytes).map_err(|e| e.at(format!("tail list {place}")))
+    }
+
+    fn read(&self, listed: &Listed, bytes: &[u8]) -> Result<TailList> {
+        let mut reader = Reader::new(bytes);
+        let mut rows = Vec::with_capacity(listed.count.min(bytes.len()));
+        let mut before = None;
+        let mut next = |reader: &mut Reader<'_>| -> Result<u64> {
+            let number = reader.varint("duration")?;
+            let below = || Error::corrupt("a duration is below zero");
+            let duration = before.map_or(Some(number), |before: u64| before.checked_sub(number)).ok_or_else(below)?;
+            before = Some(duration);
+            Ok(duration)
+        };
+        for _ in 0..listed.count {
+            rows.push(TailRow { row: 0, duration: next(&mut reader)? });
+        }
+        let has_all = listed.count as u64 == listed.duration_count;
+        let bound = if has_all { None } else { Some(next(&mut reader)?) };
+        let width = row_bits(self.rows as usize);
+        let packed = reader.bytes(packed_len(listed.count as u64, width) as usize, "rows")?;
+        reader.finish("tail list")?;
+        let packed = Packed::new(packed, width);
+        for (at, listed) in rows.iter_mut().enumerate() {
+            let row = packed.get(at);
+            ensure(row < self.rows.into(), || format!("row {row} of {}", self.rows))?;
+            listed.row = row as u32;
+        }
+        Ok(TailList { rows, duration_count: listed.duration_count, bound })
+    }
+}

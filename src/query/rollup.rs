@@ -1,0 +1,384 @@
+//! Figures of everything, from rollups: counts, sums and histograms by group, and the slowest spans.
+//!
+//! ```text
+//! totals = sum over segments of (rollup - rows of dirty traces) + clean rows of the head
+//!        + each loose live trace once, over its united spans
+//! ```
+//! A segment without a sound and complete rollup is added up row by row instead: the figures are the same. The
+//! slowest spans come from tail lists if those prove the answer, else the caller has to scan.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
+
+use rustc_hash::FxHashMap;
+
+use crate::catalog::{SegmentPart, Snapshot};
+use crate::column::{Class, NONE, RowSource};
+use crate::error::{Error, ErrorKind, Result};
+use crate::head::{Chapter, trace_id_of};
+use crate::index::rollup::{Group, GroupCodes, GroupKey, RemoteCode, Rollup, RowTotals};
+use crate::limits::Limits;
+use crate::model::{Span, SpanId, SpanKind, StatusCode, TraceId, duration_nanos};
+use crate::part::ReadCounter;
+use crate::segment::{RowFinder, Segment, rollup_of_rows, rollup_of_segment};
+
+use super::tally::{ListRoom, Selection, Tally};
+
+/// What a group is made of, as text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupName {
+    /// The service; `None` for the spans that name none.
+    pub service: Option<String>,
+    /// Name of the spans, perhaps empty.
+    pub name: String,
+    /// Their kind.
+    pub kind: SpanKind,
+    /// Their effective status.
+    pub status: StatusCode,
+}
+
+/// The sums over all distinct live spans, by service, name, kind and status.
+///
+/// # Errors
+/// Corrupt if a page or section it needs is damaged, which no rollup is; TooLarge, naming the limit, if a dirty
+/// trace is too large to be held or there are too many groups.
+pub fn totals(snapshot: &Snapshot, limits: &Limits) -> Result<BTreeMap<GroupName, Group>> {
+    sum::<ByGroup>(snapshot, limits)
+}
+
+/// The sums over the distinct live spans that name a remote service, by its name.
+///
+/// # Errors
+/// As [`totals`].
+pub fn remote_totals(snapshot: &Snapshot, limits: &Limits) -> Result<BTreeMap<String, Group>> {
+    sum::<ByRemote>(snapshot, limits)
+}
+
+/// A way to group spans that segments have a rollup of.
+trait Family {
+    type Key: GroupKey;
+    type Name: Ord;
+
+    fn rollup(segment: &Segment) -> Option<Rollup<'_, Self::Key>>;
+    fn of_rows(totals: &RowTotals) -> impl Iterator<Item = (Self::Key, &Group)>;
+    fn name(source: &dyn RowSource, key: Self::Key) -> Self::Name;
+    fn of_span(span: &Span) -> Option<Self::Name>;
+    fn name_bytes(name: &Self::Name) -> usize;
+}
+
+struct ByGroup;
+
+impl Family for ByGroup {
+    type Key = GroupCodes;
+    type Name = GroupName;
+
+    fn rollup(segment: &Segment) -> Option<Rollup<'_, GroupCodes>> {
+        segment.rollup()
+    }
+
+    fn of_rows(totals: &RowTotals) -> impl Iterator<Item = (GroupCodes, &Group)> {
+        totals.groups()
+    }
+
+    fn name(source: &dyn RowSource, key: GroupCodes) -> GroupName {
+        let (service, name) = (text(source, key.service), text(source, key.name).unwrap_or_default());
+        let (service, name) = (service.map(str::to_owned), name.to_owned());
+        GroupName { service, name, kind: key.kind, status: key.status }
+    }
+
+    fn of_span(span: &Span) -> Option<GroupName> {
+        Some(group_of(span))
+    }
+
+    fn name_bytes(name: &GroupName) -> usize {
+        name.name.len() + name.service.as_ref().map_or(0, String::len)
+    }
+}
+
+struct ByRemote;
+
+impl Family for ByRemote {
+    type Key = RemoteCode;
+    type Name = String;
+
+    fn rollup(segment: &Segment) -> Option<Rollup<'_, RemoteCode>> {
+        segment.remote_rollup()
+    }
+
+    fn of_rows(totals: &RowTotals) -> impl Iterator<Item = (RemoteCode, &Group)> {
+        totals.remotes()
+    }
+
+    fn name(source: &dyn RowSource, key: RemoteCode) -> String {
+        source.text(key.0).to_owned()
+    }
+
+    fn of_span(span: &Span) -> Option<String> {
+        span.remote_service().map(str::to_owned)
+    }
+
+    fn name_bytes(name: &String) -> usize {
+        name.len()
+    }
+}
+
+fn text(source: &dyn RowSource, code: u32) -> Option<&str> {
+    (code != NONE).then(|| source.text(code))
+}
+
+fn group_of(span: &Span) -> GroupName {
+    let (service, name) = (span.service().map(str::to_owned), span.name.clone());
+    GroupName { service, name, kind: span.kind, status: span.status_code() }
+}
+
+fn sum<F: Family>(snapshot: &Snapshot, limits: &Limits) -> Result<BTreeMap<F::Name, Group>> {
+    let counter = ReadCounter::limited(limits.trace_bytes_max);
+    let tally = Tally::new(snapshot, Selection::default(), limits, &counter)?;
+    let mut out: BTreeMap<F::Name, Group> = BTreeMap::new();
+    let mut room = ListRoom::new(limits.result_bytes_max);
+    let mut add = |name: F::Name, group: &Group| match out.get_mut(&name) {
+        Some(known) => known.merge(group),
+        None if room.take(size_of::<(F::Name, Group)>() + F::name_bytes(&name)) => {
+            out.insert(name, group.clone());
+        }
+        None => {}
+    };
+    for part in &snapshot.segments {
+        let source = part.segment.source()?;
+        for (key, group) in clean_groups::<F>(part, &counter)? {
+            if !group.is_empty() {
+                add(F::name(&source, key), &group);
+            }
+        }
+    }
+    for chapter in &snapshot.chapters {
+        let rows = rollup_of_chapter(chapter, &tally);
+        F::of_rows(&rows).for_each(|(key, group)| add(F::name(&***chapter, key), group));
+    }
+    tally.each_dirty_span(|span| {
+        if let Some(name) = F::of_span(span) {
+            let mut one = Group::default();
+            one.add_row(span.duration_nanos(), span.is_error());
+            add(name, &one);
+        }
+    })?;
+    room.tell(&tally);
+    complete(tally, out)
+}
+
+fn complete<T>(tally: Tally<'_>, answer: T) -> Result<T> {
+    match tally.into_reason() {
+        Some(reason) => Err(Error::new(ErrorKind::TooLarge, reason)),
+        None => Ok(answer),
+    }
+}
+
+/// The sums over the rows of a segment's clean traces.
+fn clean_groups<F: Family>(part: &SegmentPart, counter: &ReadCounter) -> Result<FxHashMap<F::Key, Group>> {
+    let dirty = rollup_of_rows(&part.segment, part.dirty.iter(), counter)?;
+    let take_off = |mut groups: FxHashMap<F::Key, Group>| {
+        for (key, group) in F::of_rows(&dirty) {
+            let less = || Error::corrupt(format!("segment {}: a group is not in its rollup", part.segment.name()));
+            groups.get_mut(&key).ok_or_else(less)?.subtract(group)?;
+        }
+        Ok(groups)
+    };
+    let rollup = F::rollup(&part.segment).filter(Rollup::is_complete);
+    let found = rollup.and_then(|rollup| rollup.groups().collect::<Result<_>>().and_then(take_off).ok());
+    match found {
+        Some(groups) => Ok(groups),
+        None => {
+            let all = rollup_of_segment(&part.segment, counter)?;
+            take_off(F::of_rows(&all).map(|(key, group)| (key, group.clone())).collect())
+        }
+    }
+}
+
+/// The sums over the rows of a chapter that are of no dirty trace.
+fn rollup_of_chapter(chapter: &Chapter, tally: &Tally<'_>) -> RowTotals {
+    let mut out = RowTotals::default();
+    for row in chapter.rows.iter().filter(|row| !tally.has_dirty(trace_id_of(row))) {
+        let class = &chapter.schema.classes[row.class as usize];
+        out.add(row.class, class, class_duration(class, row.start, row.end));
+    }
+    out
+}
+
+fn class_duration(class: &Class, start: u64, end: u64) -> Option<u64> {
+    duration_nanos(start, end, class.bits.has(crate::column::ClassBits::ZIPKIN))
+}
+
+/// Which groups are asked for; everything that is `None` may be anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GroupFilter<'f> {
+    /// This service.
+    pub service: Option<&'f str>,
+    /// This span name.
+    pub name: Option<&'f str>,
+    /// This kind.
+    pub kind: Option<SpanKind>,
+    /// This effective status.
+    pub status: Option<StatusCode>,
+}
+
+impl GroupFilter<'_> {
+    fn takes_operation(&self, service: Option<&str>, name: &str) -> bool {
+        (self.service.is_none() || self.service == service) && self.name.is_none_or(|wanted| wanted == name)
+    }
+
+    fn takes(&self, source: &dyn RowSource, class: &Class) -> bool {
+        let name = text(source, class.name).unwrap_or_default();
+        self.takes_operation(text(source, class.service), name)
+            && self.kind.is_none_or(|kind| kind == class.kind)
+            && self.status.is_none_or(|status| status == class.status)
+    }
+
+    fn takes_span(&self, span: &Span) -> bool {
+        self.takes_operation(span.service(), &span.name)
+            && self.kind.is_none_or(|kind| kind == span.kind)
+            && self.status.is_none_or(|status| status == span.status_code())
+    }
+}
+
+/// A span among the slowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowSpan {
+    /// Its duration in nanoseconds.
+    pub duration: u64,
+    /// Its start, 0 for none.
+    pub start: u64,
+    /// Id of its trace.
+    pub trace_id: TraceId,
+    /// Its id.
+    pub span_id: SpanId,
+}
+
+impl Ord for SlowSpan {
+    /// The slowest first: duration, then start descending, then ids.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |s: &Self| (Reverse((s.duration, s.start)), s.trace_id, s.span_id);
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for SlowSpan {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The slowest so many.
+struct Slowest {
+    limit: usize,
+    /// The last of them on top.
+    spans: BinaryHeap<SlowSpan>,
+}
+
+impl Slowest {
+    /// True if a span of this duration may be one of them.
+    fn admits(&self, duration: u64) -> bool {
+        self.spans.len() < self.limit || self.spans.peek().is_some_and(|last| last.duration <= duration)
+    }
+
+    fn add(&mut self, span: SlowSpan) {
+        self.spans.push(span);
+        if self.spans.len() > self.limit {
+            self.spans.pop();
+        }
+    }
+}
+
+/// The slowest `limit` distinct live spans of the groups, as [`SlowSpan`] orders them; `None` if tail lists do
+/// not prove the answer. Reads every list of the operations, and of the rows those that are candidates.
+///
+/// # Errors
+/// As [`totals`].
+pub fn slowest_rows(
+    snapshot: &Snapshot,
+    filter: &GroupFilter<'_>,
+    limit: usize,
+    limits: &Limits,
+) -> Result<Option<Vec<SlowSpan>>> {
+    let counter = ReadCounter::limited(limits.trace_bytes_max);
+    let tally = Tally::new(snapshot, Selection::default(), limits, &counter)?;
+    let mut slowest = Slowest { limit, spans: BinaryHeap::new() };
+    add_loose(snapshot, &tally, filter, &mut slowest)?;
+    let Some(Candidates { rows, bound }) = candidates(snapshot, filter)? else { return Ok(None) };
+    let mut parts = Vec::with_capacity(snapshot.segments.len());
+    for part in &snapshot.segments {
+        parts.push((part, part.segment.source()?, RowFinder::new(&part.segment, &counter)));
+    }
+    for (Reverse(duration), part, row) in rows {
+        if !slowest.admits(duration) {
+            break;
+        }
+        let (part, source, finder) = &mut parts[part];
+        let unknown = || Error::corrupt(format!("segment {}: unknown class", part.segment.name()));
+        let class = source.schema().classes.get(finder.class(row)? as usize).ok_or_else(unknown)?;
+        let ordinal = finder.ordinal(row)?;
+        if part.dirty.contains(ordinal) || !filter.takes(source, class) {
+            continue;
+        }
+        let found = finder.row(row, ordinal)?;
+        let trace_id = part.segment.trace_id(ordinal, &counter)?;
+        let span_id = SpanId::from_u64(found.span_id).ok_or_else(unknown)?;
+        slowest.add(SlowSpan { duration, start: found.start, trace_id, span_id });
+    }
+    // What is not listed is no longer than the bound.
+    let is_proven = bound.is_none_or(|bound| {
+        slowest.spans.len() == limit && slowest.spans.peek().is_none_or(|last| last.duration > bound)
+    });
+    complete(tally, is_proven.then(|| slowest.spans.into_sorted_vec()))
+}
+
+/// Adds the spans of the head and of dirty traces.
+fn add_loose(snapshot: &Snapshot, tally: &Tally<'_>, filter: &GroupFilter<'_>, slowest: &mut Slowest) -> Result<()> {
+    for chapter in &snapshot.chapters {
+        let taken: Vec<bool> = chapter.schema.classes.iter().map(|class| filter.takes(&***chapter, class)).collect();
+        for row in chapter.rows.iter().filter(|row| taken[row.class as usize]) {
+            let class = &chapter.schema.classes[row.class as usize];
+            let Some(duration) = class_duration(class, row.start, row.end) else { continue };
+            let trace_id = trace_id_of(row);
+            if let Some(span_id) = SpanId::from_u64(row.span_id)
+                && slowest.admits(duration)
+                && !tally.has_dirty(trace_id)
+            {
+                slowest.add(SlowSpan { duration, start: row.start, trace_id, span_id });
+            }
+        }
+    }
+    tally.each_dirty_span(|span| {
+        if let Some(duration) = span.duration_nanos().filter(|_| filter.takes_span(span)) {
+            let (trace_id, span_id) = (span.trace_id, span.span_id);
+            slowest.add(SlowSpan { duration, start: span.start_unix_nano, trace_id, span_id });
+        }
+    })
+}
+
+/// Rows of tail lists.
+struct Candidates {
+    /// Duration, segment, row; the slowest first.
+    rows: Vec<(Reverse<u64>, usize, u32)>,
+    /// The longest duration of a row of these operations that is not listed; `None` if all are.
+    bound: Option<u64>,
+}
+
+/// The listed rows of the operations asked for; `None` if a segment does not list all operations.
+fn candidates(snapshot: &Snapshot, filter: &GroupFilter<'_>) -> Result<Option<Candidates>> {
+    let mut out = Candidates { rows: Vec::new(), bound: None };
+    for (at, part) in snapshot.segments.iter().enumerate() {
+        let source = part.segment.source()?;
+        let Some(lists) = part.segment.tail_lists().filter(|lists| lists.is_complete()) else { return Ok(None) };
+        for (place, codes) in lists.operations().enumerate() {
+            let name = text(&source, codes.name).unwrap_or_default();
+            if !filter.takes_operation(text(&source, codes.service), name) {
+                continue;
+            }
+            let Ok(list) = lists.list(place) else { return Ok(None) };
+            out.rows.extend(list.rows.iter().map(|listed| (Reverse(listed.duration), at, listed.row)));
+            out.bound = out.bound.max(list.bound);
+        }
+    }
+    out.rows.sort_unstable();
+    Ok(Some(out))
+}

@@ -1,0 +1,134 @@
+//! Rows of a segment added up by group: what its rollup says of all of them, or would say of some.
+//!
+//! Traces that also lie elsewhere, or are deleted, are taken off a rollup by adding up their rows with the code
+//! that built it. Class and length of a row are all it takes; where most rows are wanted, pages are read whole.
+
+use crate::column::ClassBits;
+use crate::error::{Error, Result, ensure};
+use crate::index::rollup::RowTotals;
+use crate::limits::PAGE_ROWS;
+use crate::part::ReadCounter;
+
+use super::layout::Fixed;
+use super::reader::{Segment, Tables};
+use super::rows::IntegerCursor;
+
+fn add_row(tables: &Tables, class: u64, length: u64, out: &mut RowTotals) -> Result<()> {
+    let unknown = || Error::corrupt(format!("class {class} is unknown"));
+    let found = usize::try_from(class).ok().and_then(|code| tables.schema.classes.get(code)).ok_or_else(unknown)?;
+    let duration = (!found.bits.has(ClassBits::NO_DURATION)).then_some(length);
+    out.add(class as u32, found, duration);
+    Ok(())
+}
+
+/// The sums over the rows of these traces. Reads the pages of classes and lengths they lie on.
+///
+/// # Errors
+/// Corrupt if a page or table it needs is damaged.
+pub fn rollup_of_rows(
+    segment: &Segment,
+    ordinals: impl IntoIterator<Item = u32>,
+    counter: &ReadCounter,
+) -> Result<RowTotals> {
+    let (tables, mut out) = (segment.tables()?, RowTotals::default());
+    let mut classes = IntegerCursor::new(segment, Fixed::Class as u32, false, counter);
+    let mut lengths = IntegerCursor::new(segment, Fixed::Length as u32, false, counter);
+    for ordinal in ordinals {
+        for row in segment.trace_rows(ordinal, counter)? {
+            add_row(tables, classes.get(row as usize)?, lengths.get(row as usize)?, &mut out)?;
+        }
+    }
+    Ok(out)
+}
+
+/// The sums over all rows: what the rollup says, for when there is none.
+///
+/// # Errors
+/// As [`rollup_of_rows`].
+pub fn rollup_of_segment(segment: &Segment, counter: &ReadCounter) -> Result<RowTotals> {
+    let (tables, mut out) = (segment.tables()?, RowTotals::default());
+    let (mut classes, mut lengths) = (Vec::new(), Vec::new());
+    for page in 0..segment.row_pages() as usize {
+        segment.integers(Fixed::Class as u32, page, counter, &mut classes)?;
+        segment.integers(Fixed::Length as u32, page, counter, &mut lengths)?;
+        ensure(classes.len() == lengths.len(), || format!("segment {}: page {page} is cut", segment.name()))?;
+        let mut rows = classes.iter().zip(&lengths);
+        rows.try_for_each(|(class, length)| add_row(tables, *class, *length, &mut out))?;
+    }
+    Ok(out)
+}
+
+/// Finds what a tail list leaves out about its rows.
+pub struct RowFinder<'s> {
+    segment: &'s Segment,
+    first_rows: IntegerCursor<'s>,
+    trace_starts: IntegerCursor<'s>,
+    classes: IntegerCursor<'s>,
+    starts: IntegerCursor<'s>,
+    span_ids: IntegerCursor<'s>,
+}
+
+/// A row of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundRow {
+    /// Start of the span, 0 for none.
+    pub start: u64,
+    /// Id of the span.
+    pub span_id: u64,
+}
+
+impl<'s> RowFinder<'s> {
+    /// A finder of this segment's rows.
+    pub fn new(segment: &'s Segment, counter: &'s ReadCounter) -> Self {
+        let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, false, counter);
+        Self {
+            segment,
+            first_rows: cursor(Fixed::TraceRow),
+            trace_starts: cursor(Fixed::TraceStart),
+            classes: cursor(Fixed::Class),
+            starts: cursor(Fixed::Start),
+            span_ids: cursor(Fixed::SpanId),
+        }
+    }
+
+    /// The ordinal of the trace a row belongs to.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged; so do all methods.
+    pub fn ordinal(&mut self, row: u32) -> Result<u32> {
+        let ordinals = self.segment.page_ordinals()?;
+        let page = row as usize / PAGE_ROWS;
+        let missing = || Error::corrupt(format!("segment {}: row {row} has no trace", self.segment.name()));
+        // The trace is the last that begins at or before the row, of those that touch the page.
+        let mut low = *ordinals.get(page).ok_or_else(missing)?;
+        let mut high = ordinals.get(page + 1).map_or(self.segment.traces(), |next| next + 1);
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            if self.first_rows.get(middle as usize)? <= row.into() {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The class of a row.
+    ///
+    /// # Errors
+    /// As [`RowFinder::ordinal`].
+    pub fn class(&mut self, row: u32) -> Result<u64> {
+        self.classes.get(row as usize)
+    }
+
+    /// Start and id of a row of this trace.
+    ///
+    /// # Errors
+    /// As [`RowFinder::ordinal`].
+    pub fn row(&mut self, row: u32, ordinal: u32) -> Result<FoundRow> {
+        let delta = self.starts.get(row as usize)?;
+        let trace_start = self.trace_starts.get(ordinal as usize)?;
+        let start = if delta == 0 { 0 } else { trace_start.wrapping_add(delta - 1) };
+        Ok(FoundRow { start, span_id: self.span_ids.get(row as usize)? })
+    }
+}
