@@ -255,7 +255,7 @@ fn compare_names_what_the_selection_has_more_often() {
 fn nothing_found_is_no_line_and_no_failure() {
     for ground in Ground::each_way() {
         for command in ["latency", "heatmap", "series"] {
-            assert_eq!(ground.json(command, &["--service=nobody"]), [json!(0); 0], "{command}");
+            assert!(ground.json(command, &["--service=nobody"]).is_empty(), "{command}");
             assert_eq!(ground.run(command, &["--service=nobody"]).expect(0).out, b"no span matches\n", "{command}");
         }
         assert_eq!(ground.json("slowest", &["--service=nobody"]).len(), 1);

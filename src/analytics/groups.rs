@@ -184,9 +184,7 @@ mod tests {
 
     #[test]
     fn past_the_limit_known_groups_stay_and_new_ones_find_no_room() {
-        let mut limits = Limits::default();
-        limits.groups_max = 1;
-        let mut groups = Groups::new(&limits);
+        let mut groups = Groups::new(&Limits { groups_max: 1, ..Limits::default() });
         let first = groups.code(Some("a"));
         let node = groups.step(ROOT, first);
         assert_eq!((groups.group(node), groups.is_full()), (0, false));

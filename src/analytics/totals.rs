@@ -63,7 +63,7 @@ fn mean(sum: u128, count: u64) -> f64 {
     let digits = if whole >> (f64::MANTISSA_DIGITS + 1) == 0 { EXTRA_DIGITS } else { 0 };
     let rest = (sum % wide) << digits;
     let scaled = (whole << digits) + rest / wide;
-    (scaled | u128::from(rest % wide != 0)) as f64 / (1u64 << digits) as f64
+    (scaled | u128::from(!rest.is_multiple_of(wide))) as f64 / (1u64 << digits) as f64
 }
 
 /// Adds a batch to the totals of all groups, by number.
