@@ -68,6 +68,15 @@ impl Histogram {
         self.counts[at] += 1;
     }
 
+    /// So many more durations of this bucket.
+    pub fn add_count(&mut self, bucket: u16, count: u64) {
+        if count > 0 {
+            // Makes room for the bucket.
+            self.add(bounds_of(bucket).0);
+            self.counts[usize::from(bucket - self.first)] += count - 1;
+        }
+    }
+
     /// Buckets that have a count, ascending, and their counts.
     pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         (self.first..).zip(self.counts.iter().copied()).filter(|(_, count)| *count > 0)

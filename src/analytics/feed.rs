@@ -11,7 +11,9 @@ use crate::query::{Asked, Explain, MatchPart, MatchedPage, Matching, trace_durat
 use crate::segment::Detail;
 
 use super::grouper::Grouper;
+use super::groups::NO_ROOM;
 use super::part_tables::{DURATION, ERROR};
+use super::totals::Totals;
 
 /// Spans that wait before they make a batch.
 const LISTED_MAX: usize = 1024;
@@ -112,6 +114,25 @@ impl<'q> Feed<'q> {
             Unit::Trace => self.traces(&[], sink),
             Unit::Stages(stages) => self.traces(&stages, sink),
         }
+    }
+
+    /// The totals of every group, from rollups; `None` where these cannot tell. Minima and maxima are not known.
+    pub fn rolled(&mut self, limits: &Limits) -> Option<Vec<Totals>> {
+        if self.unit != Unit::Span || !self.grouper.is_by_group() {
+            return None;
+        }
+        let mut out: Vec<Totals> = Vec::new();
+        for (name, group) in self.matching.rolled(limits)? {
+            let of = self.grouper.of_group(&name);
+            if of == NO_ROOM {
+                continue;
+            }
+            if out.len() <= of as usize {
+                out.resize_with(of as usize + 1, Totals::default);
+            }
+            out[of as usize].add_group(&group);
+        }
+        Some(out)
     }
 
     fn spans_by_page(&mut self, sink: &mut Sink<'_>) -> Result<()> {

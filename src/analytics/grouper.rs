@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use crate::error::Result;
 use crate::limits::Limits;
 use crate::model::Span;
+use crate::query::rollup::GroupName;
 use crate::query::{MatchPart, MatchedPage};
 
 use super::group_key::GroupKey;
@@ -115,6 +116,29 @@ impl Grouper {
             *node = last.1;
         }
         Ok(())
+    }
+
+    /// True if service, name, kind and status of a span decide about its group.
+    pub fn is_by_group(&self) -> bool {
+        let decides = |key: &GroupKey| !matches!(key, GroupKey::Attribute(_) | GroupKey::RemoteService);
+        !self.staged && self.step.is_none() && self.keys.iter().all(decides)
+    }
+
+    /// The group of the spans of a rollup's group, if these decide.
+    pub fn of_group(&mut self, name: &GroupName) -> u32 {
+        let mut node = ROOT;
+        for key in &self.keys {
+            let text = match key {
+                GroupKey::Service => name.service.as_deref(),
+                GroupKey::Name => Some(name.name.as_str()).filter(|name| !name.is_empty()),
+                GroupKey::Kind => Some(name.kind.as_str()),
+                GroupKey::Status => Some(name.status.as_str()),
+                GroupKey::RemoteService | GroupKey::Attribute(_) => return NO_ROOM,
+            };
+            let code = self.groups.code(text);
+            node = self.groups.step(node, code);
+        }
+        self.groups.group(node)
     }
 
     /// The group of a span.

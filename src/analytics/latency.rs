@@ -199,6 +199,12 @@ impl Figures {
     /// # Errors
     /// Whatever is not damage.
     pub fn gather(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
+        if !quantiles.is_empty()
+            && let Some(totals) = feed.rolled(limits)
+            && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
+        {
+            return Ok(figures);
+        }
         let kept_max = if quantiles.is_empty() { 0 } else { KEPT_MAX.min(limits.values_bytes_max / 32) };
         let (mut totals, mut kept, mut groups): (Vec<Totals>, _, usize) = (Vec::new(), KeptAll::new(kept_max), 0);
         feed.run(&mut |batch| {
@@ -220,6 +226,32 @@ impl Figures {
         };
         let incomplete = wanted.iter().any(|wanted| !selected.contains_key(wanted));
         Ok(Self { totals, selected, incomplete })
+    }
+
+    /// Figures whose counts are known from rollups; `None` if a value could not be read, so that what the counts
+    /// count is not all there.
+    fn of_rolled(
+        mut totals: Vec<Totals>,
+        feed: &mut Feed<'_>,
+        quantiles: &[Quantile],
+        limits: &Limits,
+    ) -> Result<Option<Self>> {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for (group, totals) in (0u32..).zip(&totals).filter(|(_, totals)| totals.duration_count > 0) {
+            let ranks = quantiles.iter().map(|quantile| quantile.rank(totals.duration_count));
+            wanted.extend(ranks.chain([1, totals.duration_count]).map(|rank| (group, rank)));
+        }
+        let selected = select(&wanted, &totals, feed, limits)?;
+        if wanted.iter().any(|wanted| !selected.contains_key(wanted)) {
+            return Ok(None);
+        }
+        for (group, totals) in (0u32..).zip(&mut totals) {
+            let value = |rank: u64| selected.get(&(group, rank)).map(|found| found.value);
+            totals.min = value(1).unwrap_or(totals.min);
+            totals.max = value(totals.duration_count).unwrap_or(totals.max);
+        }
+        totals.resize_with(feed.grouper.len(), Totals::default);
+        Ok(Some(Self { totals, selected, incomplete: false }))
     }
 
     /// The figures of a group.

@@ -1,5 +1,7 @@
 //! The slowest spans and traces, reading no more pages than may hold one of them.
 //!
+//! Where service, name, kind and status are all that is asked, tail lists have the answer and the proof of it. Else:
+//!
 //! The zone map says how long the longest span of a page took. Pages are visited from the one with the longest on,
 //! and the search ends where no page left can better the shortest of those found:
 //!
@@ -16,8 +18,12 @@ use crate::column::{ClassBits, NONE};
 use crate::error::Result;
 use crate::limits::Limits;
 use crate::model::{Span, SpanId, StatusCode, TraceId, UnixNanos};
+use crate::query::rollup::SlowSpan;
 use crate::query::{Asked, Explain, MatchPart, MatchedPage, Matching, Order, Query, find};
 use crate::segment::Detail;
+
+/// Slowest spans that are sought in tail lists first; for more these seldom are long enough.
+const LISTED_MAX: usize = 1024;
 
 /// A slow span, or a slow trace with what its root says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +43,13 @@ pub struct Slowest {
     pub duration_nano: u64,
     /// True if the span, or any of the trace, is an error.
     pub error: bool,
+}
+
+impl From<SlowSpan> for Slowest {
+    fn from(span: SlowSpan) -> Self {
+        let SlowSpan { duration, start, trace_id, span_id, service, name, error } = span;
+        Self { trace_id, span_id, service, name, start_unix_nano: start, duration_nano: duration, error }
+    }
 }
 
 /// Longest duration first, then latest start, then smallest trace id and span id.
@@ -123,6 +136,12 @@ impl Best {
 pub fn slowest_spans(snapshot: &Snapshot, filter: &Query, limit: usize, limits: &Limits) -> Result<SlowestReport> {
     let asked = Asked::new(filter, limits)?;
     let (mut matching, parts) = Matching::new(&asked, snapshot)?;
+    let lists = (1..=LISTED_MAX).contains(&limit).then(|| matching.rolled_slowest(limit, limits)).flatten();
+    if let Some(found) = lists {
+        let (explain, reason) = matching.finish();
+        let items = found.into_iter().map(Slowest::from).collect();
+        return Ok(SlowestReport { items, complete: reason.is_none(), reason, explain });
+    }
     let room = if limit == 0 { limits.result_traces_max } else { limit.min(limits.result_traces_max) };
     let mut best = Best { room: room.max(1), heap: BinaryHeap::new(), dropped: false };
     if matching.is_by_trace() {

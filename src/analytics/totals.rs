@@ -1,5 +1,7 @@
 //! What one pass counts of every group.
 
+use crate::index::rollup::Group;
+
 use super::bucket::Histogram;
 use super::feed::Batch;
 use super::groups::NO_ROOM;
@@ -45,6 +47,15 @@ impl Totals {
             self.max = self.max.max(duration);
             self.histogram.add(duration);
         }
+    }
+
+    /// Adds what a rollup says of a group; that leaves minimum and maximum unknown.
+    pub fn add_group(&mut self, group: &Group) {
+        self.count += group.count;
+        self.duration_count += group.duration_count;
+        self.errors += group.errors;
+        self.sum += group.duration_sum;
+        group.durations.cells().for_each(|(bucket, count)| self.histogram.add_count(bucket as u16, count));
     }
 
     /// The mean duration in nanoseconds; `None` if there is none.

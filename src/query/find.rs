@@ -118,6 +118,11 @@ fn cut_at(traces: usize, held_bytes: usize, limits: &Limits) -> Option<String> {
 }
 
 impl<'q> Finder<'q> {
+    /// What a span or trace must meet.
+    pub(super) fn criteria(&self) -> &'q [Criterion] {
+        self.criteria
+    }
+
     /// A search that has read nothing yet; `criteria` are the query's [`row_criteria`].
     pub(super) fn new(
         snapshot: &'q Snapshot,

@@ -17,11 +17,13 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashSet;
 
 use crate::catalog::{Snapshot, TraceIds};
+use crate::column::{Class, ClassBits};
 use crate::error::{Error, Result};
 use crate::head::{Chapter, trace_id_of};
+use crate::index::rollup::Group;
 use crate::index::{Measure, PageSet, RowSet};
 use crate::limits::{Limits, PAGE_ROWS};
-use crate::model::{Resource, Scope, Span, TimeRange, TraceId};
+use crate::model::{Resource, Scope, Span, StatusCode, TimeRange, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::Detail;
 
@@ -31,6 +33,7 @@ use super::find::{Finder, PartCriteria, row_criteria};
 use super::mask::Mask;
 use super::matched_page::{MatchedPage, RowIds};
 use super::predicate::{Criterion, Query, QueryScope};
+use super::rollup::{GroupFilter, GroupName, SlowSpan, slowest_rows, totals};
 use super::scan::PageScan;
 use super::segment_pages::SegmentPages;
 
@@ -107,6 +110,45 @@ impl<'q> Matching<'q> {
     /// True if only whole traces tell which spans match.
     pub fn is_by_trace(&self) -> bool {
         self.finder.query.scope != QueryScope::Span || !self.finder.query.trace_duration.is_all()
+    }
+
+    /// What rollups count of the matching spans, by group; `None` where they cannot tell: where the filter asks for
+    /// more than a group says, a span has no start, too many traces are dirty, or something is damaged.
+    pub fn rolled(&self, limits: &Limits) -> Option<Vec<(GroupName, Group)>> {
+        let (query, snapshot) = (self.finder.query, self.finder.snapshot);
+        let criteria = self.finder.criteria();
+        let decided = !self.is_by_trace() && query.window == TimeRange::ALL && criteria.iter().all(is_of_group);
+        if !decided || self.dirty.len() > ROLLED_DIRTY_MAX || !all_have_starts(snapshot)? {
+            return None;
+        }
+        let groups = totals(snapshot, limits).ok()?.into_iter();
+        let meets = |name: &GroupName| criteria.iter().all(|criterion| group_meets(name, criterion));
+        Some(groups.filter(|(name, group)| !group.is_empty() && meets(name)).collect())
+    }
+
+    /// The slowest matching spans, from tail lists; `None` where these cannot tell, as [`Matching::rolled`].
+    pub fn rolled_slowest(&self, limit: usize, limits: &Limits) -> Option<Vec<SlowSpan>> {
+        let (query, snapshot) = (self.finder.query, self.finder.snapshot);
+        let decided = !self.is_by_trace() && query.window == TimeRange::ALL;
+        if !decided || self.dirty.len() > ROLLED_DIRTY_MAX || !all_have_starts(snapshot)? {
+            return None;
+        }
+        let mut filter = GroupFilter::default();
+        for criterion in self.finder.criteria() {
+            match criterion {
+                Criterion::Service(service) => filter.service = Some(service),
+                Criterion::Name(name) => filter.name = Some(name),
+                Criterion::Kind(kind) => filter.kind = Some(*kind),
+                Criterion::Status(status) if filter.status.is_none_or(|known| known == *status) => {
+                    filter.status = Some(*status);
+                }
+                Criterion::Error if filter.status.is_none_or(|known| known == StatusCode::ERROR) => {
+                    filter.status = Some(StatusCode::ERROR);
+                }
+                _ => return None,
+            }
+        }
+        slowest_rows(snapshot, &filter, limit, limits).ok()?
     }
 
     /// Finds the dirty traces; returns the low halves of their ids.
@@ -290,6 +332,39 @@ impl<'q> Matching<'q> {
 }
 
 /// The spans of a trace, or none if all start outside the window.
+/// Dirty traces up to which taking them out of rollups costs less than a scan.
+const ROLLED_DIRTY_MAX: usize = 1_000;
+
+/// True if service, name, kind and status of a span decide.
+fn is_of_group(criterion: &Criterion) -> bool {
+    use Criterion::{Error, Kind, Name, Service, Status};
+    matches!(criterion, Service(_) | Name(_) | Kind(_) | Status(_) | Error)
+}
+
+fn group_meets(group: &GroupName, criterion: &Criterion) -> bool {
+    match criterion {
+        Criterion::Service(service) => group.service.as_ref() == Some(service),
+        Criterion::Name(name) => group.name == *name,
+        Criterion::Kind(kind) => group.kind == *kind,
+        Criterion::Status(status) => group.status == *status,
+        Criterion::Error => group.status == StatusCode::ERROR,
+        _ => false,
+    }
+}
+
+/// True if no span is without a start: such a span matches nothing, but is in the rollups. `None` if tables are
+/// damaged.
+fn all_have_starts(snapshot: &Snapshot) -> Option<bool> {
+    let without = |class: &Class| class.bits.has(ClassBits::NO_START);
+    for part in &snapshot.segments {
+        let tables = part.segment.tables().ok()?;
+        if tables.schema.classes.iter().zip(&tables.class_rows).any(|(class, rows)| *rows > 0 && without(class)) {
+            return Some(false);
+        }
+    }
+    Some(!snapshot.chapters.iter().any(|chapter| chapter.schema.classes.iter().any(without)))
+}
+
 fn read_if_in_window(snapshot: &Snapshot, window: TimeRange, id: TraceId, counter: &ReadCounter) -> Result<Vec<Span>> {
     if window != TimeRange::ALL {
         let extent = snapshot.extent(id, TraceIds::Strict, counter)?;

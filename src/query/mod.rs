@@ -32,7 +32,6 @@ mod overflow_tests;
 mod page;
 mod plan;
 mod predicate;
-#[cfg_attr(not(test), expect(dead_code, reason = "analytics, which is built on it, comes later"))]
 pub mod rollup;
 #[cfg(test)]
 mod rollup_tests;

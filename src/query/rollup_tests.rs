@@ -51,7 +51,9 @@ fn expected_slowest(spans: &[Span], filter: &GroupFilter<'_>, limit: usize) -> V
     };
     let slow = |span: &Span| {
         let (start, trace_id, span_id) = (span.start_unix_nano, span.trace_id, span.span_id);
-        span.duration_nanos().map(|duration| SlowSpan { duration, start, trace_id, span_id })
+        let (service, name) = (span.service().map(str::to_owned), Some(span.name.clone()).filter(|n| !n.is_empty()));
+        let error = span.is_error();
+        span.duration_nanos().map(|duration| SlowSpan { duration, start, trace_id, span_id, service, name, error })
     };
     let mut out: Vec<SlowSpan> = spans.iter().filter(is_asked).filter_map(slow).collect();
     out.sort_by_key(|s| (std::cmp::Reverse((s.duration, s.start)), s.trace_id, s.span_id));
