@@ -121,9 +121,8 @@ impl<'q> Matching<'q> {
         if !decided || self.dirty.len() > ROLLED_DIRTY_MAX || !all_have_starts(snapshot)? {
             return None;
         }
-        let groups = totals(snapshot, limits).ok()?.into_iter();
         let meets = |name: &GroupName| criteria.iter().all(|criterion| group_meets(name, criterion));
-        Some(groups.filter(|(name, group)| !group.is_empty() && meets(name)).collect())
+        Some(totals(snapshot, limits, &meets).ok()?.into_iter().filter(|(_, group)| !group.is_empty()).collect())
     }
 
     /// The slowest matching spans, from tail lists; `None` where these cannot tell, as [`Matching::rolled`].

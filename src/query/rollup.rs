@@ -37,13 +37,17 @@ pub struct GroupName {
     pub status: StatusCode,
 }
 
-/// The sums over all distinct live spans, by service, name, kind and status.
+/// The sums over all distinct live spans of the groups that `takes` says yes to, by service, name, kind and status.
 ///
 /// # Errors
 /// Corrupt if a page or section it needs is damaged, which no rollup is; TooLarge, naming the limit, if a dirty
 /// trace is too large to be held or there are too many groups.
-pub fn totals(snapshot: &Snapshot, limits: &Limits) -> Result<BTreeMap<GroupName, Group>> {
-    sum::<ByGroup>(snapshot, limits)
+pub fn totals(
+    snapshot: &Snapshot,
+    limits: &Limits,
+    takes: &dyn Fn(&GroupName) -> bool,
+) -> Result<BTreeMap<GroupName, Group>> {
+    sum::<ByGroup>(snapshot, limits, takes)
 }
 
 /// The sums over the distinct live spans that name a remote service, by its name.
@@ -52,7 +56,7 @@ pub fn totals(snapshot: &Snapshot, limits: &Limits) -> Result<BTreeMap<GroupName
 /// As [`totals`].
 #[cfg_attr(not(test), expect(dead_code, reason = "service links, which are built on it, come later"))]
 pub fn remote_totals(snapshot: &Snapshot, limits: &Limits) -> Result<BTreeMap<String, Group>> {
-    sum::<ByRemote>(snapshot, limits)
+    sum::<ByRemote>(snapshot, limits, &|_| true)
 }
 
 /// A way to group spans that segments have a rollup of.
@@ -132,7 +136,11 @@ fn group_of(span: &Span) -> GroupName {
     GroupName { service, name, kind: span.kind, status: span.status_code() }
 }
 
-fn sum<F: Family>(snapshot: &Snapshot, limits: &Limits) -> Result<BTreeMap<F::Name, Group>> {
+fn sum<F: Family>(
+    snapshot: &Snapshot,
+    limits: &Limits,
+    takes: &dyn Fn(&F::Name) -> bool,
+) -> Result<BTreeMap<F::Name, Group>> {
     let counter = ReadCounter::limited(limits.trace_bytes_max);
     let tally = Tally::new(snapshot, Selection::default(), limits, &counter)?;
     let mut out: BTreeMap<F::Name, Group> = BTreeMap::new();
@@ -146,7 +154,7 @@ fn sum<F: Family>(snapshot: &Snapshot, limits: &Limits) -> Result<BTreeMap<F::Na
     };
     for part in &snapshot.segments {
         let source = part.segment.source()?;
-        for (key, group) in clean_groups::<F>(part, &counter)? {
+        for (key, group) in clean_groups::<F>(part, &|key| takes(&F::name(&source, key)), &counter)? {
             if !group.is_empty() {
                 add(F::name(&source, key), &group);
             }
@@ -154,10 +162,15 @@ fn sum<F: Family>(snapshot: &Snapshot, limits: &Limits) -> Result<BTreeMap<F::Na
     }
     for chapter in &snapshot.chapters {
         let rows = rollup_of_chapter(chapter, &tally);
-        F::of_rows(&rows).for_each(|(key, group)| add(F::name(&***chapter, key), group));
+        for (key, group) in F::of_rows(&rows) {
+            let name = F::name(&***chapter, key);
+            if takes(&name) {
+                add(name, group);
+            }
+        }
     }
     tally.each_dirty_span(|span| {
-        if let Some(name) = F::of_span(span) {
+        if let Some(name) = F::of_span(span).filter(takes) {
             let mut one = Group::default();
             one.add_row(span.duration_nanos(), span.is_error());
             add(name, &one);
@@ -175,22 +188,31 @@ fn complete<T>(tally: Tally<'_>, answer: T) -> Result<T> {
 }
 
 /// The sums over the rows of a segment's clean traces.
-fn clean_groups<F: Family>(part: &SegmentPart, counter: &ReadCounter) -> Result<FxHashMap<F::Key, Group>> {
+fn clean_groups<F: Family>(
+    part: &SegmentPart,
+    takes: &dyn Fn(F::Key) -> bool,
+    counter: &ReadCounter,
+) -> Result<FxHashMap<F::Key, Group>> {
     let dirty = rollup_of_rows(&part.segment, part.dirty.iter(), counter)?;
     let take_off = |mut groups: FxHashMap<F::Key, Group>| {
-        for (key, group) in F::of_rows(&dirty) {
+        for (key, group) in F::of_rows(&dirty).filter(|(key, _)| takes(*key)) {
             let less = || Error::corrupt(format!("segment {}: a group is not in its rollup", part.segment.name()));
             groups.get_mut(&key).ok_or_else(less)?.subtract(group)?;
         }
         Ok(groups)
     };
     let rollup = F::rollup(&part.segment).filter(Rollup::is_complete);
-    let found = rollup.and_then(|rollup| rollup.groups().collect::<Result<_>>().and_then(take_off).ok());
+    let found = rollup.and_then(|rollup| {
+        let keys = rollup.keys().enumerate().filter(|(_, key)| takes(*key));
+        let groups: Result<_> = keys.map(|(place, key)| Ok((key, rollup.group(place)?))).collect();
+        groups.and_then(take_off).ok()
+    });
     match found {
         Some(groups) => Ok(groups),
         None => {
             let all = rollup_of_segment(&part.segment, counter)?;
-            take_off(F::of_rows(&all).map(|(key, group)| (key, group.clone())).collect())
+            let taken = F::of_rows(&all).filter(|(key, _)| takes(*key));
+            take_off(taken.map(|(key, group)| (key, group.clone())).collect())
         }
     }
 }

@@ -64,7 +64,7 @@ fn expected_slowest(spans: &[Span], filter: &GroupFilter<'_>, limit: usize) -> V
 /// Compares every figure; answers how many of the slowest were proven.
 fn assert_figures(snapshot: &Snapshot, spans: &[Span]) -> usize {
     let limits = Limits::default();
-    assert_eq!(totals(snapshot, &limits).unwrap(), expected_totals(spans));
+    assert_eq!(totals(snapshot, &limits, &|_| true).unwrap(), expected_totals(spans));
     assert_eq!(remote_totals(snapshot, &limits).unwrap(), expected_remotes(spans));
     let filters = [
         GroupFilter::default(),
@@ -230,7 +230,7 @@ fn groups_beyond_the_limit_are_counted_by_a_scan() {
     let snapshot = snapshot(std::slice::from_ref(&spans), &[], |ordinal| ordinal.is_multiple_of(100));
     assert!(!snapshot.segments[0].segment.rollup().unwrap().is_complete());
     let limits = Limits::default();
-    assert_eq!(totals(&snapshot, &limits).unwrap(), expected_totals(&spans));
+    assert_eq!(totals(&snapshot, &limits, &|_| true).unwrap(), expected_totals(&spans));
     assert_eq!(slowest_rows(&snapshot, &GroupFilter::default(), 3, &limits).unwrap(), None);
 }
 
@@ -258,6 +258,6 @@ fn a_dirty_trace_too_large_to_be_held_is_an_error_that_names_the_limit() {
     let spans: Vec<Span> = (1..=50).map(|id| span(1, id).named("op").at(1, 1 + id)).collect();
     let snapshot = snapshot(&[spans], &[], |_| true);
     let limits = Limits { trace_bytes_max: 100, ..Limits::default() };
-    let error = totals(&snapshot, &limits).unwrap_err();
+    let error = totals(&snapshot, &limits, &|_| true).unwrap_err();
     assert!(error.to_string().contains("trace_bytes_max"), "{error}");
 }
