@@ -279,7 +279,7 @@ fn a_deleted_trace_is_found_until_it_is_merged_away() {
     let store = ground.path("store");
     let words = ["delete".as_ref(), store.as_os_str(), sealed.as_ref(), "-".as_ref(), "--json".as_ref()];
     let deleted = tailspan_reading(words, ids.as_bytes()).expect(0).json();
-    assert_eq!(deleted, [json!({ "traces": 2, "rows": 10, "awaitingErasure": 5 })]);
+    assert_eq!(deleted, [json!({ "traces": 2, "rows": 10, "awaitingErasure": 10 })]);
     for id in [&sealed, &logged] {
         ground.run("trace", &[id]).expect(3);
         assert_eq!(erased(id, 1).len(), 1, "dead rows are rows");

@@ -98,11 +98,12 @@ impl Live {
         for generation in &mut self.generations {
             if let Some((chapters, gone)) = without(&generation.chapters, dead, found) {
                 rows += gone;
-                *generation = Arc::new(generation.without(chapters, &ids));
+                *generation = Arc::new(generation.without(chapters, &ids, gone));
             }
         }
         if let Some((chapters, gone)) = without(&self.head.frozen, dead, found) {
             rows += gone;
+            self.head.dead_rows += gone;
             self.head.replace_chapters(chapters);
         }
         self.sealed_spans.clear();
@@ -111,11 +112,12 @@ impl Live {
 }
 
 impl Generation {
-    /// The generation with these chapters instead of its own, from which these traces were taken.
-    fn without(&self, chapters: Vec<Arc<FrozenChapter>>, deleted: &[TraceId]) -> Self {
+    /// The generation with these chapters instead of its own, from which the rows of these traces were taken.
+    fn without(&self, chapters: Vec<Arc<FrozenChapter>>, deleted: &[TraceId], rows: u64) -> Self {
         Self {
             number: self.number,
             deleted: self.deleted.iter().chain(deleted).copied().collect(),
+            dead_rows: self.dead_rows + rows,
             received: self.received,
             ids: self.ids.rebuilt(&Rows { frozen: &chapters, active: None }),
             chapters,

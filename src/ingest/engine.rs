@@ -95,6 +95,8 @@ pub(super) struct Head {
     pub rotate_first: bool,
     /// True if the log holds deletes: it must go with a publication even if no span is left.
     pub has_deletes: bool,
+    /// Rows that were deleted and that its logs still hold.
+    pub dead_rows: u64,
     /// First and last time spans were received, by the retention clock; `None` before the first.
     pub received: Option<(u64, u64)>,
 }
@@ -106,6 +108,8 @@ pub struct EngineStats {
     pub head_bytes: u64,
     /// Sequence of the next span.
     pub next_sequence: u64,
+    /// Rows that were deleted from the head and that logs still hold.
+    pub dead_rows: u64,
 }
 
 impl Head {
@@ -123,6 +127,7 @@ impl Head {
             copy: None,
             rotate_first: false,
             has_deletes: false,
+            dead_rows: 0,
             received: None,
         }
     }
@@ -244,7 +249,8 @@ impl Engine {
     /// Counts that cost nothing.
     pub fn stats(&self) -> EngineStats {
         let live = self.lock();
-        EngineStats { head_bytes: live.head_bytes() as u64, next_sequence: live.head.next_sequence }
+        let dead_rows = live.head.dead_rows + live.generations.iter().map(|g| g.dead_rows).sum::<u64>();
+        EngineStats { head_bytes: live.head_bytes() as u64, next_sequence: live.head.next_sequence, dead_rows }
     }
 
     /// Refuses further appends, makes the log durable. Sealing stops at the next opportunity.

@@ -17,6 +17,8 @@ pub struct Generation {
     pub number: u64,
     /// Traces deleted from it since it takes no more spans.
     pub deleted: Vec<TraceId>,
+    /// Rows that were deleted from it and that its logs still hold.
+    pub dead_rows: u64,
     /// First and last time its spans were received, by the retention clock.
     pub received: (u64, u64),
     /// Its chapters.

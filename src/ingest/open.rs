@@ -338,18 +338,24 @@ struct Replayed {
     was_closed: bool,
     /// Traces that the logs delete.
     deleted: Vec<TraceId>,
+    /// Rows of these in the logs.
+    dead_rows: u64,
     next_sequence: u64,
 }
 
 impl Replayed {
     fn replay(&mut self, bytes: &[u8], identity: LogIdentity) -> Result<ReplayReport> {
         let mut open: Option<u32> = None;
-        let (chapters, deleted) = (&mut self.chapters, &mut self.deleted);
+        let (chapters, deleted, dead_rows) = (&mut self.chapters, &mut self.deleted, &mut self.dead_rows);
         replay(bytes, identity, |header, payload| {
             if header.kind == RecordKind::Delete {
                 let ids = read_ids(payload)?;
                 let dead: FxHashSet<TraceId> = ids.iter().copied().collect();
-                chapters.iter_mut().for_each(|chapter| chapter.remove_rows(|row| dead.contains(&trace_id_of(row))));
+                for chapter in chapters.iter_mut() {
+                    let before = chapter.rows.len();
+                    chapter.remove_rows(|row| dead.contains(&trace_id_of(row)));
+                    *dead_rows += (before - chapter.rows.len()) as u64;
+                }
                 deleted.extend(ids);
                 open = None;
                 return Ok(());
@@ -392,7 +398,8 @@ impl Replayed {
         let bytes = chapters.iter().map(|c| c.heap_bytes()).sum::<usize>() + ids.heap_bytes();
         let (logs, sequences, deleted) = (self.logs, first..next, Vec::new());
         let received = (received, received);
-        Some(Generation { number: REPLAYED, deleted, received, chapters, logs, sequences, ids, bytes })
+        let dead_rows = self.dead_rows;
+        Some(Generation { number: REPLAYED, deleted, dead_rows, received, chapters, logs, sequences, ids, bytes })
     }
 }
 

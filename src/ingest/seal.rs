@@ -61,6 +61,7 @@ impl Engine {
         live.generations.push_back(Arc::new(Generation {
             number,
             deleted: Vec::new(),
+            dead_rows: head.dead_rows,
             received: head.received.unwrap_or_else(|| (self.retention_now(), self.retention_now())),
             chapters: head.frozen,
             logs: head.logs,

@@ -18,7 +18,7 @@ const WRITTEN_WHEN_SEALED: u64 = 2;
 pub struct Stats {
     /// Distinct live spans, as an export writes them.
     pub spans: u64,
-    /// Rows of all parts, the head included.
+    /// Rows of all parts, the head included, and dead rows that its logs still hold.
     pub rows: u64,
     /// Distinct trace ids.
     pub traces: u64,
@@ -34,7 +34,7 @@ pub struct Stats {
     pub rollup_bytes: u64,
     /// Bytes of logs.
     pub log_bytes: u64,
-    /// Rows of deleted traces that no merge has erased yet.
+    /// Rows of deleted traces whose bytes are still in a segment or a log: merging erases them.
     pub awaiting_erasure: u64,
     /// Heap bytes of spans not yet sealed.
     pub head_bytes: u64,
@@ -69,6 +69,10 @@ impl Stats {
             head_bytes: engine.stats().head_bytes,
             ..Self::default()
         };
+        // Dead rows of the head are in its logs alone.
+        let dead_rows = engine.stats().dead_rows;
+        out.rows += dead_rows;
+        out.awaiting_erasure += dead_rows;
         let counter = ReadCounter::default();
         for part in &snapshot.segments {
             for ordinal in part.deleted.iter() {
