@@ -130,7 +130,7 @@ impl<'q> Feed<'q> {
             if out.len() <= of as usize {
                 out.resize_with(of as usize + 1, Totals::default);
             }
-            out[of as usize].add_group(&group);
+            out[of as usize].sums.merge(&group);
         }
         Some(out)
     }

@@ -2,11 +2,11 @@
 
 use crate::catalog::Snapshot;
 use crate::error::Result;
+use crate::index::rollup::Histogram;
 use crate::limits::Limits;
 use crate::model::UnixNanos;
 use crate::query::{Asked, Explain, Query};
 
-use super::bucket::bounds_of;
 use super::feed::{Feed, Unit};
 use super::grouper::Grouper;
 use super::latency::Figures;
@@ -54,8 +54,8 @@ pub fn heat_map(snapshot: &Snapshot, filter: &Query, step_nano: u64, limits: &Li
     let mut cells = Vec::new();
     for (group, totals) in (0u32..).zip(&figures.totals) {
         let start = feed.grouper.path(group).instant.unwrap_or(0);
-        cells.extend(totals.histogram.iter().map(|(bucket, count)| {
-            let (first, last) = bounds_of(bucket);
+        cells.extend(totals.sums.durations.cells().map(|(bucket, count)| {
+            let (first, last) = Histogram::bounds(bucket).into_inner();
             HeatCell {
                 start_unix_nano: start,
                 end_unix_nano: start.saturating_add(step),

@@ -217,7 +217,7 @@ impl Figures {
         totals.resize_with(feed.grouper.len(), Totals::default);
         let mut wanted: Vec<Wanted> = Vec::new();
         for (group, totals) in (0u32..).zip(&totals) {
-            let ranks = quantiles.iter().map(|quantile| quantile.rank(totals.duration_count));
+            let ranks = quantiles.iter().map(|quantile| quantile.rank(totals.sums.duration_count));
             wanted.extend(ranks.filter(|rank| *rank > 0).map(|rank| (group, rank)));
         }
         let selected = match kept.select(&wanted, feed)? {
@@ -237,9 +237,9 @@ impl Figures {
         limits: &Limits,
     ) -> Result<Option<Self>> {
         let mut wanted: Vec<Wanted> = Vec::new();
-        for (group, totals) in (0u32..).zip(&totals).filter(|(_, totals)| totals.duration_count > 0) {
-            let ranks = quantiles.iter().map(|quantile| quantile.rank(totals.duration_count));
-            wanted.extend(ranks.chain([1, totals.duration_count]).map(|rank| (group, rank)));
+        for (group, totals) in (0u32..).zip(&totals).filter(|(_, totals)| totals.sums.duration_count > 0) {
+            let ranks = quantiles.iter().map(|quantile| quantile.rank(totals.sums.duration_count));
+            wanted.extend(ranks.chain([1, totals.sums.duration_count]).map(|rank| (group, rank)));
         }
         let selected = select(&wanted, &totals, feed, limits)?;
         if wanted.iter().any(|wanted| !selected.contains_key(wanted)) {
@@ -248,7 +248,7 @@ impl Figures {
         for (group, totals) in (0u32..).zip(&mut totals) {
             let value = |rank: u64| selected.get(&(group, rank)).map(|found| found.value);
             totals.min = value(1).unwrap_or(totals.min);
-            totals.max = value(totals.duration_count).unwrap_or(totals.max);
+            totals.max = value(totals.sums.duration_count).unwrap_or(totals.max);
         }
         totals.resize_with(feed.grouper.len(), Totals::default);
         Ok(Some(Self { totals, selected, incomplete: false }))
@@ -257,18 +257,18 @@ impl Figures {
     /// The figures of a group.
     pub fn group(&self, group: u32, quantiles: &[Quantile], feed: &Feed<'_>) -> LatencyGroup {
         let (path, totals) = (feed.grouper.path(group), &self.totals[group as usize]);
-        let some = totals.duration_count > 0;
+        let some = totals.sums.duration_count > 0;
         let exemplar = |quantile: &Quantile| {
-            let found = self.selected.get(&(group, quantile.rank(totals.duration_count)))?;
+            let found = self.selected.get(&(group, quantile.rank(totals.sums.duration_count)))?;
             let (trace_id, span_id) = found.ids;
             Some(Exemplar { quantile: quantile.clone(), value_nano: found.value, trace_id, span_id })
         };
         LatencyGroup {
             stage: path.stage,
             group: path.texts,
-            count: totals.count,
-            duration_count: totals.duration_count,
-            errors: totals.errors,
+            count: totals.sums.count,
+            duration_count: totals.sums.duration_count,
+            errors: totals.sums.errors,
             min_nano: some.then_some(totals.min),
             mean_nano: totals.mean(),
             max_nano: some.then_some(totals.max),
@@ -280,11 +280,11 @@ impl Figures {
     fn sort_key(&self, group: u32, sort: &LatencySort) -> Option<u64> {
         let totals = &self.totals[group as usize];
         match sort {
-            LatencySort::Count => Some(totals.count),
-            LatencySort::Errors => Some(totals.errors),
-            LatencySort::Max => (totals.duration_count > 0).then_some(totals.max),
+            LatencySort::Count => Some(totals.sums.count),
+            LatencySort::Errors => Some(totals.sums.errors),
+            LatencySort::Max => (totals.sums.duration_count > 0).then_some(totals.max),
             LatencySort::Quantile(quantile) => {
-                self.selected.get(&(group, quantile.rank(totals.duration_count))).map(|found| found.value)
+                self.selected.get(&(group, quantile.rank(totals.sums.duration_count))).map(|found| found.value)
             }
         }
     }

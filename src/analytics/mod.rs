@@ -10,7 +10,6 @@
 //! of that bucket. A faster source of the same figures (counts and histograms kept with a segment) can take the
 //! place of the first pass for the parts it covers: [`Totals`](totals::Totals) can be added up.
 
-mod bucket;
 mod compare;
 mod feed;
 mod group_key;

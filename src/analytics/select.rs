@@ -13,9 +13,9 @@
 use rustc_hash::FxHashMap;
 
 use crate::error::Result;
+use crate::index::rollup::Histogram;
 use crate::limits::Limits;
 
-use super::bucket::bounds_of;
 use super::feed::{Batch, Feed, Place, SampleIds};
 use super::groups::NO_ROOM;
 use super::part_tables::DURATION;
@@ -199,13 +199,13 @@ fn bucket_ranges(wanted: &[Wanted], totals: &[Totals]) -> Vec<Range> {
         let Some((group, _)) = of_group.first() else { continue };
         let mut ranks = of_group.iter().map(|(_, rank)| *rank).peekable();
         let mut below = 0;
-        for (bucket, count) in totals[*group as usize].histogram.iter() {
+        for (bucket, count) in totals[*group as usize].sums.durations.cells() {
             let mut here = Vec::new();
             while let Some(rank) = ranks.next_if(|rank| *rank <= below + count) {
                 here.push(rank);
             }
             if !here.is_empty() {
-                let (first, last) = bounds_of(bucket);
+                let (first, last) = Histogram::bounds(bucket).into_inner();
                 out.push(Range { group: *group, first, last, below, count, ranks: here, ids: None });
             }
             below += count;

@@ -11,15 +11,13 @@
 //! ```
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 use crate::catalog::Snapshot;
-use crate::column::{ClassBits, NONE};
+use crate::column::ClassBits;
 use crate::error::Result;
 use crate::limits::Limits;
-use crate::model::{Span, SpanId, StatusCode, TraceId, UnixNanos};
-use crate::query::rollup::SlowSpan;
-use crate::query::{Asked, Explain, MatchPart, MatchedPage, Matching, Order, Query, find};
+use crate::model::{SpanId, TraceId, UnixNanos};
+use crate::query::{Asked, Explain, MatchPart, MatchedPage, Matching, Order, Query, SlowSpan, SlowestSpans, find};
 use crate::segment::Detail;
 
 /// Slowest spans that are sought in tail lists first; for more these seldom are long enough.
@@ -66,69 +64,6 @@ pub struct SlowestReport {
     pub explain: Explain,
 }
 
-/// What orders spans. Records of one id that are equal in time come by what else is shown of them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Ranked {
-    duration: Reverse<u64>,
-    start: Reverse<UnixNanos>,
-    trace_id: TraceId,
-    span_id: SpanId,
-    service: Option<String>,
-    name: Option<String>,
-    error: bool,
-}
-
-impl Ranked {
-    fn of(span: &Span) -> Option<Self> {
-        Some(Self {
-            duration: Reverse(span.duration_nanos()?),
-            start: Reverse(span.start_unix_nano),
-            trace_id: span.trace_id,
-            span_id: span.span_id,
-            service: span.service().map(str::to_owned),
-            name: (!span.name.is_empty()).then(|| span.name.clone()),
-            error: span.is_error(),
-        })
-    }
-
-    fn into_slowest(self) -> Slowest {
-        Slowest {
-            trace_id: self.trace_id,
-            span_id: self.span_id,
-            service: self.service,
-            name: self.name,
-            start_unix_nano: self.start.0,
-            duration_nano: self.duration.0,
-            error: self.error,
-        }
-    }
-}
-
-/// The slowest met so far, the last of them on top.
-struct Best {
-    room: usize,
-    heap: BinaryHeap<Ranked>,
-    dropped: bool,
-}
-
-impl Best {
-    /// Durations below this are not among the slowest.
-    fn shortest(&self) -> u64 {
-        match self.heap.peek() {
-            Some(last) if self.heap.len() >= self.room => last.duration.0,
-            _ => 0,
-        }
-    }
-
-    fn push(&mut self, ranked: Ranked) {
-        self.heap.push(ranked);
-        if self.heap.len() > self.room {
-            self.heap.pop();
-            self.dropped = true;
-        }
-    }
-}
-
 /// The slowest spans that match and have a duration, as many as the limit says; 0 for all.
 ///
 /// # Errors
@@ -143,28 +78,28 @@ pub fn slowest_spans(snapshot: &Snapshot, filter: &Query, limit: usize, limits: 
         return Ok(SlowestReport { items, complete: reason.is_none(), reason, explain });
     }
     let room = if limit == 0 { limits.result_traces_max } else { limit.min(limits.result_traces_max) };
-    let mut best = Best { room: room.max(1), heap: BinaryHeap::new(), dropped: false };
+    let mut best = SlowestSpans::new(room.max(1));
     if matching.is_by_trace() {
         matching.each_trace(Detail::Outline, |spans, matched| {
-            matched.iter().filter_map(|at| Ranked::of(&spans[*at])).for_each(|ranked| best.push(ranked));
+            matched.iter().filter_map(|at| SlowSpan::of(&spans[*at])).for_each(|slow| best.add(slow));
             Ok(())
         })?;
     }
     matching.each_dirty_span(|span| {
-        Ranked::of(span).into_iter().for_each(|ranked| best.push(ranked));
+        SlowSpan::of(span).into_iter().for_each(|slow| best.add(slow));
         Ok(())
     })?;
     visit_pages(&mut matching, &parts, &mut best)?;
-    let cut = best.dropped && (limit == 0 || limit > room);
+    let cut = best.has_dropped() && (limit == 0 || limit > room);
     let cut = cut.then(|| format!("the result is cut at {room} spans (Limits::result_traces_max)"));
     let (explain, reason) = matching.finish();
     let reasons: Vec<String> = reason.into_iter().chain(cut).collect();
     let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
-    let items = best.heap.into_sorted_vec().into_iter().map(Ranked::into_slowest).collect();
+    let items = best.into_sorted().into_iter().map(Slowest::from).collect();
     Ok(SlowestReport { items, complete: reason.is_none(), reason, explain })
 }
 
-fn visit_pages<'q>(matching: &mut Matching<'q>, parts: &[MatchPart<'q>], best: &mut Best) -> Result<()> {
+fn visit_pages<'q>(matching: &mut Matching<'q>, parts: &[MatchPart<'q>], best: &mut SlowestSpans) -> Result<()> {
     let of_part = |(index, part): (usize, &MatchPart<'_>)| -> Vec<(u64, usize, u32)> {
         let longest = |page: u32| part.longest_of(page).unwrap_or(u64::MAX);
         part.pages.iter().map(|page| (longest(*page), index, *page)).collect()
@@ -187,7 +122,7 @@ fn visit_pages<'q>(matching: &mut Matching<'q>, parts: &[MatchPart<'q>], best: &
     Ok(())
 }
 
-fn take_page(part: &MatchPart<'_>, page: &MatchedPage<'_>, best: &mut Best) -> Result<()> {
+fn take_page(part: &MatchPart<'_>, page: &MatchedPage<'_>, best: &mut SlowestSpans) -> Result<()> {
     let (durations, shortest) = (page.durations()?, best.shortest());
     let class = |row: usize| &part.classes()[page.classes()[row] as usize];
     let is_long = |row: &usize| durations[*row] >= shortest && !class(*row).bits.has(ClassBits::NO_DURATION);
@@ -196,21 +131,10 @@ fn take_page(part: &MatchPart<'_>, page: &MatchedPage<'_>, best: &mut Best) -> R
         return Ok(());
     }
     let (starts, ids) = (page.starts()?, page.ids(rows.iter().copied())?);
-    for (row, (trace_id, span_id)) in rows.into_iter().zip(ids) {
-        if durations[row] < best.shortest() {
-            continue;
+    for (row, ids) in rows.into_iter().zip(ids) {
+        if durations[row] >= best.shortest() {
+            best.add(SlowSpan::of_row(part.tables(), class(row), durations[row], starts[row], ids));
         }
-        let class = class(row);
-        let text = |code: u32| (code != NONE).then(|| part.tables().text(code).to_owned());
-        best.push(Ranked {
-            duration: Reverse(durations[row]),
-            start: Reverse(starts[row]),
-            trace_id,
-            span_id,
-            service: text(class.service),
-            name: text(class.name).filter(|name| !name.is_empty()),
-            error: class.status == StatusCode::ERROR,
-        });
     }
     Ok(())
 }

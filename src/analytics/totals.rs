@@ -2,7 +2,6 @@
 
 use crate::index::rollup::Group;
 
-use super::bucket::Histogram;
 use super::feed::Batch;
 use super::groups::NO_ROOM;
 use super::part_tables::{DURATION, ERROR};
@@ -13,54 +12,33 @@ const EXTRA_DIGITS: u32 = 60;
 /// Counts of one group. Those of parts of the samples add up to those of all.
 #[derive(Clone, Debug)]
 pub struct Totals {
-    /// Samples.
-    pub count: u64,
-    /// Those that have a duration.
-    pub duration_count: u64,
-    /// Those that are errors.
-    pub errors: u64,
-    /// Sum of the durations in nanoseconds.
-    pub sum: u128,
+    /// Counts, sum and histogram.
+    pub sums: Group,
     /// Shortest duration; `u64::MAX` if there is none.
     pub min: u64,
     /// Longest duration; 0 if there is none.
     pub max: u64,
-    /// Durations by bucket.
-    pub histogram: Histogram,
 }
 
 impl Default for Totals {
     fn default() -> Self {
-        let (count, duration_count, errors, sum) = (0, 0, 0, 0);
-        Self { count, duration_count, errors, sum, min: u64::MAX, max: 0, histogram: Histogram::default() }
+        Self { sums: Group::default(), min: u64::MAX, max: 0 }
     }
 }
 
 impl Totals {
     fn add(&mut self, duration: u64, facts: u8) {
-        self.count += 1;
-        self.errors += u64::from(facts & ERROR);
-        if facts & DURATION != 0 {
-            self.duration_count += 1;
-            self.sum += u128::from(duration);
+        let has_duration = facts & DURATION != 0;
+        self.sums.add_row(has_duration.then_some(duration), facts & ERROR != 0);
+        if has_duration {
             self.min = self.min.min(duration);
             self.max = self.max.max(duration);
-            self.histogram.add(duration);
         }
-    }
-
-    /// Adds what a rollup says of a group; that leaves minimum and maximum unknown.
-    pub fn add_group(&mut self, group: &Group) {
-        self.count += group.count;
-        self.duration_count += group.duration_count;
-        self.errors += group.errors;
-        self.sum += group.duration_sum;
-        group.durations.cells().for_each(|(bucket, count)| self.histogram.add_count(bucket as u16, count));
     }
 
     /// The mean duration in nanoseconds; `None` if there is none.
     pub fn mean(&self) -> Option<f64> {
-        (self.duration_count > 0).then(|| mean(self.sum, self.duration_count))
+        (self.sums.duration_count > 0).then(|| mean(self.sums.duration_sum, self.sums.duration_count))
     }
 }
 

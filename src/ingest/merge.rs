@@ -29,6 +29,7 @@ use crate::segment::{MergeInput, MergePart, Segment, merge_segments};
 use super::delete::mark_deleted;
 use super::engine::{Engine, Live, Writer, closed_error};
 use super::merge_plan::{Candidate, Extent, plan_merges};
+use super::retire::Upkeep;
 use super::seal::{info_of, trace_marks};
 
 /// How long merging waits after a failure before it tries again.
@@ -74,14 +75,14 @@ impl Engine {
         if extent != Extent::Automatic {
             self.seal()?;
         }
-        let _one = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let upkeep = self.upkeep()?;
         let mut summary = MergeSummary::default();
         let mut damage = None;
         loop {
             let groups = self.merge_groups(writer, extent);
             let before = (summary.segments_merged, self.lock().unmergeable.len());
             for group in &groups {
-                match self.merge_group(writer, group, &[]) {
+                match self.merge_group(&upkeep, group, &[]) {
                     Ok(one) => summary.add(&one),
                     Err(error) if error.kind() == ErrorKind::Corrupt => {
                         self.set_aside_damaged(group);
@@ -103,12 +104,6 @@ impl Engine {
         let damaged = parts.iter().map(|part| &part.segment).filter(|s| ids.contains(&FileId(s.id())));
         let damaged: Vec<FileId> = damaged.filter(|s| s.verify_all().is_err()).map(|s| FileId(s.id())).collect();
         self.lock().unmergeable.extend(damaged);
-    }
-
-    /// Rewrites segments without some of their traces: `dropped` are ordinals by segment, beside the deleted.
-    /// The caller holds `upkeep`.
-    pub(super) fn rewrite_without(&self, id: FileId, dropped: &TraceSet) -> Result<MergeSummary> {
-        self.merge_group(self.writer()?, &[id], &[(id, dropped)])
     }
 
     /// The receive time a merged segment may cover, a tenth of the age at which spans go; no bound where they
@@ -136,7 +131,14 @@ impl Engine {
         groups.into_iter().map(|group| known[group].iter().map(|(id, _)| *id).collect()).collect()
     }
 
-    fn merge_group(&self, writer: &Writer, ids: &[FileId], dropped: &[(FileId, &TraceSet)]) -> Result<MergeSummary> {
+    /// Merges these segments without the deleted traces and without others: `dropped` are ordinals by segment.
+    pub(super) fn merge_group(
+        &self,
+        upkeep: &Upkeep<'_>,
+        ids: &[FileId],
+        dropped: &[(FileId, &TraceSet)],
+    ) -> Result<MergeSummary> {
+        let writer = self.writer()?;
         let began = self.clock.monotonic_nanos();
         let (before, others): (Vec<SegmentPart>, Vec<SegmentPart>) = {
             let live = self.lock();
@@ -156,17 +158,18 @@ impl Engine {
             bytes_written,
             elapsed: Duration::ZERO,
         };
-        let published = match written {
-            None => self.publish_removal(writer, ids),
-            Some(segment) => self.publish_merged(writer, id, segment, &before, &others),
-        };
-        published.inspect_err(|error| {
-            // Closed: it is unknown whether the manifest names the segment, so the file must stay.
-            if error.kind() != ErrorKind::Closed {
-                let _ = self.storage.remove(&id.segment_path());
+        match written {
+            None => self.remove_segments(upkeep, ids)?,
+            Some(segment) => {
+                self.publish_merged(writer, id, segment, &before, &others).inspect_err(|error| {
+                    // Closed: it is unknown whether the manifest names the segment, so the file must stay.
+                    if error.kind() != ErrorKind::Closed {
+                        let _ = self.storage.remove(&id.segment_path());
+                    }
+                })?;
+                self.remove_segment_files(writer, ids)?;
             }
-        })?;
-        self.remove_segment_files(writer, ids)?;
+        }
         summary.elapsed = Duration::from_nanos(self.clock.monotonic_nanos().saturating_sub(began));
         self.changed.notify_all();
         Ok(summary)
@@ -196,17 +199,6 @@ impl Engine {
         }
         self.storage.sync_directory(Directory::Segments)?;
         Segment::open(id.0, id.segment_name(), self.storage.map(&path)?, self.seed(id)).map(Some)
-    }
-
-    /// Takes segments of which nothing is left out of the store.
-    pub(super) fn publish_removal(&self, writer: &Writer, ids: &[FileId]) -> Result<()> {
-        let mut live = self.lock();
-        let remove = Edit::RemoveSegments { ids: ids.to_vec(), replaced_by: Vec::new() };
-        writer.manifest.commit(&[remove, self.clock_edit()])?;
-        live.segments.retain(|part| !ids.contains(&FileId(part.segment.id())));
-        // What comes again is new now.
-        live.sealed_spans.clear();
-        Ok(())
     }
 
     fn publish_merged(

@@ -166,8 +166,8 @@ impl Engine {
     ///
     /// # Errors
     /// NoSpace or Io if the storage refuses, Corrupt if the segment is damaged: it stays as it is then.
-    pub(crate) fn shrink_segment(&self, _upkeep: &Upkeep<'_>, id: FileId, dropped: &TraceSet) -> Result<MergeSummary> {
-        self.rewrite_without(id, dropped)
+    pub(crate) fn shrink_segment(&self, upkeep: &Upkeep<'_>, id: FileId, dropped: &TraceSet) -> Result<MergeSummary> {
+        self.merge_group(upkeep, &[id], &[(id, dropped)])
     }
 
     /// How many segments were sealed since the store was opened.

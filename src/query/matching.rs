@@ -33,9 +33,10 @@ use super::find::{Finder, PartCriteria, row_criteria};
 use super::mask::Mask;
 use super::matched_page::{MatchedPage, RowIds};
 use super::predicate::{Criterion, Query, QueryScope};
-use super::rollup::{GroupFilter, GroupName, SlowSpan, slowest_rows, totals};
+use super::rollup::{GroupFilter, GroupName, slowest_rows, totals};
 use super::scan::PageScan;
 use super::segment_pages::SegmentPages;
+use super::slow_span::SlowSpan;
 
 /// A query made ready for any snapshot, and the count of what it reads.
 #[derive(Debug)]

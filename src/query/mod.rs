@@ -37,6 +37,7 @@ pub mod rollup;
 mod rollup_tests;
 mod scan;
 mod segment_pages;
+mod slow_span;
 mod summary;
 mod tag;
 #[cfg(test)]
@@ -58,6 +59,7 @@ pub use matching::{Asked, MatchPart, Matching};
 pub use names::{OperationCount, RemoteServiceCount, ServiceCount, operations, remote_services, services};
 pub use predicate::{DurationRange, Order, Query, QueryScope};
 pub use scan::FieldOf;
+pub use slow_span::{SlowSpan, SlowestSpans};
 pub use summary::{TraceSummary, trace_duration};
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
 pub use tally::counts;

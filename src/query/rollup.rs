@@ -7,8 +7,8 @@
 //! A segment without a sound and complete rollup is added up row by row instead: the figures are the same. The
 //! slowest spans come from tail lists if those prove the answer, else the caller has to scan.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BinaryHeap};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
@@ -18,10 +18,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::head::{Chapter, trace_id_of};
 use crate::index::rollup::{Group, GroupCodes, GroupKey, RemoteCode, Rollup, RowTotals};
 use crate::limits::Limits;
-use crate::model::{Span, SpanId, SpanKind, StatusCode, TraceId, duration_nanos};
+use crate::model::{Span, SpanId, SpanKind, StatusCode, duration_nanos};
 use crate::part::ReadCounter;
 use crate::segment::{RowFinder, Segment, rollup_of_rows, rollup_of_segment};
 
+use super::slow_span::{SlowSpan, SlowestSpans};
 use super::tally::{ListRoom, Selection, Tally};
 
 /// What a group is made of, as text.
@@ -263,71 +264,6 @@ impl GroupFilter<'_> {
     }
 }
 
-/// A span among the slowest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlowSpan {
-    /// Its duration in nanoseconds.
-    pub duration: u64,
-    /// Its start, 0 for none.
-    pub start: u64,
-    /// Id of its trace.
-    pub trace_id: TraceId,
-    /// Its id.
-    pub span_id: SpanId,
-    /// The service that recorded it.
-    pub service: Option<String>,
-    /// Its name; `None` if it is empty.
-    pub name: Option<String>,
-    /// True if it failed.
-    pub error: bool,
-}
-
-impl SlowSpan {
-    fn of_class(source: &dyn RowSource, class: &Class, duration: u64, start: u64, ids: (TraceId, SpanId)) -> Self {
-        let text = |code: u32| text(source, code).map(str::to_owned);
-        let (service, name) = (text(class.service), text(class.name).filter(|name| !name.is_empty()));
-        let error = class.status == StatusCode::ERROR;
-        Self { duration, start, trace_id: ids.0, span_id: ids.1, service, name, error }
-    }
-}
-
-impl Ord for SlowSpan {
-    /// The slowest first: duration, then start descending, then ids. Records of one id that are equal in time
-    /// come by what else is shown of them.
-    fn cmp(&self, other: &Self) -> Ordering {
-        let key = |s: &Self| (Reverse((s.duration, s.start)), s.trace_id, s.span_id);
-        let rest = |s: &Self, o: &Self| (&s.service, &s.name, s.error).cmp(&(&o.service, &o.name, o.error));
-        key(self).cmp(&key(other)).then_with(|| rest(self, other))
-    }
-}
-
-impl PartialOrd for SlowSpan {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// The slowest so many.
-struct Slowest {
-    limit: usize,
-    /// The last of them on top.
-    spans: BinaryHeap<SlowSpan>,
-}
-
-impl Slowest {
-    /// True if a span of this duration may be one of them.
-    fn admits(&self, duration: u64) -> bool {
-        self.spans.len() < self.limit || self.spans.peek().is_some_and(|last| last.duration <= duration)
-    }
-
-    fn add(&mut self, span: SlowSpan) {
-        self.spans.push(span);
-        if self.spans.len() > self.limit {
-            self.spans.pop();
-        }
-    }
-}
-
 /// The slowest `limit` distinct live spans of the groups, as [`SlowSpan`] orders them; `None` if tail lists do
 /// not prove the answer. Reads every list of the operations, and of the rows those that are candidates.
 ///
@@ -341,7 +277,7 @@ pub fn slowest_rows(
 ) -> Result<Option<Vec<SlowSpan>>> {
     let counter = ReadCounter::limited(limits.trace_bytes_max);
     let tally = Tally::new(snapshot, Selection::default(), limits, &counter)?;
-    let mut slowest = Slowest { limit, spans: BinaryHeap::new() };
+    let mut slowest = SlowestSpans::new(limit);
     add_loose(snapshot, &tally, filter, &mut slowest)?;
     let Some(Candidates { rows, bound }) = candidates(snapshot, filter)? else { return Ok(None) };
     let mut parts = Vec::with_capacity(snapshot.segments.len());
@@ -349,7 +285,7 @@ pub fn slowest_rows(
         parts.push((part, part.segment.source()?, RowFinder::new(&part.segment, &counter)));
     }
     for (Reverse(duration), part, row) in rows {
-        if !slowest.admits(duration) {
+        if duration < slowest.shortest() {
             break;
         }
         let (part, source, finder) = &mut parts[part];
@@ -362,17 +298,20 @@ pub fn slowest_rows(
         let found = finder.row(row, ordinal)?;
         let trace_id = part.segment.trace_id(ordinal, &counter)?;
         let span_id = SpanId::from_u64(found.span_id).ok_or_else(unknown)?;
-        slowest.add(SlowSpan::of_class(source, class, duration, found.start, (trace_id, span_id)));
+        slowest.add(SlowSpan::of_row(source, class, duration, found.start, (trace_id, span_id)));
     }
     // What is not listed is no longer than the bound.
-    let is_proven = bound.is_none_or(|bound| {
-        slowest.spans.len() == limit && slowest.spans.peek().is_none_or(|last| last.duration > bound)
-    });
-    complete(tally, is_proven.then(|| slowest.spans.into_sorted_vec()))
+    let is_proven = bound.is_none_or(|bound| slowest.is_full() && slowest.shortest() > bound);
+    complete(tally, is_proven.then(|| slowest.into_sorted()))
 }
 
 /// Adds the spans of the head and of dirty traces.
-fn add_loose(snapshot: &Snapshot, tally: &Tally<'_>, filter: &GroupFilter<'_>, slowest: &mut Slowest) -> Result<()> {
+fn add_loose(
+    snapshot: &Snapshot,
+    tally: &Tally<'_>,
+    filter: &GroupFilter<'_>,
+    slowest: &mut SlowestSpans,
+) -> Result<()> {
     for chapter in &snapshot.chapters {
         let taken: Vec<bool> = chapter.schema.classes.iter().map(|class| filter.takes(&***chapter, class)).collect();
         for row in chapter.rows.iter().filter(|row| taken[row.class as usize]) {
@@ -380,24 +319,16 @@ fn add_loose(snapshot: &Snapshot, tally: &Tally<'_>, filter: &GroupFilter<'_>, s
             let Some(duration) = class_duration(class, row.start, row.end) else { continue };
             let trace_id = trace_id_of(row);
             if let Some(span_id) = SpanId::from_u64(row.span_id)
-                && slowest.admits(duration)
+                && duration >= slowest.shortest()
                 && !tally.has_dirty(trace_id)
             {
-                slowest.add(SlowSpan::of_class(&***chapter, class, duration, row.start, (trace_id, span_id)));
+                slowest.add(SlowSpan::of_row(&***chapter, class, duration, row.start, (trace_id, span_id)));
             }
         }
     }
     tally.each_dirty_span(|span| {
-        if let Some(duration) = span.duration_nanos().filter(|_| filter.takes_span(span)) {
-            slowest.add(SlowSpan {
-                duration,
-                start: span.start_unix_nano,
-                trace_id: span.trace_id,
-                span_id: span.span_id,
-                service: span.service().map(str::to_owned),
-                name: (!span.name.is_empty()).then(|| span.name.clone()),
-                error: span.is_error(),
-            });
+        if filter.takes_span(span) {
+            SlowSpan::of(span).into_iter().for_each(|slow| slowest.add(slow));
         }
     })
 }

@@ -16,7 +16,8 @@ use crate::segment::{MergeInput, MergePart, SectionKind, Segment, merge_segments
 
 use super::fixture::span;
 use super::names_tests::{Dealt, Dice, deal, segment, segment_file, snapshot};
-use super::rollup::{GroupFilter, GroupName, SlowSpan, remote_totals, slowest_rows, totals};
+use super::rollup::{GroupFilter, GroupName, remote_totals, slowest_rows, totals};
+use super::slow_span::SlowSpan;
 
 fn add(group: &mut Group, span: &Span) {
     group.add_row(span.duration_nanos(), span.is_error());

@@ -26,7 +26,6 @@ mod totals;
 pub use group::{Group, GroupCodes, GroupKey, RemoteCode};
 #[cfg(test)]
 pub use histogram::BUCKETS;
-#[expect(unused_imports, reason = "analytics, which finds ranks in it, comes later")]
 pub use histogram::Histogram;
 pub use section::Rollup;
 pub use steps::Steps;
