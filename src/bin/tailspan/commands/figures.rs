@@ -124,3 +124,25 @@ pub fn finish(
     }
     Ok(Outcome::Done.or_damaged(reason.is_some()))
 }
+
+/// What comes after a list of traces or spans: the explanation if asked for, the summary, and on standard error
+/// why the list is not complete if it is not.
+pub fn finish_list(
+    explanation: Option<&Explain>,
+    reason: Option<&String>,
+    next_page_token: Option<&String>,
+    report: &mut Report<'_>,
+) -> anyhow::Result<Outcome> {
+    if let Some(explanation) = explanation {
+        explain::write(explanation, report)?;
+    }
+    if report.json() {
+        report.object(&json!({ "summary": {
+            "complete": reason.is_none(), "reason": reason, "nextPageToken": next_page_token,
+        } }))?;
+    }
+    if let Some(reason) = reason {
+        warn(format_args!("the answer is not complete: {reason}"));
+    }
+    Ok(Outcome::Done.or_damaged(reason.is_some()))
+}

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tailspan::{Found, Order, Query, Store, TraceSummary};
 
-use super::{explain, warn};
+use super::figures::finish_list;
 use crate::args::Common;
 use crate::filters::Filters;
 use crate::outcome::Outcome;
@@ -65,18 +65,7 @@ pub fn run(store: &Store, args: &FindArgs, report: &mut Report<'_>) -> anyhow::R
     } else {
         print_table(&found, report)?;
     }
-    if args.explain {
-        explain::write(&found.explain, report)?;
-    }
-    if report.json() {
-        report.object(&json!({ "summary": {
-            "complete": found.complete, "reason": found.reason, "nextPageToken": found.next_page_token,
-        } }))?;
-    }
-    if let Some(reason) = &found.reason {
-        warn(format_args!("the answer is not complete: {reason}"));
-    }
-    Ok(Outcome::Done.or_damaged(!found.complete))
+    finish_list(args.explain.then_some(&found.explain), found.reason.as_ref(), found.next_page_token.as_ref(), report)
 }
 
 fn query(args: &FindArgs) -> Query {

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use tailspan::{SlowestReport, Store};
 
-use super::{explain, warn};
+use super::figures::finish_list;
 use crate::args::Common;
 use crate::filters::Filters;
 use crate::outcome::Outcome;
@@ -70,18 +70,7 @@ pub fn run(store: &Store, args: &SlowestArgs, report: &mut Report<'_>) -> anyhow
     } else {
         print_table(&answer, report)?;
     }
-    if args.explain {
-        explain::write(&answer.explain, report)?;
-    }
-    if report.json() {
-        report.object(&json!({ "summary": {
-            "complete": answer.complete, "reason": answer.reason, "nextPageToken": null,
-        } }))?;
-    }
-    if let Some(reason) = &answer.reason {
-        warn(format_args!("the answer is not complete: {reason}"));
-    }
-    Ok(Outcome::Done.or_damaged(!answer.complete))
+    finish_list(args.explain.then_some(&answer.explain), answer.reason.as_ref(), None, report)
 }
 
 fn print_table(answer: &SlowestReport, report: &mut Report<'_>) -> anyhow::Result<()> {
