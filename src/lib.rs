@@ -45,9 +45,9 @@ pub use os::{
     OperationKind, SimulatedDisk, Storage, SystemClock, WritableFile,
 };
 pub use query::{
-    AnnotationTerm, AttributeKeyCount, AttributeValueCount, DurationRange, Explain, Found, ListFilter, Listed, Operand,
-    OperationCount, Order, Query, QueryScope, RemoteServiceCount, ServiceCount, TagFilter, TagOperator, TagScope,
-    TraceSummary, text_of,
+    AnnotationTerm, AttributeKeyCount, AttributeValueCount, Condition, DurationRange, Explain, Found, ListFilter,
+    Listed, Literal, Operand, OperationCount, Order, Query, QueryScope, Relation, RemoteServiceCount, ServiceCount,
+    SpanField, SpanSet, TagFilter, TagOperator, TagScope, TraceSummary, text_of,
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder, compare_stores};
 pub use upkeep::{

@@ -3,12 +3,12 @@
 
 use std::cell::OnceCell;
 
-use crate::column::{ClassBits, NONE, RowSource, Table, ValueType};
+use crate::column::{Class, ClassBits, Field, NONE, RowSource, Table, ValueType, internal};
 use crate::model::{Resource, Scope, Value, ValueRef};
 
 use super::annotation::AnnotationTerm;
 use super::evaluate::{kind_meets, status_meets};
-use super::predicate::{Criterion, DurationRange};
+use super::predicate::{Criterion, DurationRange, TextField};
 use super::tag::{TagFilter, TagScope};
 use super::text::text_of;
 
@@ -77,6 +77,8 @@ pub enum ChildTest<'q> {
     Tag(&'q TagFilter),
     /// The name of an event.
     Name(&'q str),
+    /// The name of an event, by the test of a filter.
+    Text(&'q TagFilter),
 }
 
 /// A criterion compiled against one part.
@@ -145,6 +147,7 @@ pub fn compile<'q>(
         Criterion::RemoteService(service) => {
             set_classes(source, &mut out, |class| class.remote != NONE && source.text(class.remote) == service);
         }
+        Criterion::Text(field, filter) => compile_text(*field, filter, source, scopes, &mut out),
         Criterion::Kind(kind) => set_classes(source, &mut out, |class| kind_meets(class.kind, *kind)),
         Criterion::Status(status) => set_classes(source, &mut out, |class| status_meets(class.status, *status)),
         Criterion::Error => set_classes(source, &mut out, |class| class.status == crate::model::StatusCode::ERROR),
@@ -157,6 +160,45 @@ fn set_classes(source: &dyn RowSource, out: &mut Compiled<'_>, test: impl Fn(&cr
         if test(class) {
             *facts |= MATCHED;
         }
+    }
+}
+
+fn compile_text<'q>(
+    field: TextField,
+    filter: &'q TagFilter,
+    source: &dyn RowSource,
+    scopes: &[&Scope],
+    out: &mut Compiled<'q>,
+) {
+    let meets = |text: &str| filter.matches_value(&ValueRef::String(text));
+    let scope = |class: &Class| scopes.get(class.scope as usize).copied();
+    match field {
+        TextField::Name => set_classes(source, out, |class| meets(source.text(class.name))),
+        TextField::ScopeName => set_classes(source, out, |class| scope(class).is_some_and(|s| meets(&s.name))),
+        TextField::ScopeVersion => set_classes(source, out, |class| scope(class).is_some_and(|s| meets(&s.version))),
+        TextField::StatusMessage => {
+            let is_message =
+                |f: &Field| f.table == Table::Span && f.internal && source.text(f.key) == internal::STATUS_MESSAGE;
+            for (field, _) in (0..).zip(&source.schema().fields).filter(|(_, f)| is_message(f)) {
+                ask_field(source, field, filter, out);
+            }
+        }
+        TextField::EventName => {
+            // Event classes are those without a scope, as those of links are.
+            if source.schema().classes.iter().any(|c| c.scope == NONE && meets(source.text(c.name))) {
+                out.children = Some(ChildTest::Text(filter));
+                mark_bits(source, ClassBits::EVENTS, EVENTS, out);
+            }
+        }
+    }
+}
+
+/// Asks the values of a field, unless that it is there is enough.
+fn ask_field<'q>(source: &dyn RowSource, field: u32, filter: &'q TagFilter, out: &mut Compiled<'q>) {
+    if filter.is_presence() {
+        mark_field(source, field, MATCHED, out);
+    } else {
+        test_field(source, field, ValueTest::Tag(filter), out);
     }
 }
 
@@ -191,7 +233,7 @@ fn compile_tag<'q>(
     out.negated = filter.operator().is_negated();
     if filter.looks_in(TagScope::Span) {
         for field in fields_of_key(source, Table::Span, filter.key()) {
-            test_field(source, field, ValueTest::Tag(filter), out);
+            ask_field(source, field, filter, out);
         }
     }
     if filter.looks_in(TagScope::Resource) {

@@ -11,10 +11,11 @@
 //!
 //! Under service and trace, a query without criteria matches by every span it looks at.
 
-use crate::model::{Span, SpanKind, StatusCode, TimeRange};
+use crate::model::{Span, SpanKind, StatusCode, TimeRange, ValueRef};
 
-use super::predicate::{Criterion, DurationRange, Query, QueryScope};
+use super::predicate::{Criterion, DurationRange, Query, QueryScope, TextField};
 use super::summary::trace_duration;
+use super::tag::TagFilter;
 
 /// True if the span meets the criterion.
 pub fn span_meets(span: &Span, criterion: &Criterion) -> bool {
@@ -28,6 +29,20 @@ pub fn span_meets(span: &Span, criterion: &Criterion) -> bool {
         Criterion::Tag(filter) => filter.matches_span(span),
         Criterion::Annotation(term) => term.matches_span(span),
         Criterion::Duration(range) => span.duration_nanos().is_some_and(|nanos| range.contains(nanos)),
+        Criterion::Text(field, filter) => text_meets(span, *field, filter),
+    }
+}
+
+fn text_meets(span: &Span, field: TextField, filter: &TagFilter) -> bool {
+    let meets = |text: &str| filter.matches_value(&ValueRef::String(text));
+    match field {
+        TextField::Name => meets(&span.name),
+        TextField::StatusMessage => {
+            span.status.as_ref().is_some_and(|status| !status.message.is_empty() && meets(&status.message))
+        }
+        TextField::ScopeName => meets(&span.scope.name),
+        TextField::ScopeVersion => meets(&span.scope.version),
+        TextField::EventName => span.events.iter().any(|event| meets(&event.name)),
     }
 }
 

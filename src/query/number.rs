@@ -16,7 +16,32 @@ pub enum Number {
     Double(f64),
 }
 
+impl std::fmt::Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Int(int) => write!(f, "{int}"),
+            Self::Double(double) => write!(f, "{double:?}"),
+        }
+    }
+}
+
 impl Number {
+    /// The largest integer that is not greater, within what 128 bits hold.
+    pub fn floor(self) -> i128 {
+        match self {
+            Self::Int(int) => int.into(),
+            Self::Double(double) => double.floor() as i128,
+        }
+    }
+
+    /// The smallest integer that is not less, within what 128 bits hold.
+    pub fn ceil(self) -> i128 {
+        match self {
+            Self::Int(int) => int.into(),
+            Self::Double(double) => double.ceil() as i128,
+        }
+    }
+
     /// The number a filter's text stands for: an integer if it has digits alone and fits 64 bits, else
     /// the nearest double. NaN equals nothing and is no number.
     pub fn parse(text: &str) -> Option<Self> {

@@ -65,7 +65,9 @@ pub fn criterion_pages(
             let codes = matching_classes(compiled);
             indexed(pages.segment, SectionKind::ClassPages, codes, within, "class", pruned)
         }
-        Criterion::Tag(_) | Criterion::Annotation(_) => attribute_pages(pages, compiled, within, pruned),
+        Criterion::Tag(_) | Criterion::Annotation(_) | Criterion::Text(..) => {
+            attribute_pages(pages, compiled, within, pruned)
+        }
     }
 }
 

@@ -85,6 +85,23 @@ pub enum Criterion {
     Annotation(AnnotationTerm),
     /// The span has a duration, and it is in this range.
     Duration(DurationRange),
+    /// The text passes the test of this filter, whose key and place count for nothing.
+    Text(TextField, TagFilter),
+}
+
+/// A text of a span that is no attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextField {
+    /// The name of the span.
+    Name,
+    /// What its status says, unless that is empty.
+    StatusMessage,
+    /// The name of its scope.
+    ScopeName,
+    /// The version of its scope.
+    ScopeVersion,
+    /// The name of any of its events.
+    EventName,
 }
 
 /// A question for traces. The default asks for the 20 newest.

@@ -75,6 +75,16 @@ impl<'s> PageScan<'s> {
         Ok(Self { source, page, classes, resources: None })
     }
 
+    /// Goes on with a page whose classes are known.
+    pub fn resume(source: &'s dyn PageSource, page: u32, classes: Vec<u32>) -> Self {
+        Self { source, page, classes, resources: None }
+    }
+
+    /// The page.
+    pub fn page(&self) -> u32 {
+        self.page
+    }
+
     /// Rows that have a start, inside the range.
     ///
     /// # Errors
@@ -147,7 +157,8 @@ impl<'s> PageScan<'s> {
 fn ask_event(test: ChildTest<'_>, event: &Event, row: usize, present: &mut Mask, matched: &mut Mask) {
     match test {
         ChildTest::Name(name) if event.name == name => matched.insert(row),
-        ChildTest::Name(_) => {}
+        ChildTest::Text(filter) if filter.matches_value(&ValueRef::String(&event.name)) => matched.insert(row),
+        ChildTest::Name(_) | ChildTest::Text(_) => {}
         ChildTest::Tag(_) => ask_attributes(test, &event.attributes, row, present, matched),
     }
 }

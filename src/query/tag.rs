@@ -78,7 +78,7 @@ pub enum TagOperator {
 
 impl TagOperator {
     /// The operators with a sign, longer signs first, so that the first that fits is the one meant.
-    const SIGNED: [Self; 8] = [
+    pub(super) const SIGNED: [Self; 8] = [
         Self::Matches,
         Self::NotMatches,
         Self::NotEqual,
@@ -165,11 +165,23 @@ pub struct TagFilter {
     test: Test,
 }
 
+/// The types that conditions of a structure tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElementType {
+    /// A string.
+    Text,
+    /// An integer, or a double that is not NaN.
+    Number,
+    /// A boolean.
+    Bool,
+}
+
 /// What one element is asked: operator and operand, prepared. A negated operator has its positive form.
 #[derive(Clone, Debug)]
 enum Test {
     Anything,
-    Equal { text: String, number: Option<Number>, boolean: Option<bool> },
+    OfType(ElementType),
+    Equal { text: Option<String>, number: Option<Number>, boolean: Option<bool> },
     TextOrder(TagOperator, String),
     NumberOrder(TagOperator, Number),
     Matches(Regex),
@@ -211,6 +223,33 @@ impl TagFilter {
         let test =
             Test::new(operator, &operand).map_err(|error| error.at(format_args!("tag filter of key {key:?}")))?;
         Ok(Self { scope, key: key.to_owned(), operator, operand, test })
+    }
+
+    /// The filter for a positive operator that looks at numbers alone, however the operand is spelled.
+    pub(super) fn of_number(scope: Option<TagScope>, key: &str, operator: TagOperator, number: Number) -> Self {
+        let test = match operator {
+            TagOperator::Equal => Test::Equal { text: None, number: Some(number), boolean: None },
+            order => Test::NumberOrder(order, number),
+        };
+        Self { scope, key: key.to_owned(), operator, operand: Operand::Bare(number.to_string()), test }
+    }
+
+    /// The filter that looks for this boolean alone.
+    pub(super) fn of_bool(scope: Option<TagScope>, key: &str, boolean: bool) -> Self {
+        let test = Test::Equal { text: None, number: None, boolean: Some(boolean) };
+        let operand = Operand::Bare(boolean.to_string());
+        Self { scope, key: key.to_owned(), operator: TagOperator::Equal, operand, test }
+    }
+
+    /// The filter that some element is of this type.
+    pub(super) fn of_type(scope: Option<TagScope>, key: &str, element: ElementType) -> Self {
+        let (operator, operand) = (TagOperator::Present, Operand::Bare(String::new()));
+        Self { scope, key: key.to_owned(), operator, operand, test: Test::OfType(element) }
+    }
+
+    /// True if it asks for the key alone, whatever the value.
+    pub(super) fn is_presence(&self) -> bool {
+        matches!(self.test, Test::Anything)
     }
 
     /// The only place it looks in, or `None` for all of them.
@@ -310,7 +349,7 @@ impl Test {
             TagOperator::Present => Self::Anything,
             TagOperator::Equal | TagOperator::NotEqual => {
                 let boolean = if let Operand::Bare(text) = operand { text.parse().ok() } else { None };
-                Self::Equal { text, number, boolean }
+                Self::Equal { text: Some(text), number, boolean }
             }
             TagOperator::Matches | TagOperator::NotMatches => Self::Matches(whole_value_regex(&text)?),
             order => match number {
@@ -323,7 +362,10 @@ impl Test {
     fn is_met_by(&self, element: &ValueRef<'_>) -> bool {
         match (self, element) {
             (Self::Anything, _) => true,
-            (Self::Equal { text, .. }, ValueRef::String(element)) => element == text,
+            (Self::OfType(ElementType::Text), element) => matches!(element, ValueRef::String(_)),
+            (Self::OfType(ElementType::Bool), element) => matches!(element, ValueRef::Bool(_)),
+            (Self::OfType(ElementType::Number), element) => Number::of(element).is_some(),
+            (Self::Equal { text, .. }, ValueRef::String(element)) => text.as_deref() == Some(*element),
             (Self::Equal { boolean, .. }, ValueRef::Bool(element)) => *boolean == Some(*element),
             (Self::Equal { number: Some(number), .. }, element) => {
                 Number::of(element).and_then(|n| n.compare(*number)) == Some(Ordering::Equal)

@@ -30,6 +30,7 @@ pub use builder::{SegmentInput, build_segment};
 pub use dictionary::DictionaryView;
 pub use layout::{Fixed, SectionKind, store_of_segment};
 pub use merge::{MergeInput, MergePart, merge_segments};
+pub use order::{OrderRow, fingerprint_of, last_instant, order_rows};
 pub use overflow::{FieldColumn, overflow_number};
 pub use reader::{Segment, SegmentSource, Tables};
 pub use rollup::{RowFinder, rollup_of_rows, rollup_of_segment};

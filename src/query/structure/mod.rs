@@ -1,0 +1,32 @@
+//! Structural conditions: which spans, by what they are and by how they hang together, in TraceQL's words.
+//!
+//! ```text
+//! text --parser--> SpanSet --print--> text
+//!                     |  steps: conditions, relations, && ||, count()
+//!   spans of a trace  |  conditions become gates over criteria
+//!         |           v
+//!   forest (rows in pre-order, depths)  +  rows that meet each condition  -->  verdict: certain, possible
+//! ```
+//! Owned spans are judged by [`SpanSet::judge`], clean traces of a segment from its columns in `sealed`; both
+//! end in the same passes over the forest.
+
+mod bits;
+mod condition;
+mod field;
+mod forest;
+mod gate;
+mod judge;
+mod literal;
+mod parser;
+mod print;
+mod scanner;
+mod span_set;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use condition::Condition;
+pub use field::SpanField;
+pub use judge::Judged;
+pub use literal::Literal;
+pub use span_set::{Relation, SpanSet};
