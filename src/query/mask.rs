@@ -21,6 +21,32 @@ impl Mask {
         mask
     }
 
+    /// The rows of these words, the first row in the lowest bit of the first; words past a page are left out.
+    pub fn of_words(words: &[u64]) -> Self {
+        let mut mask = Self::NONE;
+        mask.0.iter_mut().zip(words).for_each(|(to, from)| *to = *from);
+        mask
+    }
+
+    /// The words; see [`Mask::of_words`].
+    pub fn words(&self) -> &[u64] {
+        &self.0
+    }
+
+    /// The rows that are in this range.
+    #[must_use]
+    pub fn within(mut self, rows: std::ops::Range<usize>) -> Self {
+        for (at, word) in self.0.iter_mut().enumerate() {
+            let below = |row: usize| match row.saturating_sub(at * 64) {
+                0 => 0,
+                bits if bits >= 64 => u64::MAX,
+                bits => (1 << bits) - 1,
+            };
+            *word &= below(rows.end) & !below(rows.start);
+        }
+        self
+    }
+
     /// Adds a row.
     pub fn insert(&mut self, row: usize) {
         self.0[row / 64] |= 1 << (row % 64);

@@ -393,6 +393,18 @@ impl Segment {
         Ok(out)
     }
 
+    /// The rows of a range whose recorded parent is not the one that their depth implies, ascending, with that
+    /// parent, 0 for none.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn recorded_parents(&self, rows: &Range<u32>, counter: &ReadCounter) -> Result<Vec<(u32, u64)>> {
+        let range = self.sparse_range(Fixed::ParentRow, rows, counter)?;
+        let mut at = IntegerCursor::new(self, Fixed::ParentRow as u32, true, counter);
+        let mut ids = IntegerCursor::new(self, Fixed::ParentId as u32, false, counter);
+        range.map(|i| Ok((at.get(i)? as u32, ids.get(i)?))).collect()
+    }
+
     /// The places of a sparse row list whose rows lie in `rows`.
     fn sparse_range(&self, column: Fixed, rows: &Range<u32>, counter: &ReadCounter) -> Result<Range<usize>> {
         let starts = self.sparse_starts(column)?;
@@ -469,7 +481,7 @@ impl<'s> SpanRows<'s> {
             values,
             events: ChildRows::new(segment, source, counter, EVENT_COLUMNS, &rows),
             links: ChildRows::new(segment, source, counter, LINK_COLUMNS, &rows),
-            parents: recorded_parents(segment, &rows, counter)?,
+            parents: segment.recorded_parents(&rows, counter)?.into_iter().collect(),
         })
     }
 
@@ -543,13 +555,6 @@ impl<'s> SpanRows<'s> {
         }
         Ok(out)
     }
-}
-
-fn recorded_parents(segment: &Segment, rows: &Range<u32>, counter: &ReadCounter) -> Result<FxHashMap<u32, u64>> {
-    let range = segment.sparse_range(Fixed::ParentRow, rows, counter)?;
-    let mut at = IntegerCursor::new(segment, Fixed::ParentRow as u32, true, counter);
-    let mut ids = IntegerCursor::new(segment, Fixed::ParentId as u32, false, counter);
-    range.map(|i| Ok((at.get(i)? as u32, ids.get(i)?))).collect()
 }
 
 /// Which columns an event or link table has.

@@ -7,7 +7,7 @@
 //!         |           v
 //!   forest (rows in pre-order, depths)  +  rows that meet each condition  -->  verdict: certain, possible
 //! ```
-//! Owned spans are judged by [`SpanSet::judge`], clean traces of a segment from its columns in `sealed`; both
+//! Owned spans are judged by [`SpanSet::judge`], clean traces of a segment from its columns by [`PartSet`]; both
 //! end in the same passes over the forest.
 
 mod bits;
@@ -18,6 +18,8 @@ mod gate;
 mod judge;
 mod literal;
 mod parser;
+mod part_conditions;
+mod part_set;
 mod print;
 mod scanner;
 mod span_set;
@@ -27,6 +29,6 @@ mod verdict;
 
 pub use condition::Condition;
 pub use field::SpanField;
-pub use judge::Judged;
 pub use literal::Literal;
+pub use part_set::PartSet;
 pub use span_set::{Relation, SpanSet};

@@ -1,0 +1,384 @@
+//! An expression on the rows of one part.
+//!
+//! Rows of clean traces of a segment are decided here, page by page as they are asked for. A page is decided
+//! with the traces that reach into it, whole, from the masks of their conditions and their depths:
+//!
+//! ```text
+//! page        |   12    |   13    |   14    |
+//! traces     a a a b b b b b b b c c c d d       asked for 13: b and c, unless another page had them decided
+//! ```
+//! A page none of whose rows can be in the set by what they are alone is done with at once. Of rows of dirty
+//! traces and of the head the others of their trace may lie elsewhere: of them only that is told.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::catalog::SegmentPart;
+use crate::column::RowSource;
+use crate::error::{Error, Result, ensure};
+use crate::index::PageSet;
+use crate::limits::PAGE_ROWS;
+use crate::model::{Resource, Scope};
+use crate::part::ReadCounter;
+use crate::segment::{Fixed, IntegerCursor};
+
+use super::super::mask::Mask;
+use super::super::scan::{PageScan, PageSource};
+use super::super::segment_pages::SegmentPages;
+use super::bits::Bits;
+use super::forest::Forest;
+use super::part_conditions::{PageRows, PartConditions};
+use super::span_set::{Negation, SpanSet, Step};
+use super::verdict::{evaluate, of_unknown};
+
+/// Pages whose masks are kept for their neighbours.
+const PAGES_KEPT: usize = 4;
+
+/// An expression on the rows of one part.
+pub struct PartSet<'q> {
+    set: &'q SpanSet,
+    conditions: PartConditions<'q>,
+    sealed: Option<Sealed<'q>>,
+}
+
+/// What a segment has beside.
+struct Sealed<'q> {
+    part: &'q SegmentPart,
+    pages: SegmentPages<'q>,
+    /// Pages that may hold a row that meets each condition, and those that may hold one of the set.
+    plans: Vec<PageSet>,
+    upper: PageSet,
+    /// True if it matters whether a span is missing.
+    needs_orphans: bool,
+    progress: RefCell<Progress<'q>>,
+}
+
+/// What is decided so far.
+struct Progress<'q> {
+    decided: FxHashSet<u32>,
+    rows: FxHashMap<u32, PageRows>,
+    /// Traces that reach over the end of a page and are decided.
+    crossing: FxHashSet<u32>,
+    kept: VecDeque<KeptPage>,
+    firsts: IntegerCursor<'q>,
+}
+
+/// Masks of one page, by condition as far as they were asked for.
+struct KeptPage {
+    page: u32,
+    classes: Vec<u32>,
+    masks: Vec<Option<Mask>>,
+}
+
+impl<'q> PartSet<'q> {
+    /// The set on a part with these tables.
+    pub fn new(set: &'q SpanSet, source: &dyn RowSource, resources: &[&Resource], scopes: &[&Scope]) -> Self {
+        Self { set, conditions: PartConditions::new(set, source, resources, scopes), sealed: None }
+    }
+
+    /// Makes it decide the clean traces of the segment it was compiled against. `unknown` says whether what is
+    /// possible is asked for too.
+    ///
+    /// # Errors
+    /// Corrupt if the tables are damaged.
+    pub fn decide(&mut self, part: &'q SegmentPart, counter: &'q ReadCounter, unknown: bool) -> Result<()> {
+        let segment = &*part.segment;
+        let pages = SegmentPages { segment, source: segment.source()?, counter };
+        let plans = self.conditions.pages(&pages);
+        let upper = self.conditions.results().fold(PageSet::new(), |all, condition| all.or(&plans[condition]));
+        let certain = |step: &Step| match step {
+            Step::Spans(condition) => of_unknown(condition.gates()) == Some(true),
+            Step::Related(_, negation) => *negation == Negation::None,
+            Step::Count(..) => true,
+            Step::Both | Step::Either => false,
+        };
+        let progress = Progress {
+            decided: FxHashSet::default(),
+            rows: FxHashMap::default(),
+            crossing: FxHashSet::default(),
+            kept: VecDeque::new(),
+            firsts: IntegerCursor::new(segment, Fixed::TraceRow as u32, true, counter),
+        };
+        let needs_orphans = unknown || self.set.steps.iter().any(certain);
+        self.sealed = Some(Sealed { part, pages, plans, upper, needs_orphans, progress: RefCell::new(progress) });
+        Ok(())
+    }
+
+    /// The pages that may hold a row of the set.
+    pub fn pages(&self) -> Option<&PageSet> {
+        self.sealed.as_ref().map(|sealed| &sealed.upper)
+    }
+
+    /// The rows of a page that may be in the set.
+    ///
+    /// # Errors
+    /// Corrupt if a page is damaged; so do the other methods.
+    pub fn possible(&self, page: &mut PageScan<'_>) -> Result<Mask> {
+        match &self.sealed {
+            None => self.conditions.upper(page),
+            Some(sealed) => Ok(self.rows(sealed, page.page())?.possible),
+        }
+    }
+
+    /// The rows of a page of a segment that are in the set for certain; those of dirty traces may be.
+    ///
+    /// # Errors
+    /// As [`PartSet::possible`].
+    pub fn certain(&self, page: u32) -> Result<Mask> {
+        match &self.sealed {
+            None => Ok(Mask::NONE),
+            Some(sealed) => Ok(self.rows(sealed, page)?.certain),
+        }
+    }
+
+    fn rows(&self, sealed: &Sealed<'q>, page: u32) -> Result<PageRows> {
+        if !sealed.upper.contains(page) {
+            return Ok(PageRows::NONE);
+        }
+        let progress = &mut *sealed.progress.borrow_mut();
+        if !progress.decided.contains(&page) {
+            let upper = self.upper(sealed, progress, page)?;
+            if !upper.is_empty() {
+                self.decide_page(sealed, progress, page, &upper)?;
+            }
+            progress.decided.insert(page);
+        }
+        Ok(progress.rows.get(&page).copied().unwrap_or(PageRows::NONE))
+    }
+
+    fn upper(&self, sealed: &Sealed<'q>, progress: &mut Progress<'q>, page: u32) -> Result<Mask> {
+        let mut upper = Mask::NONE;
+        for condition in self.conditions.results() {
+            upper = upper.or(&self.mask(sealed, progress, condition, page)?);
+        }
+        Ok(upper)
+    }
+
+    /// The rows of the page that meet a condition.
+    fn mask(&self, sealed: &Sealed<'q>, progress: &mut Progress<'q>, condition: usize, page: u32) -> Result<Mask> {
+        if !sealed.plans[condition].contains(page) {
+            return Ok(Mask::NONE);
+        }
+        let at = match progress.kept.iter().position(|kept| kept.page == page) {
+            Some(at) => at,
+            None => {
+                let mut classes = Vec::new();
+                sealed.pages.classes(page, &mut classes)?;
+                if progress.kept.len() == PAGES_KEPT {
+                    progress.kept.pop_front();
+                }
+                let masks = vec![None; self.conditions.len()];
+                progress.kept.push_back(KeptPage { page, classes, masks });
+                progress.kept.len() - 1
+            }
+        };
+        let kept = &mut progress.kept[at];
+        if let Some(mask) = kept.masks[condition] {
+            return Ok(mask);
+        }
+        let mut scan = PageScan::resume(&sealed.pages, page, std::mem::take(&mut kept.classes));
+        let found = self.conditions.mask(condition, &mut scan);
+        kept.classes = std::mem::take(&mut scan.classes);
+        let mask = found?;
+        kept.masks[condition] = Some(mask);
+        Ok(mask)
+    }
+
+    /// Decides the traces that reach into a page.
+    fn decide_page(
+        &self,
+        sealed: &Sealed<'q>,
+        progress: &mut Progress<'q>,
+        page: u32,
+        upper: &Mask,
+    ) -> Result<()> {
+        let segment = sealed.pages.segment;
+        let traces = sealed.traces_of(progress, page)?;
+        let mut firsts: Vec<u32> = Vec::with_capacity(traces.len() + 1);
+        for ordinal in traces.clone() {
+            firsts.push(progress.firsts.get(ordinal as usize)? as u32);
+        }
+        firsts.push(sealed.end_of(progress, traces.end - 1)?);
+        ensure(firsts.windows(2).all(|pair| pair[0] < pair[1]) && firsts[traces.len()] <= segment.rows(), || {
+            format!("segment {}: the traces of page {page} have no sound rows", segment.name())
+        })?;
+        let (mut from, mut to) = (0, traces.len());
+        let page_rows = sealed.pages.rows_of(page);
+        let crosses = |at: usize| firsts[at] < page_rows.start || firsts[at + 1] > page_rows.end;
+        if progress.crossing.contains(&traces.start) {
+            from += 1;
+        }
+        if to > from && progress.crossing.contains(&(traces.end - 1)) {
+            to -= 1;
+        }
+        if from < to {
+            let rows = &firsts[from..=to];
+            let ordinals = traces.start + from as u32..traces.start + to as u32;
+            if self.conditions.are_exact() {
+                self.decide_columns(sealed, progress, rows)?;
+            } else {
+                self.decide_spans(sealed, progress, ordinals, rows, (page, upper))?;
+            }
+            for at in [from, to - 1] {
+                if crosses(at) {
+                    progress.crossing.insert(traces.start + at as u32);
+                }
+            }
+        }
+        // The other spans of a dirty trace may lie elsewhere.
+        for (at, ordinal) in traces.enumerate() {
+            if sealed.part.dirty.contains(ordinal) {
+                let entry = progress.rows.entry(page).or_insert(PageRows::NONE);
+                let rows = firsts[at].max(page_rows.start)..firsts[at + 1].min(page_rows.end);
+                for row in rows.map(|row| (row - page_rows.start) as usize) {
+                    entry.certain.remove(row);
+                    entry.possible.remove(row);
+                    if upper.contains(row) {
+                        entry.possible.insert(row);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides traces that begin at these rows, the last of which is the end, from their columns.
+    fn decide_columns(&self, sealed: &Sealed<'q>, progress: &mut Progress<'q>, firsts: &[u32]) -> Result<()> {
+        let rows = firsts[0]..firsts[firsts.len() - 1];
+        let pages = rows.start / PAGE_ROWS as u32..rows.end.div_ceil(PAGE_ROWS as u32);
+        let base = pages.start * PAGE_ROWS as u32;
+        let mut conditions = Vec::with_capacity(self.conditions.len());
+        for condition in 0..self.conditions.len() {
+            let mut words = Vec::with_capacity(pages.len() * PAGE_ROWS / 64);
+            for page in pages.clone() {
+                words.extend(self.mask(sealed, progress, condition, page)?.words());
+            }
+            conditions.push(Bits::of_words(words));
+        }
+        let forest = sealed.forest(firsts, base)?;
+        let verdict = evaluate(self.set, &forest, conditions);
+        let within = (rows.start - base) as usize..(rows.end - base) as usize;
+        let add = |bits: &Bits, page: usize| {
+            let words = &bits.words()[page * PAGE_ROWS / 64..];
+            Mask::of_words(words).within(within.start.saturating_sub(page * PAGE_ROWS)..within.end - page * PAGE_ROWS)
+        };
+        for (at, page) in pages.enumerate() {
+            let (certain, possible) = (add(&verdict.certain, at), add(verdict.possible(), at));
+            if !possible.is_empty() {
+                let entry = progress.rows.entry(page).or_insert(PageRows::NONE);
+                entry.certain = entry.certain.or(&certain);
+                entry.possible = entry.possible.or(&possible);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides traces of these ordinals that begin at these rows from their spans.
+    fn decide_spans(
+        &self,
+        sealed: &Sealed<'q>,
+        progress: &mut Progress<'q>,
+        ordinals: Range<u32>,
+        firsts: &[u32],
+        (page, upper): (u32, &Mask),
+    ) -> Result<()> {
+        let page_rows = sealed.pages.rows_of(page);
+        for (at, ordinal) in ordinals.enumerate() {
+            let rows = firsts[at]..firsts[at + 1];
+            let inside = rows.start >= page_rows.start && rows.end <= page_rows.end;
+            let upper = || upper.iter().any(|row| rows.contains(&(page_rows.start + row as u32)));
+            if sealed.part.dirty.contains(ordinal) || (inside && !upper()) {
+                continue;
+            }
+            let spans = sealed.pages.segment.trace_spans(ordinal, sealed.pages.counter)?;
+            let judged = self.set.judge(&spans);
+            for (row, position) in rows.zip(0..spans.len()).filter(|(_, position)| judged.possible[*position]) {
+                let entry = progress.rows.entry(row / PAGE_ROWS as u32).or_insert(PageRows::NONE);
+                entry.possible.insert(row as usize % PAGE_ROWS);
+                if judged.certain[position] {
+                    entry.certain.insert(row as usize % PAGE_ROWS);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sealed<'_> {
+    /// The traces that have rows on the page.
+    fn traces_of(&self, progress: &mut Progress<'_>, page: u32) -> Result<Range<u32>> {
+        let segment = self.pages.segment;
+        let ordinals = segment.page_ordinals()?;
+        let missing = || Error::corrupt(format!("page {page} has no first trace"));
+        let first = *ordinals.get(page as usize).ok_or_else(missing)?;
+        let end = match ordinals.get(page as usize + 1) {
+            None => segment.traces(),
+            Some(next) => {
+                let begins = progress.firsts.get(*next as usize)?;
+                next + u32::from(begins < (u64::from(page) + 1) * PAGE_ROWS as u64)
+            }
+        };
+        ensure(first < end && end <= segment.traces(), || format!("page {page} has traces {first}..{end}"))?;
+        Ok(first..end)
+    }
+
+    /// The end of a trace's rows.
+    fn end_of(&self, progress: &mut Progress<'_>, ordinal: u32) -> Result<u32> {
+        let segment = self.pages.segment;
+        if ordinal + 1 == segment.traces() {
+            return Ok(segment.rows());
+        }
+        Ok(progress.firsts.get(ordinal as usize + 1)? as u32)
+    }
+
+    /// The trees of traces that begin at these rows, counted from `base` on.
+    fn forest(&self, firsts: &[u32], base: u32) -> Result<Forest> {
+        let (segment, counter) = (self.pages.segment, self.pages.counter);
+        let (start, end) = (firsts[0], firsts[firsts.len() - 1]);
+        let (mut depths, mut page) = (Vec::with_capacity((end - base) as usize), Vec::new());
+        for number in base / PAGE_ROWS as u32..end.div_ceil(PAGE_ROWS as u32) {
+            segment.integers(Fixed::Depth as u32, number as usize, counter, &mut page)?;
+            depths.extend(page.iter().map(|depth| *depth as u32));
+        }
+        ensure(depths.len() >= (end - base) as usize, || format!("segment {}: too few depths", segment.name()))?;
+        depths.truncate((end - base) as usize);
+        let firsts: Vec<usize> = firsts.iter().map(|row| (row - base) as usize).collect();
+        for trace in firsts.windows(2) {
+            let sound = depths[trace[0]] == 0
+                && depths[trace[0]..trace[1]].windows(2).all(|pair| pair[1] <= pair[0].saturating_add(1));
+            ensure(sound, || format!("segment {}: row {} has no sound depth", segment.name(), trace[0] as u32 + base))?;
+        }
+        let mut orphans = Vec::new();
+        if self.needs_orphans {
+            let named = segment.recorded_parents(&(start..end), counter)?;
+            let at_top = |(row, parent): &(u32, u64)| *parent != 0 && depths[(row - base) as usize] == 0;
+            orphans.extend(named.into_iter().filter(at_top).map(|(row, parent)| ((row - base) as usize, parent)));
+            self.keep_missing(&mut orphans, &firsts, base)?;
+        }
+        Ok(Forest::new(depths, firsts, orphans))
+    }
+
+    /// Keeps the rows whose parent is no span of their trace; those that break a cycle have theirs.
+    fn keep_missing(&self, named: &mut Vec<(usize, u64)>, firsts: &[usize], base: u32) -> Result<()> {
+        let mut ids = IntegerCursor::new(self.pages.segment, Fixed::SpanId as u32, true, self.pages.counter);
+        let mut known: (usize, FxHashSet<u64>) = (usize::MAX, FxHashSet::default());
+        let mut missing = Vec::with_capacity(named.len());
+        for (row, parent) in named.drain(..) {
+            let trace = firsts.partition_point(|first| *first <= row) - 1;
+            if known.0 != trace {
+                known = (trace, FxHashSet::default());
+                for row in firsts[trace]..firsts[trace + 1] {
+                    known.1.insert(ids.get(base as usize + row)?);
+                }
+            }
+            if !known.1.contains(&parent) {
+                missing.push((row, parent));
+            }
+        }
+        *named = missing;
+        Ok(())
+    }
+}
