@@ -28,10 +28,10 @@ impl Finder<'_> {
             let Some(mut scan) = self.begin_segment(index, &mut loose)? else { continue };
             while let Some(candidate) = self.next_clean(&mut scan)? {
                 let Some((_, ordinal)) = candidate.place else { continue };
-                let read = self.outline(&mut scan, ordinal).and_then(|(outline, matching)| match detail {
-                    Detail::Outline => Ok((outline, matching)),
+                let read = self.outline(&mut scan, ordinal).and_then(|(outline, matched)| match detail {
+                    Detail::Outline => Ok((outline, matched.spans)),
                     // Both are in row order, so that positions are the same.
-                    Detail::Full => Ok((scan.part.segment.trace_spans(ordinal, self.counter)?, matching)),
+                    Detail::Full => Ok((scan.part.segment.trace_spans(ordinal, self.counter)?, matched.spans)),
                 });
                 match read {
                     Ok((_, matching)) if matching.is_empty() => {}

@@ -9,11 +9,13 @@
 //! | service | each criterion but the service is met by some span of the service | spans of the service that meet one |
 //! | trace | each criterion, the service too, is met by some span | spans that meet one |
 //!
-//! Under service and trace, a query without criteria matches by every span it looks at.
+//! Under service and trace, a query without criteria matches by every span it looks at. A structural condition is
+//! evaluated on the whole trace, whatever is looked at; that a span is in its set is then one criterion more.
 
 use crate::model::{Span, SpanKind, StatusCode, TimeRange, ValueRef};
 
 use super::predicate::{Criterion, DurationRange, Query, QueryScope, TextField};
+use super::structure::SpanSet;
 use super::summary::trace_duration;
 use super::tag::TagFilter;
 
@@ -72,8 +74,19 @@ pub struct TraceMatcher {
     /// Under scope service: the only service whose spans are looked at.
     service: Option<String>,
     criteria: Vec<Criterion>,
+    structure: Option<SpanSet>,
+    include_unknown: bool,
     window: TimeRange,
     trace_duration: DurationRange,
+}
+
+/// The spans of a trace that match, as positions in it, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// The positions; none if the trace does not match.
+    pub spans: Vec<usize>,
+    /// True if it is not known whether the trace matches; then these are the spans that may.
+    pub unknown: bool,
 }
 
 impl TraceMatcher {
@@ -86,29 +99,56 @@ impl TraceMatcher {
             service.clone_from(&query.service);
         }
         let (scope, window, trace_duration) = (query.scope, query.window, query.trace_duration);
-        Self { scope, service, criteria, window, trace_duration }
+        let (structure, include_unknown) = (query.structure.clone(), query.include_unknown);
+        Self { scope, service, criteria, structure, include_unknown, window, trace_duration }
     }
 
     /// The spans of the trace that match, as positions in it, ascending; empty if the trace does not match.
     pub fn matching_spans(&self, trace: &[Span]) -> Vec<usize> {
+        self.judge(trace).spans
+    }
+
+    /// The spans of the trace that match, or may if that is asked for.
+    pub fn judge(&self, trace: &[Span]) -> Matched {
         let mut candidates: Vec<usize> = (0..trace.len()).filter(|&i| self.looks_at(&trace[i])).collect();
         if candidates.is_empty() || !self.accepts_duration(trace) {
-            return Vec::new();
+            return Matched::default();
         }
-        match self.scope {
-            QueryScope::Span => {
+        let known = |spans: Vec<usize>| Matched { spans, unknown: false };
+        match (self.scope, &self.structure) {
+            (QueryScope::Span, _) => {
                 candidates.retain(|&i| self.criteria.iter().all(|criterion| span_meets(&trace[i], criterion)));
-                candidates
+                match &self.structure {
+                    Some(set) if !candidates.is_empty() => self.of_structure(set, trace, &candidates, &[]),
+                    _ => known(candidates),
+                }
             }
-            QueryScope::Service | QueryScope::Trace => self.meeting_one_by_one(trace, candidates),
+            (_, None) if self.criteria.is_empty() => known(candidates),
+            (_, None) => known(self.meeting_one_by_one(trace, candidates)),
+            (_, Some(set)) => {
+                let meeting = self.meeting_one_by_one(trace, candidates.clone());
+                if meeting.is_empty() && !self.criteria.is_empty() {
+                    return Matched::default();
+                }
+                self.of_structure(set, trace, &candidates, &meeting)
+            }
         }
+    }
+
+    /// The candidates that are in the set, or may be, with those that match anyway, if there are any.
+    fn of_structure(&self, set: &SpanSet, trace: &[Span], candidates: &[usize], anyway: &[usize]) -> Matched {
+        let judged = set.judge(trace);
+        for (members, unknown) in [(&judged.certain, false), (&judged.possible, true)] {
+            if candidates.iter().any(|&i| members[i]) && (self.include_unknown || !unknown) {
+                let is_in = |i: &&usize| members[**i] || anyway.binary_search(*i).is_ok();
+                return Matched { spans: candidates.iter().filter(is_in).copied().collect(), unknown };
+            }
+        }
+        Matched::default()
     }
 
     /// The candidates that meet some criterion, if each criterion is met by one of them.
     fn meeting_one_by_one(&self, trace: &[Span], mut candidates: Vec<usize>) -> Vec<usize> {
-        if self.criteria.is_empty() {
-            return candidates;
-        }
         let mut met = vec![false; self.criteria.len()];
         candidates.retain(|&i| {
             let mut meets_one = false;

@@ -21,7 +21,7 @@ use crate::segment::{Fixed, IntegerCursor};
 
 use super::candidate::{BestCandidates, Candidate};
 use super::compile::{Compiled, compile};
-use super::evaluate::TraceMatcher;
+use super::evaluate::{Matched, TraceMatcher};
 use super::explain::Explain;
 use super::mask::Mask;
 use super::page::{PageToken, SortKey};
@@ -29,6 +29,7 @@ use super::plan::{Pruned, criterion_pages, window_pages};
 use super::predicate::{Criterion, Order, Query, QueryScope};
 use super::scan::PageScan;
 use super::segment_pages::SegmentPages;
+use super::structure::{PartSet, SpanSet};
 use super::summary::TraceSummary;
 
 /// Criteria a query may have: each takes a bit.
@@ -84,6 +85,7 @@ pub fn row_criteria(query: &Query) -> Result<Vec<Criterion>> {
     if criteria.len() > CRITERIA_MAX {
         return Err(Error::invalid(format!("{} criteria; at most {CRITERIA_MAX}", criteria.len())));
     }
+    query.structure.as_ref().map_or(Ok(()), SpanSet::check)?;
     Ok(criteria)
 }
 
@@ -105,6 +107,8 @@ pub struct PartCriteria<'q> {
     service: Option<Compiled<'q>>,
     service_criterion: Option<Criterion>,
     criteria: Vec<Compiled<'q>>,
+    /// The structural condition.
+    structure: Option<PartSet<'q>>,
 }
 
 /// Why a result of so many traces, with the next one so many bytes, is cut before that.
@@ -226,7 +230,19 @@ impl<'q> Finder<'q> {
             }
         });
         let criteria = self.criteria.iter().map(|c| compile(c, source, resources, scopes)).collect();
-        PartCriteria { service, service_criterion, criteria }
+        let structure = self.query.structure.as_ref().map(|set| PartSet::new(set, source, resources, scopes));
+        PartCriteria { service, service_criterion, criteria, structure }
+    }
+
+    /// Makes the structural condition, if there is one, decide the clean traces of the segment it was compiled for.
+    ///
+    /// # Errors
+    /// Corrupt if the segment's tables are damaged.
+    pub(super) fn decide(&self, criteria: &mut PartCriteria<'q>, part: &'q SegmentPart) -> Result<()> {
+        match &mut criteria.structure {
+            Some(set) => set.decide(part, self.counter, self.query.include_unknown),
+            None => Ok(()),
+        }
     }
 
     /// The bits of the criteria each row of the page meets: rows by bit for scopes service and trace, one
@@ -243,14 +259,23 @@ impl<'q> Finder<'q> {
                 }
                 base = base.and(&page.meeting(criterion)?);
             }
+            if let Some(set) = criteria.structure.as_ref().filter(|_| !base.is_empty()) {
+                base = base.and(&set.possible(page)?);
+            }
             return Ok(vec![base]);
         }
-        criteria.criteria.iter().map(|c| Ok(base.and(&page.meeting(c)?))).collect()
+        let mut masks: Vec<Mask> =
+            criteria.criteria.iter().map(|c| Ok(base.and(&page.meeting(c)?))).collect::<Result<_>>()?;
+        if let Some(set) = &criteria.structure {
+            masks.push(base.and(&set.possible(page)?));
+        }
+        Ok(masks)
     }
 
     /// Every bit a trace needs.
     fn wanted_bits(&self) -> u128 {
-        let bits = if self.query.scope == QueryScope::Span { 1 } else { self.criteria.len().max(1) };
+        let structural = usize::from(self.query.structure.is_some());
+        let bits = if self.query.scope == QueryScope::Span { 1 } else { (self.criteria.len() + structural).max(1) };
         (1u128 << bits) - 1
     }
 
@@ -303,7 +328,8 @@ impl<'q> Finder<'q> {
         };
         let resources: Vec<&Resource> = source.tables.resources.iter().map(|r| &**r).collect();
         let scopes: Vec<&Scope> = source.tables.scopes.iter().map(|s| &**s).collect();
-        let criteria = self.compile(&source, &resources, &scopes);
+        let mut criteria = self.compile(&source, &resources, &scopes);
+        self.decide(&mut criteria, part)?;
         let pages = SegmentPages { segment: &part.segment, source, counter: self.counter };
         let plan = self.plan(&pages, &criteria);
         self.explain.pages_pruned += u64::from(part.segment.row_pages()) - plan.len();
@@ -337,8 +363,17 @@ impl<'q> Finder<'q> {
                 criterion_pages(pages, criterion, compiled, plan.clone(), &mut Pruned::default())
             });
             let any = each.fold(crate::index::PageSet::new(), |all, one| all.or(&one));
+            let structural = criteria.structure.as_ref().and_then(PartSet::pages);
+            let any = structural.map_or(any.clone(), |pages| any.or(&plan.clone().and(pages)));
             *pruned.entry("criteria").or_default() += plan.len() - any.len();
             plan = any;
+        }
+        if let Some(set) = criteria.structure.as_ref().and_then(PartSet::pages)
+            && (self.query.scope == QueryScope::Span || self.criteria.is_empty())
+        {
+            let before = plan.len();
+            plan = plan.and(set);
+            *pruned.entry("where").or_default() += before - plan.len();
         }
         for (index, count) in pruned {
             *self.explain.by.entry(index.to_owned()).or_default() += count;
@@ -533,36 +568,52 @@ impl<'q> Finder<'q> {
         let judged = match candidate.place {
             Some((segment, ordinal)) => match scans.iter_mut().find(|scan| scan.index == segment) {
                 Some(scan) => self.outline(scan, ordinal),
-                None => Ok((Vec::new(), Vec::new())),
+                None => Ok((Vec::new(), Matched::default())),
             },
             None => self.snapshot.trace(candidate.trace_id, self.ids, self.counter).map(|spans| {
-                let matching = matcher.matching_spans(&spans);
-                (spans, matching)
+                let matched = matcher.judge(&spans);
+                (spans, matched)
             }),
         };
         match judged {
-            Ok((_, matching)) if matching.is_empty() => Ok(None),
-            Ok((spans, matching)) => Ok(TraceSummary::new(&spans, &matching, limits.matched_span_ids_max)),
+            Ok((_, matched)) if matched.spans.is_empty() => Ok(None),
+            Ok((spans, matched)) => {
+                let summary = TraceSummary::new(&spans, &matched.spans, limits.matched_span_ids_max);
+                Ok(summary.map(|summary| TraceSummary { unknown: matched.unknown, ..summary }))
+            }
             Err(error) => self.problem(error).map(|()| None),
         }
     }
 
     /// The spans of a clean trace without their attributes, and which of them match: its pages were scanned.
-    pub(super) fn outline(&mut self, scan: &mut SegmentScan<'q>, ordinal: u32) -> Result<(Vec<Span>, Vec<usize>)> {
+    pub(super) fn outline(&mut self, scan: &mut SegmentScan<'q>, ordinal: u32) -> Result<(Vec<Span>, Matched)> {
         let segment = &scan.part.segment;
         let rows = segment.trace_rows(ordinal, self.counter)?;
         let spans = segment.trace_outline(ordinal, self.counter)?;
-        let mut matching = Vec::new();
+        let (mut matching, mut sure, mut is_sure) = (Vec::new(), Vec::new(), false);
+        let within = |page: u32, mask: &Mask| -> Vec<usize> {
+            let found = mask.iter().map(|row| page * PAGE_ROWS as u32 + row as u32);
+            found.filter(|row| rows.contains(row)).map(|row| (row - rows.start) as usize).collect()
+        };
         for page in rows.start / PAGE_ROWS as u32..=(rows.end - 1) / PAGE_ROWS as u32 {
             if scan.plan.binary_search(&page).is_err() {
                 continue;
             }
             let masks = self.masks(scan, page)?;
             let any = masks.iter().fold(Mask::NONE, |any, mask| any.or(mask));
-            let found = any.iter().map(|row| page * PAGE_ROWS as u32 + row as u32);
-            matching.extend(found.filter(|row| rows.contains(row)).map(|row| (row - rows.start) as usize));
+            matching.extend(within(page, &any));
+            let set = scan.criteria.structure.as_ref().filter(|_| self.query.include_unknown);
+            if let (Some(set), Some((structural, plain))) = (set, masks.split_last()) {
+                let certain = structural.and(&set.certain(page)?);
+                is_sure |= !within(page, &certain).is_empty();
+                sure.extend(within(page, &plain.iter().fold(certain, |all, mask| all.or(mask))));
+            }
         }
-        Ok((spans, matching))
+        if self.query.include_unknown && self.query.structure.is_some() {
+            let (spans_matching, unknown) = if is_sure { (sure, false) } else { (matching, true) };
+            return Ok((spans, Matched { spans: spans_matching, unknown }));
+        }
+        Ok((spans, Matched { spans: matching, unknown: false }))
     }
 }
 

@@ -12,9 +12,10 @@
 //! [`Matching::is_by_trace`] says so, and [`Matching::each_trace`] is the way. Pages may be visited in any order
 //! and again. Damage is skipped and makes the answer incomplete, as in `find`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::catalog::{Snapshot, TraceIds};
 use crate::column::{Class, ClassBits};
@@ -52,7 +53,7 @@ impl Asked {
     /// # Errors
     /// Invalid if there are too many criteria.
     pub fn new(query: &Query, limits: &Limits) -> Result<Self> {
-        let query = Query { lenient: false, page_token: None, ..query.clone() };
+        let query = Query { lenient: false, include_unknown: false, page_token: None, ..query.clone() };
         let criteria = row_criteria(&query)?;
         Ok(Self { query, criteria, counter: ReadCounter::limited(limits.trace_bytes_max) })
     }
@@ -95,14 +96,15 @@ impl<'q> Matching<'q> {
         if matching.is_by_trace() {
             return Ok((matching, parts));
         }
-        let lows = matching.find_doubled()?;
+        let structural = asked.query.structure.is_some();
+        let lows = if structural { matching.find_loose()? } else { matching.find_doubled()? };
         for index in 0..snapshot.segments.len() {
             match matching.plan_segment(index) {
                 Ok(part) => parts.extend(part),
                 Err(error) => matching.finder.problem(error)?,
             }
         }
-        for chapter in &snapshot.chapters {
+        for chapter in snapshot.chapters.iter().filter(|_| !structural) {
             parts.push(matching.plan_chapter(chapter, &lows));
         }
         Ok((matching, parts))
@@ -113,12 +115,18 @@ impl<'q> Matching<'q> {
         self.finder.query.scope != QueryScope::Span || !self.finder.query.trace_duration.is_all()
     }
 
+    /// True if the criteria decide, span by span.
+    fn is_plain(&self) -> bool {
+        let query = self.finder.query;
+        !self.is_by_trace() && query.window == TimeRange::ALL && query.structure.is_none()
+    }
+
     /// What rollups count of the matching spans, by group; `None` where they cannot tell: where the filter asks for
     /// more than a group says, a span has no start, too many traces are doubled, or something is damaged.
     pub fn rolled(&self, limits: &Limits) -> Option<Vec<(GroupName, Group)>> {
-        let (query, snapshot) = (self.finder.query, self.finder.snapshot);
+        let snapshot = self.finder.snapshot;
         let criteria = self.finder.criteria();
-        let decided = !self.is_by_trace() && query.window == TimeRange::ALL && criteria.iter().all(is_of_group);
+        let decided = self.is_plain() && criteria.iter().all(is_of_group);
         if !decided || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
             return None;
         }
@@ -128,9 +136,8 @@ impl<'q> Matching<'q> {
 
     /// The slowest matching spans, from tail lists; `None` where these cannot tell, as [`Matching::rolled`].
     pub fn rolled_slowest(&self, limit: usize, limits: &Limits) -> Option<Vec<SlowSpan>> {
-        let (query, snapshot) = (self.finder.query, self.finder.snapshot);
-        let decided = !self.is_by_trace() && query.window == TimeRange::ALL;
-        if !decided || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
+        let snapshot = self.finder.snapshot;
+        if !self.is_plain() || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
             return None;
         }
         let mut filter = GroupFilter::default();
@@ -173,6 +180,23 @@ impl<'q> Matching<'q> {
         Ok(lows)
     }
 
+    /// For a structural condition, which takes whole traces: finds the dirty traces and those of the head that may
+    /// have a match. They stand in for the doubled ones, and no rows of theirs are taken from pages.
+    fn find_loose(&mut self) -> Result<FxHashSet<u64>> {
+        let (snapshot, mut loose) = (self.finder.snapshot, FxHashMap::default());
+        self.finder.scan_chapters(&mut loose)?;
+        let before = self.finder.explain.clone();
+        for (index, part) in snapshot.segments.iter().enumerate() {
+            if part.loose().next().is_some() {
+                self.finder.begin_segment(index, &mut loose)?;
+            }
+        }
+        self.finder.explain = before;
+        self.doubled = loose.into_values().map(|(id, _)| id).collect();
+        self.doubled.sort_unstable();
+        Ok(FxHashSet::default())
+    }
+
     fn plan_segment(&mut self, index: usize) -> Result<Option<MatchPart<'q>>> {
         let (part, counter) = (&self.finder.snapshot.segments[index], self.finder.counter);
         let segment = &*part.segment;
@@ -184,7 +208,8 @@ impl<'q> Matching<'q> {
         let source = segment.source()?;
         let resources: Vec<&Resource> = source.tables.resources.iter().map(|r| &**r).collect();
         let scopes: Vec<&Scope> = source.tables.scopes.iter().map(|s| &**s).collect();
-        let criteria = self.finder.compile(&source, &resources, &scopes);
+        let mut criteria = self.finder.compile(&source, &resources, &scopes);
+        self.finder.decide(&mut criteria, part)?;
         let pages = SegmentPages { segment, source, counter };
         let plan: PageSet = self.finder.plan(&pages, &criteria);
         let explain = &mut self.finder.explain;
@@ -198,7 +223,9 @@ impl<'q> Matching<'q> {
         explain.parts_read += 1;
         explain.blocks_read += blocks.len() as u64;
         let mut left_out = RowSet::new();
-        for ordinal in part.apart().iter() {
+        let structural = self.finder.query.structure.is_some();
+        let apart = if structural { Cow::Borrowed(&*part.dirty) } else { part.apart() };
+        for ordinal in apart.iter() {
             left_out.insert_range(segment.trace_rows(ordinal, counter)?);
         }
         Ok(Some(MatchPart { rows: PartRows::Sealed(pages), criteria, pages: plan.iter().collect(), left_out }))

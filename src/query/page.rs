@@ -128,7 +128,8 @@ fn order_code(order: Order) -> u8 {
 /// that a new one cannot be forgotten.
 fn query_hash(query: &Query) -> u64 {
     let Query { service, name, remote_service, kind, status, error, tags, annotations, .. } = query;
-    let Query { duration, trace_duration, scope, lenient, order: _, limit: _, window: _, page_token: _, .. } = query;
+    let Query { structure, include_unknown, duration, trace_duration, scope, lenient, .. } = query;
+    let Query { order: _, limit: _, window: _, page_token: _, .. } = query;
     let mut out = Writer::new();
     for text in [service, name, remote_service] {
         put_option(text.as_deref().map(str::as_bytes), &mut out);
@@ -148,6 +149,11 @@ fn query_hash(query: &Query) -> u64 {
         QueryScope::Trace => 3,
     });
     out.u8(u8::from(*lenient));
+    // Only where there is one, so that tokens of queries without are what they were.
+    if let Some(set) = structure {
+        out.block(set.to_string().as_bytes());
+        out.u8(u8::from(*include_unknown));
+    }
     hash64(out.as_slice())
 }
 
@@ -253,6 +259,9 @@ mod tests {
             Query::new().min_trace_duration(second),
             Query::new().scope(QueryScope::Trace),
             Query::new().order(Order::Slowest),
+            Query::new().structure_text("{}").unwrap(),
+            Query::new().structure_text("{} > {}").unwrap(),
+            Query::new().structure_text("{}").unwrap().include_unknown(),
             Query::new().lenient(),
             Query::new(),
         ];

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::model::{SpanKind, StatusCode, TimeRange, UnixNanos};
 
 use super::annotation::AnnotationTerm;
+use super::structure::SpanSet;
 use super::tag::TagFilter;
 
 /// Traces of a page unless the query says otherwise.
@@ -128,6 +129,10 @@ pub struct Query {
     pub duration: DurationRange,
     /// Duration of the trace: latest end minus earliest start.
     pub trace_duration: DurationRange,
+    /// A structural condition on the matching span.
+    pub structure: Option<SpanSet>,
+    /// Find, too, traces where a missing span leaves the structural condition open.
+    pub include_unknown: bool,
     /// Where the matching span starts.
     pub window: TimeRange,
     /// Which spans must meet the criteria together.
@@ -155,6 +160,8 @@ impl Default for Query {
             annotations: Vec::new(),
             duration: DurationRange::ALL,
             trace_duration: DurationRange::ALL,
+            structure: None,
+            include_unknown: false,
             window: TimeRange::ALL,
             scope: QueryScope::Span,
             limit: LIMIT_DEFAULT,
@@ -171,8 +178,8 @@ impl Query {
         Self::default()
     }
 
-    /// The independent criteria a span may meet, in the order of the fields. The window and the duration
-    /// of the trace are not among them.
+    /// The independent criteria a span may meet, in the order of the fields. The window, the duration of the
+    /// trace and the structural condition are not among them.
     pub fn criteria(&self) -> Vec<Criterion> {
         let mut criteria = Vec::new();
         criteria.extend(self.service.clone().map(Criterion::Service));
@@ -276,6 +283,28 @@ impl Query {
     #[must_use]
     pub fn max_trace_duration(mut self, max: Duration) -> Self {
         self.trace_duration.max = Some(nanos(max));
+        self
+    }
+
+    /// Asks for spans of this set: by what they are and how they hang together with other spans of the trace.
+    #[must_use]
+    pub fn structure(mut self, set: SpanSet) -> Self {
+        self.structure = Some(set);
+        self
+    }
+
+    /// Asks for the spans that `--where` would read from this text.
+    ///
+    /// # Errors
+    /// As [`SpanSet::parse`].
+    pub fn structure_text(self, text: &str) -> Result<Self> {
+        Ok(self.structure(SpanSet::parse(text)?))
+    }
+
+    /// Asks `find` for traces, too, where a missing span leaves the structural condition open.
+    #[must_use]
+    pub fn include_unknown(mut self) -> Self {
+        self.include_unknown = true;
         self
     }
 

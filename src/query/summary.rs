@@ -28,6 +28,8 @@ pub struct TraceSummary {
     pub error_count: u64,
     /// How many spans each service has; spans without a service count only in `span_count`.
     pub services: BTreeMap<String, u64>,
+    /// True if a missing span leaves it open whether the trace matches; then the spans below are those that may.
+    pub unknown: bool,
     /// How many spans match the query.
     pub matched_count: u64,
     /// The ids of matching spans by start, then id: the first ones, as many as the limit allows.
@@ -58,6 +60,7 @@ impl TraceSummary {
             span_count: trace.len() as u64,
             error_count: trace.iter().filter(|span| span.is_error()).count() as u64,
             services,
+            unknown: false,
             matched_count: matched.len() as u64,
             matched_span_ids: matched.iter().take(matched_ids_max).map(|span| span.span_id).collect(),
         })

@@ -1,7 +1,7 @@
 //! The filters that choose spans, shared by every command that searches: flags in, [`Query`] out.
 
 use clap::{Args, ValueEnum};
-use tailspan::{DurationRange, Query, QueryScope, SpanKind, StatusCode, TagFilter, TimeRange};
+use tailspan::{DurationRange, Query, QueryScope, SpanKind, SpanSet, StatusCode, TagFilter, TimeRange};
 
 use crate::times::{parse_duration, parse_time};
 
@@ -46,6 +46,11 @@ pub struct Filters {
     /// Longest duration of the whole trace, inclusive
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub max_trace_duration: Option<u64>,
+    /// Spans by how they hang together, in TraceQL's words: '{ A } >> { B }' finds spans B below a span A; also
+    /// > < << ~ and their opposites !> !>> !< !<< !~, && ||, '| count() > N', as in
+    /// '{ resource.service.name = "checkout" } >> { status = error && duration > 1s }'
+    #[arg(long = "where", value_name = "EXPR", value_parser = SpanSet::parse)]
+    pub structure: Option<SpanSet>,
     /// Spans that start at this time or later: RFC 3339, a Unix time, or -1h
     #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     pub since: Option<u64>,
@@ -80,6 +85,7 @@ impl Filters {
         query.status = self.status;
         query.error = self.error;
         query.tags.clone_from(&self.tag);
+        query.structure.clone_from(&self.structure);
         query.duration = DurationRange { min: self.min_duration, max: self.max_duration };
         query.trace_duration = DurationRange { min: self.min_trace_duration, max: self.max_trace_duration };
         query.window = TimeRange { since: self.since, until: self.until };
@@ -134,12 +140,14 @@ mod tests {
             "--min-duration=1.5s",
             "--until",
             "1767225600",
+            "--where={ } > { }",
             "--scope=trace",
         ])
         .unwrap();
         assert_eq!(query.service.as_deref(), Some("checkout"));
         assert_eq!((query.kind, query.status, query.error), (Some(SpanKind::CLIENT), Some(StatusCode::ERROR), true));
         assert_eq!(query.tags.len(), 2);
+        assert_eq!(query.structure.map(|set| set.to_string()).as_deref(), Some("{ } > { }"));
         assert_eq!(query.duration, DurationRange { min: Some(1_500_000_000), max: None });
         assert_eq!(query.window, TimeRange { since: None, until: Some(1_767_225_600_000_000_000) });
         assert_eq!(query.scope, QueryScope::Trace);
@@ -152,7 +160,14 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_refused_with_a_reason() {
-        for words in [["--kind=servant"], ["--min-duration=5"], ["--tag==x"], ["--tag=a=~("], ["--since=soon"]] {
+        for words in [
+            ["--kind=servant"],
+            ["--min-duration=5"],
+            ["--tag==x"],
+            ["--tag=a=~("],
+            ["--since=soon"],
+            ["--where={ name = }"],
+        ] {
             let error = query(&words).unwrap_err().to_string();
             assert!(error.starts_with("error: invalid value"), "{error}");
         }

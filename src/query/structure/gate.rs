@@ -16,6 +16,9 @@ use super::super::tag::{ElementType, Operand, TagFilter, TagOperator, TagScope};
 use super::field::SpanField;
 use super::literal::Literal;
 
+/// A range without a duration in it. Of a span of which nothing is known not even this is known to be false.
+const NO_DURATION: DurationRange = DurationRange { min: Some(1), max: Some(0) };
+
 /// One gate of a circuit, operands first.
 #[derive(Clone, Debug)]
 pub enum Gate {
@@ -155,7 +158,7 @@ fn status_message_gates(filter: TagFilter) -> Result<Vec<Gate>> {
 /// The circuit of a comparison of the span's duration; a span without one meets none.
 fn duration_gates(operator: TagOperator, number: Number) -> Vec<Gate> {
     let (floor, ceil) = (number.floor(), number.ceil());
-    let equal = if floor == ceil { within(floor, floor) } else { Gate::Constant(false) };
+    let equal = if floor == ceil { within(floor, floor) } else { Gate::Meets(Criterion::Duration(NO_DURATION)) };
     match operator {
         TagOperator::NotEqual => {
             vec![Gate::Meets(Criterion::Duration(DurationRange::ALL)), equal, Gate::Not, Gate::And]
@@ -173,6 +176,6 @@ fn within(min: i128, max: i128) -> Gate {
         (Ok(min), Ok(max)) if min <= max => {
             Gate::Meets(Criterion::Duration(DurationRange { min: Some(min), max: Some(max) }))
         }
-        _ => Gate::Constant(false),
+        _ => Gate::Meets(Criterion::Duration(NO_DURATION)),
     }
 }

@@ -204,8 +204,20 @@ fn joined<'q, const N: usize>(pieces: [Vec<PartGate<'q>>; N]) -> Vec<PartGate<'q
 /// Both circuits by `And`, or by `Or`; constants are taken out.
 fn both<'q>(left: Vec<PartGate<'q>>, right: Vec<PartGate<'q>>, or: bool) -> Vec<PartGate<'q>> {
     match (&left[..], &right[..]) {
-        ([PartGate::Constant(value)], _) => if *value == or { left } else { right },
-        (_, [PartGate::Constant(value)]) => if *value == or { right } else { left },
+        ([PartGate::Constant(value)], _) => {
+            if *value == or {
+                left
+            } else {
+                right
+            }
+        }
+        (_, [PartGate::Constant(value)]) => {
+            if *value == or {
+                right
+            } else {
+                left
+            }
+        }
         _ if or => joined([left, right, vec![PartGate::Or]]),
         _ => {
             let skip = PartGate::SkipIfNone(right.len() + 1);

@@ -53,17 +53,21 @@ struct Sealed<'q> {
     upper: PageSet,
     /// True if it matters whether a span is missing.
     needs_orphans: bool,
-    progress: RefCell<Progress<'q>>,
+    /// True if what is possible is asked for too; else only what is certain counts.
+    unknown: bool,
+    progress: RefCell<Progress>,
 }
 
 /// What is decided so far.
-struct Progress<'q> {
+#[derive(Default)]
+struct Progress {
     decided: FxHashSet<u32>,
     rows: FxHashMap<u32, PageRows>,
     /// Traces that reach over the end of a page and are decided.
     crossing: FxHashSet<u32>,
     kept: VecDeque<KeptPage>,
-    firsts: IntegerCursor<'q>,
+    /// A page of the table of first rows, and its number.
+    firsts: Option<(usize, Vec<u64>)>,
 }
 
 /// Masks of one page, by condition as far as they were asked for.
@@ -95,15 +99,9 @@ impl<'q> PartSet<'q> {
             Step::Count(..) => true,
             Step::Both | Step::Either => false,
         };
-        let progress = Progress {
-            decided: FxHashSet::default(),
-            rows: FxHashMap::default(),
-            crossing: FxHashSet::default(),
-            kept: VecDeque::new(),
-            firsts: IntegerCursor::new(segment, Fixed::TraceRow as u32, true, counter),
-        };
+        let progress = RefCell::default();
         let needs_orphans = unknown || self.set.steps.iter().any(certain);
-        self.sealed = Some(Sealed { part, pages, plans, upper, needs_orphans, progress: RefCell::new(progress) });
+        self.sealed = Some(Sealed { part, pages, plans, upper, needs_orphans, unknown, progress });
         Ok(())
     }
 
@@ -112,7 +110,7 @@ impl<'q> PartSet<'q> {
         self.sealed.as_ref().map(|sealed| &sealed.upper)
     }
 
-    /// The rows of a page that may be in the set.
+    /// The rows of a page that are in the set, or may be if that was asked for or the part does not tell.
     ///
     /// # Errors
     /// Corrupt if a page is damaged; so do the other methods.
@@ -149,7 +147,7 @@ impl<'q> PartSet<'q> {
         Ok(progress.rows.get(&page).copied().unwrap_or(PageRows::NONE))
     }
 
-    fn upper(&self, sealed: &Sealed<'q>, progress: &mut Progress<'q>, page: u32) -> Result<Mask> {
+    fn upper(&self, sealed: &Sealed<'q>, progress: &mut Progress, page: u32) -> Result<Mask> {
         let mut upper = Mask::NONE;
         for condition in self.conditions.results() {
             upper = upper.or(&self.mask(sealed, progress, condition, page)?);
@@ -158,7 +156,7 @@ impl<'q> PartSet<'q> {
     }
 
     /// The rows of the page that meet a condition.
-    fn mask(&self, sealed: &Sealed<'q>, progress: &mut Progress<'q>, condition: usize, page: u32) -> Result<Mask> {
+    fn mask(&self, sealed: &Sealed<'q>, progress: &mut Progress, condition: usize, page: u32) -> Result<Mask> {
         if !sealed.plans[condition].contains(page) {
             return Ok(Mask::NONE);
         }
@@ -188,18 +186,12 @@ impl<'q> PartSet<'q> {
     }
 
     /// Decides the traces that reach into a page.
-    fn decide_page(
-        &self,
-        sealed: &Sealed<'q>,
-        progress: &mut Progress<'q>,
-        page: u32,
-        upper: &Mask,
-    ) -> Result<()> {
+    fn decide_page(&self, sealed: &Sealed<'q>, progress: &mut Progress, page: u32, upper: &Mask) -> Result<()> {
         let segment = sealed.pages.segment;
         let traces = sealed.traces_of(progress, page)?;
         let mut firsts: Vec<u32> = Vec::with_capacity(traces.len() + 1);
         for ordinal in traces.clone() {
-            firsts.push(progress.firsts.get(ordinal as usize)? as u32);
+            firsts.push(sealed.first_of(progress, ordinal)?);
         }
         firsts.push(sealed.end_of(progress, traces.end - 1)?);
         ensure(firsts.windows(2).all(|pair| pair[0] < pair[1]) && firsts[traces.len()] <= segment.rows(), || {
@@ -246,7 +238,7 @@ impl<'q> PartSet<'q> {
     }
 
     /// Decides traces that begin at these rows, the last of which is the end, from their columns.
-    fn decide_columns(&self, sealed: &Sealed<'q>, progress: &mut Progress<'q>, firsts: &[u32]) -> Result<()> {
+    fn decide_columns(&self, sealed: &Sealed<'q>, progress: &mut Progress, firsts: &[u32]) -> Result<()> {
         let rows = firsts[0]..firsts[firsts.len() - 1];
         let pages = rows.start / PAGE_ROWS as u32..rows.end.div_ceil(PAGE_ROWS as u32);
         let base = pages.start * PAGE_ROWS as u32;
@@ -266,7 +258,8 @@ impl<'q> PartSet<'q> {
             Mask::of_words(words).within(within.start.saturating_sub(page * PAGE_ROWS)..within.end - page * PAGE_ROWS)
         };
         for (at, page) in pages.enumerate() {
-            let (certain, possible) = (add(&verdict.certain, at), add(verdict.possible(), at));
+            let certain = add(&verdict.certain, at);
+            let possible = if sealed.unknown { add(verdict.possible(), at) } else { certain };
             if !possible.is_empty() {
                 let entry = progress.rows.entry(page).or_insert(PageRows::NONE);
                 entry.certain = entry.certain.or(&certain);
@@ -280,7 +273,7 @@ impl<'q> PartSet<'q> {
     fn decide_spans(
         &self,
         sealed: &Sealed<'q>,
-        progress: &mut Progress<'q>,
+        progress: &mut Progress,
         ordinals: Range<u32>,
         firsts: &[u32],
         (page, upper): (u32, &Mask),
@@ -295,7 +288,8 @@ impl<'q> PartSet<'q> {
             }
             let spans = sealed.pages.segment.trace_spans(ordinal, sealed.pages.counter)?;
             let judged = self.set.judge(&spans);
-            for (row, position) in rows.zip(0..spans.len()).filter(|(_, position)| judged.possible[*position]) {
+            let members = if sealed.unknown { &judged.possible } else { &judged.certain };
+            for (row, position) in rows.zip(0..spans.len()).filter(|(_, position)| members[*position]) {
                 let entry = progress.rows.entry(row / PAGE_ROWS as u32).or_insert(PageRows::NONE);
                 entry.possible.insert(row as usize % PAGE_ROWS);
                 if judged.certain[position] {
@@ -309,7 +303,7 @@ impl<'q> PartSet<'q> {
 
 impl Sealed<'_> {
     /// The traces that have rows on the page.
-    fn traces_of(&self, progress: &mut Progress<'_>, page: u32) -> Result<Range<u32>> {
+    fn traces_of(&self, progress: &mut Progress, page: u32) -> Result<Range<u32>> {
         let segment = self.pages.segment;
         let ordinals = segment.page_ordinals()?;
         let missing = || Error::corrupt(format!("page {page} has no first trace"));
@@ -317,7 +311,7 @@ impl Sealed<'_> {
         let end = match ordinals.get(page as usize + 1) {
             None => segment.traces(),
             Some(next) => {
-                let begins = progress.firsts.get(*next as usize)?;
+                let begins = u64::from(self.first_of(progress, *next)?);
                 next + u32::from(begins < (u64::from(page) + 1) * PAGE_ROWS as u64)
             }
         };
@@ -325,13 +319,25 @@ impl Sealed<'_> {
         Ok(first..end)
     }
 
+    /// The first row of a trace.
+    fn first_of(&self, progress: &mut Progress, ordinal: u32) -> Result<u32> {
+        let (page, at) = (ordinal as usize / PAGE_ROWS, ordinal as usize % PAGE_ROWS);
+        if progress.firsts.as_ref().is_none_or(|(known, _)| *known != page) {
+            let mut rows = progress.firsts.take().map(|(_, rows)| rows).unwrap_or_default();
+            self.pages.segment.integers(Fixed::TraceRow as u32, page, self.pages.counter, &mut rows)?;
+            progress.firsts = Some((page, rows));
+        }
+        let row = progress.firsts.as_ref().and_then(|(_, rows)| rows.get(at)).copied();
+        row.map(|row| row as u32).ok_or_else(|| Error::corrupt(format!("trace {ordinal} has no first row")))
+    }
+
     /// The end of a trace's rows.
-    fn end_of(&self, progress: &mut Progress<'_>, ordinal: u32) -> Result<u32> {
+    fn end_of(&self, progress: &mut Progress, ordinal: u32) -> Result<u32> {
         let segment = self.pages.segment;
         if ordinal + 1 == segment.traces() {
             return Ok(segment.rows());
         }
-        Ok(progress.firsts.get(ordinal as usize + 1)? as u32)
+        self.first_of(progress, ordinal + 1)
     }
 
     /// The trees of traces that begin at these rows, counted from `base` on.

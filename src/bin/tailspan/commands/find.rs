@@ -16,7 +16,9 @@ const EXAMPLES: &str = "\
 Examples:
   tailspan find my-store --service=checkout --error --since=-1h
   tailspan find my-store --name='POST /pay' --min-duration=1s --order=slowest
-  tailspan find my-store --tag=app.payment.channel=slowbank --tag='http.status_code>=500' --json";
+  tailspan find my-store --tag=app.payment.channel=slowbank --tag='http.status_code>=500' --json
+  tailspan find my-store --where='{ resource.service.name = \"checkout\" } >> { status = error && kind = client }'
+  tailspan find my-store --where='{ name = \"pay\" } !>> { name = \"confirm\" }' --include-unknown";
 
 /// Flags of `find`.
 #[derive(Args, Debug)]
@@ -35,6 +37,9 @@ pub struct FindArgs {
     /// Go on where the page with this nextPageToken ended
     #[arg(long, value_name = "TOKEN")]
     pub page_token: Option<String>,
+    /// With --where: traces, too, in which a missing span leaves it open, marked "match":"unknown"
+    #[arg(long)]
+    pub include_unknown: bool,
     /// Join traces whose ids agree in their last 16 digits
     #[arg(long)]
     pub lenient: bool,
@@ -60,7 +65,7 @@ pub fn run(store: &Store, args: &FindArgs, report: &mut Report<'_>) -> anyhow::R
     let found = args.bound.on(store.snapshot()).find(&query(args))?;
     if report.json() {
         for trace in &found.traces {
-            report.row(&object(trace))?;
+            report.row(&object(trace, args.filters.structure.is_some()))?;
         }
     } else {
         print_table(&found, report)?;
@@ -77,12 +82,14 @@ fn query(args: &FindArgs) -> Query {
     };
     query.page_token.clone_from(&args.page_token);
     query.lenient = args.lenient;
+    query.include_unknown = args.include_unknown;
     query
 }
 
-fn object(trace: &TraceSummary) -> Value {
+/// The line of a trace; with a structural condition it says how certain the match is.
+fn object(trace: &TraceSummary, structural: bool) -> Value {
     let matched: Vec<String> = trace.matched_span_ids.iter().map(ToString::to_string).collect();
-    json!({
+    let mut object = json!({
         "traceId": trace.trace_id.to_string(),
         "rootService": trace.root_service,
         "rootName": trace.root_name,
@@ -93,7 +100,11 @@ fn object(trace: &TraceSummary) -> Value {
         "services": trace.services,
         "matchedCount": trace.matched_count,
         "matchedSpanIds": matched,
-    })
+    });
+    if structural {
+        object["match"] = json!(if trace.unknown { "unknown" } else { "certain" });
+    }
+    object
 }
 
 fn print_table(found: &Found, report: &mut Report<'_>) -> anyhow::Result<()> {
@@ -114,7 +125,7 @@ fn print_table(found: &Found, report: &mut Report<'_>) -> anyhow::Result<()> {
             human_duration(trace.duration_nano),
             count(trace.span_count),
             count(trace.error_count),
-            count(trace.matched_count),
+            count(trace.matched_count) + if trace.unknown { "?" } else { "" },
             root.into_iter().flatten().collect::<Vec<_>>().join(": "),
         ]);
     }
