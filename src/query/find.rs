@@ -108,7 +108,7 @@ pub struct PartCriteria<'q> {
     service_criterion: Option<Criterion>,
     criteria: Vec<Compiled<'q>>,
     /// The structural condition.
-    structure: Option<PartSet<'q>>,
+    pub(super) structure: Option<PartSet<'q>>,
 }
 
 /// Why a result of so many traces, with the next one so many bytes, is cut before that.

@@ -15,8 +15,11 @@ impl Mask {
     /// The rows below `rows` for which `test` holds.
     pub fn of(rows: usize, mut test: impl FnMut(usize) -> bool) -> Self {
         let mut mask = Self::NONE;
-        for row in 0..rows.min(PAGE_ROWS) {
-            mask.0[row / 64] |= u64::from(test(row)) << (row % 64);
+        let rows = rows.min(PAGE_ROWS);
+        for (word, first) in mask.0.iter_mut().zip((0..rows).step_by(64)) {
+            for row in first..rows.min(first + 64) {
+                *word |= u64::from(test(row)) << (row - first);
+            }
         }
         mask
     }

@@ -38,6 +38,7 @@ use super::rollup::{GroupFilter, GroupName, slowest_rows, totals};
 use super::scan::PageScan;
 use super::segment_pages::SegmentPages;
 use super::slow_span::SlowSpan;
+use super::structure::{HeadRows, head_rows};
 
 /// A query made ready for any snapshot, and the count of what it reads.
 #[derive(Debug)]
@@ -97,15 +98,22 @@ impl<'q> Matching<'q> {
             return Ok((matching, parts));
         }
         let structural = asked.query.structure.is_some();
-        let lows = if structural { matching.find_loose()? } else { matching.find_doubled()? };
+        let (lows, head) = if structural { matching.find_loose()? } else { (matching.find_doubled()?, None) };
         for index in 0..snapshot.segments.len() {
             match matching.plan_segment(index) {
                 Ok(part) => parts.extend(part),
                 Err(error) => matching.finder.problem(error)?,
             }
         }
-        for chapter in snapshot.chapters.iter().filter(|_| !structural) {
-            parts.push(matching.plan_chapter(chapter, &lows));
+        let mut decided = head.map(Vec::into_iter);
+        let taken = if structural && decided.is_none() { &[][..] } else { &snapshot.chapters[..] };
+        for chapter in taken {
+            let mut part = matching.plan_chapter(chapter, &lows);
+            let rows = decided.as_mut().and_then(Iterator::next);
+            if let (Some(set), Some(rows)) = (&mut part.criteria.structure, rows) {
+                set.know(rows);
+            }
+            parts.push(part);
         }
         Ok((matching, parts))
     }
@@ -180,11 +188,29 @@ impl<'q> Matching<'q> {
         Ok(lows)
     }
 
-    /// For a structural condition, which takes whole traces: finds the dirty traces and those of the head that may
-    /// have a match. They stand in for the doubled ones, and no rows of theirs are taken from pages.
-    fn find_loose(&mut self) -> Result<FxHashSet<u64>> {
-        let (snapshot, mut loose) = (self.finder.snapshot, FxHashMap::default());
-        self.finder.scan_chapters(&mut loose)?;
+    /// For a structural condition, which takes whole traces: finds the dirty traces that may have a match. They stand
+    /// in for the doubled ones, and no rows of theirs are taken from pages. Returns the low halves of the ids of all
+    /// dirty traces, and the rows of the others in the head; `None` if these, too, are judged as spans.
+    fn find_loose(&mut self) -> Result<(FxHashSet<u64>, Option<HeadRows>)> {
+        let (snapshot, mut lows) = (self.finder.snapshot, FxHashSet::default());
+        for part in &snapshot.segments {
+            for ordinal in part.loose() {
+                match part.segment.trace_id(ordinal, self.finder.counter) {
+                    Ok(id) => drop(lows.insert(id.low())),
+                    Err(error) => self.finder.problem(error)?,
+                }
+            }
+        }
+        let set = self.finder.query.structure.as_ref();
+        let head = set.map(|set| head_rows(set, &snapshot.chapters, &|low| lows.contains(&low)));
+        let head = match head.transpose() {
+            Ok(head) => head.flatten(),
+            Err(error) => self.finder.problem(error).map(|()| None)?,
+        };
+        let mut loose = FxHashMap::default();
+        if head.is_none() {
+            self.finder.scan_chapters(&mut loose)?;
+        }
         let before = self.finder.explain.clone();
         for (index, part) in snapshot.segments.iter().enumerate() {
             if part.loose().next().is_some() {
@@ -192,9 +218,14 @@ impl<'q> Matching<'q> {
             }
         }
         self.finder.explain = before;
-        self.doubled = loose.into_values().map(|(id, _)| id).collect();
+        let mut ids: FxHashSet<TraceId> = loose.into_values().map(|(id, _)| id).collect();
+        if head.is_some() && !lows.is_empty() {
+            let rows = snapshot.chapters.iter().flat_map(|chapter| &chapter.rows);
+            ids.extend(rows.map(trace_id_of).filter(|id| lows.contains(&id.low())));
+        }
+        self.doubled = ids.into_iter().collect();
         self.doubled.sort_unstable();
-        Ok(FxHashSet::default())
+        Ok((lows, head))
     }
 
     fn plan_segment(&mut self, index: usize) -> Result<Option<MatchPart<'q>>> {

@@ -15,6 +15,7 @@ mod condition;
 mod field;
 mod forest;
 mod gate;
+mod head_set;
 mod judge;
 mod literal;
 mod parser;
@@ -29,6 +30,7 @@ mod verdict;
 
 pub use condition::Condition;
 pub use field::SpanField;
+pub use head_set::{HeadRows, head_rows};
 pub use literal::Literal;
 pub use part_set::PartSet;
 pub use span_set::{Relation, SpanSet};

@@ -42,6 +42,8 @@ pub struct PartSet<'q> {
     set: &'q SpanSet,
     conditions: PartConditions<'q>,
     sealed: Option<Sealed<'q>>,
+    /// The rows of every page, if others decided them.
+    known: Option<Vec<Mask>>,
 }
 
 /// What a segment has beside.
@@ -80,7 +82,7 @@ struct KeptPage {
 impl<'q> PartSet<'q> {
     /// The set on a part with these tables.
     pub fn new(set: &'q SpanSet, source: &dyn RowSource, resources: &[&Resource], scopes: &[&Scope]) -> Self {
-        Self { set, conditions: PartConditions::new(set, source, resources, scopes), sealed: None }
+        Self { set, conditions: PartConditions::new(set, source, resources, scopes), sealed: None, known: None }
     }
 
     /// Makes it decide the clean traces of the segment it was compiled against. `unknown` says whether what is
@@ -105,6 +107,11 @@ impl<'q> PartSet<'q> {
         Ok(())
     }
 
+    /// Takes the rows of every page as decided.
+    pub fn know(&mut self, rows: Vec<Mask>) {
+        self.known = Some(rows);
+    }
+
     /// The pages that may hold a row of the set.
     pub fn pages(&self) -> Option<&PageSet> {
         self.sealed.as_ref().map(|sealed| &sealed.upper)
@@ -115,9 +122,10 @@ impl<'q> PartSet<'q> {
     /// # Errors
     /// Corrupt if a page is damaged; so do the other methods.
     pub fn possible(&self, page: &mut PageScan<'_>) -> Result<Mask> {
-        match &self.sealed {
-            None => self.conditions.upper(page),
-            Some(sealed) => Ok(self.rows(sealed, page.page())?.possible),
+        match (&self.sealed, &self.known) {
+            (Some(sealed), _) => Ok(self.rows(sealed, page.page())?.possible),
+            (None, Some(known)) => Ok(known.get(page.page() as usize).copied().unwrap_or(Mask::NONE)),
+            (None, None) => self.conditions.upper(page),
         }
     }
 

@@ -264,14 +264,10 @@ impl<'t> Scanner<'t> {
 
     fn escape(&mut self, escape: char, bytes: &mut Vec<u8>) -> Result<()> {
         let (digits, radix) = match escape {
-            'a' => return Ok(bytes.push(7)),
-            'b' => return Ok(bytes.push(8)),
-            'f' => return Ok(bytes.push(12)),
-            'n' => return Ok(bytes.push(b'\n')),
-            'r' => return Ok(bytes.push(b'\r')),
-            't' => return Ok(bytes.push(b'\t')),
-            'v' => return Ok(bytes.push(11)),
-            '\\' | '"' | '\'' => return Ok(bytes.push(escape as u8)),
+            'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '\\' | '"' | '\'' => {
+                bytes.push(simple_escape(escape));
+                return Ok(());
+            }
             'x' => (2, 16),
             'u' => (4, 16),
             'U' => (8, 16),
@@ -291,5 +287,19 @@ impl<'t> Scanner<'t> {
             bytes.push(u8::try_from(code).map_err(|_| self.wrong("an escape is larger than a byte"))?);
         }
         Ok(())
+    }
+}
+
+/// The byte that a letter after a backslash stands for.
+fn simple_escape(escape: char) -> u8 {
+    match escape {
+        'a' => 7,
+        'b' => 8,
+        'f' => 12,
+        'n' => b'\n',
+        'r' => b'\r',
+        't' => b'\t',
+        'v' => 11,
+        other => other as u8,
     }
 }

@@ -191,14 +191,13 @@ fn both(left: Verdict, right: Verdict, forest: &Forest) -> Verdict {
 fn counted(set: Verdict, operator: TagOperator, count: u64, forest: &Forest) -> Verdict {
     decide(set, forest, |set, trace| {
         let (least, most) = (set.certain.count_in(trace.clone()), set.possible().count_in(trace));
-        let met = match operator {
+        match operator {
             TagOperator::Equal => (least == count && most == count, (least..=most).contains(&count)),
             TagOperator::NotEqual => (!(least..=most).contains(&count), least != count || most != count),
             TagOperator::Less => (most < count, least < count),
             TagOperator::LessOrEqual => (most <= count, least <= count),
             TagOperator::Greater => (least > count, most > count),
             _ => (least >= count, most >= count),
-        };
-        met
+        }
     })
 }
