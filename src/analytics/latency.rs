@@ -12,7 +12,7 @@ use super::feed::{Feed, Unit};
 use super::group_key::GroupKey;
 use super::grouper::Grouper;
 use super::quantile::Quantile;
-use super::select::{KeptAll, SelectedRanks, Wanted, select};
+use super::select::{KeptAll, SelectedRanks, Wanted, select, select_rolled};
 use super::totals::{Totals, add_batch};
 
 /// Durations that are kept from the first pass, so that few matches need no second.
@@ -238,17 +238,20 @@ impl Figures {
     ) -> Result<Option<Self>> {
         let mut wanted: Vec<Wanted> = Vec::new();
         for (group, totals) in (0u32..).zip(&totals).filter(|(_, totals)| totals.sums.duration_count > 0) {
-            let ranks = quantiles.iter().map(|quantile| quantile.rank(totals.sums.duration_count));
-            wanted.extend(ranks.chain([1, totals.sums.duration_count]).map(|rank| (group, rank)));
+            let count = totals.sums.duration_count;
+            wanted.extend(quantiles.iter().map(|quantile| (group, quantile.rank(count))));
+            if totals.sums.extremes.is_none() {
+                wanted.extend([(group, 1), (group, count)]);
+            }
         }
-        let selected = select(&wanted, &totals, feed, limits)?;
+        let Some(selected) = select_rolled(&wanted, &totals, feed, limits)? else { return Ok(None) };
         if wanted.iter().any(|wanted| !selected.contains_key(wanted)) {
             return Ok(None);
         }
         for (group, totals) in (0u32..).zip(&mut totals) {
             let value = |rank: u64| selected.get(&(group, rank)).map(|found| found.value);
-            totals.min = value(1).unwrap_or(totals.min);
-            totals.max = value(totals.sums.duration_count).unwrap_or(totals.max);
+            let known = totals.sums.extremes.or_else(|| value(1).zip(value(totals.sums.duration_count)));
+            (totals.min, totals.max) = known.unwrap_or((totals.min, totals.max));
         }
         totals.resize_with(feed.grouper.len(), Totals::default);
         Ok(Some(Self { totals, selected, incomplete: false }))
