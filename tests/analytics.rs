@@ -7,6 +7,7 @@
 //! histogram and no page, and shares no code with the engine's queries. `PROPTEST_CASES=1000` asks for more.
 
 mod common {
+    pub mod adjusted;
     pub mod ask;
     pub mod distinct;
     pub mod figures;
@@ -21,6 +22,7 @@ mod common {
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use common::adjusted::{self, assert_adjusted};
 use common::ask::Ask;
 use common::distinct::{assert_same_spans, distinct};
 use common::figures::{self, Figure, Group, Sample, figure};
@@ -91,8 +93,7 @@ impl Figures {
         let state = format!("{state}: {self:?}");
         self.check_latency(snapshot, LatencyUnit::Span, figures::spans_by(live, &self.ask, &self.by), &state);
         self.check_latency(snapshot, LatencyUnit::Trace, figures::traces_by(live, &self.ask, &self.by), &state);
-        let stages = LatencyUnit::Stages(STAGES.map(str::to_owned).to_vec());
-        self.check_latency(snapshot, stages, figures::stages_by(live, &self.ask, &self.by, &STAGES), &state);
+        self.check_latency(snapshot, stages(), figures::stages_by(live, &self.ask, &self.by, &STAGES), &state);
         self.check_series(snapshot, live, &state);
         self.check_heat_map(snapshot, live, &state);
         self.check_slowest(snapshot, live, &state);
@@ -193,6 +194,39 @@ impl Figures {
         }
     }
 
+    /// What sampling makes of the counts, beside which all figures stay what they are.
+    fn check_adjusted(&self, snapshot: &Snapshot, live: &[Span], state: &str) {
+        let units = [
+            (LatencyUnit::Span, adjusted::spans_by(live, &self.ask, &self.by, None)),
+            (LatencyUnit::Trace, adjusted::traces_by(live, &self.ask, &self.by, None)),
+            (stages(), adjusted::traces_by(live, &self.ask, &self.by, Some(&STAGES))),
+        ];
+        for (unit, wanted) in units {
+            let state = format!("{state}: adjusted: {unit:?}");
+            let query = LatencyQuery::new(self.ask.query()).quantiles(Vec::new()).by(self.keys()).of(unit);
+            let plain = snapshot.latency(&query).unwrap();
+            let mut report = snapshot.latency(&query.adjusted(true)).unwrap();
+            assert!(report.complete, "{state}: {:?}", report.reason);
+            assert_eq!(report.groups.len(), wanted.len(), "{state}");
+            for group in &report.groups {
+                let name = figure_of(group).0;
+                assert_adjusted(&group.adjusted.unwrap(), &wanted[&(0, name)], &format!("{state}: {group:?}"));
+            }
+            report.groups.iter_mut().for_each(|group| group.adjusted = None);
+            assert_eq!(report.groups, plain.groups, "{state}");
+        }
+        let wanted = adjusted::spans_by(live, &self.ask, &self.by, Some(self.step));
+        let query = SeriesQuery::new(self.ask.query(), self.step).by(self.keys()).adjusted(true);
+        let series = snapshot.series(&query).unwrap();
+        assert_eq!((series.points.len(), series.complete), (wanted.len(), true), "{state}: adjusted series");
+        for point in &series.points {
+            let (counts, state) = (point.figures.adjusted.unwrap(), format!("{state}: adjusted series: {point:?}"));
+            let samples = &wanted[&(point.start_unix_nano, point.figures.group.clone())];
+            assert_adjusted(&counts, samples, &state);
+            assert_eq!(point.adjusted_rate_per_second, Some(counts.count / (self.step as f64 / 1e9)), "{state}");
+        }
+    }
+
     /// The question against all spans of the window's begin on.
     fn check_comparison(&self, snapshot: &Snapshot, live: &[Span], state: &str) {
         let against = Ask { since: self.ask.since, scope: self.ask.scope, ..Ask::default() };
@@ -227,6 +261,10 @@ impl Figures {
         assert_eq!(of(|pair| pair.selection.as_ref()), values(&self.ask), "{state}: quantiles of the selection");
         assert_eq!(of(|pair| pair.baseline.as_ref()), values(&against), "{state}: quantiles of the baseline");
     }
+}
+
+fn stages() -> LatencyUnit {
+    LatencyUnit::Stages(STAGES.map(str::to_owned).to_vec())
 }
 
 fn figure_of(group: &LatencyGroup) -> (Group, Figure) {
@@ -273,6 +311,7 @@ impl Life<'_> {
         narrow.values_bytes_max = 100;
         for question in self.questions {
             question.check(&self.store.snapshot(), &self.live, state);
+            question.check_adjusted(&self.store.snapshot(), &self.live, state);
             question.check(&self.store.snapshot().with_limits(narrow.clone()), &self.live, &format!("{state}, narrow"));
         }
     }
