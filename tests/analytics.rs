@@ -439,6 +439,23 @@ fn the_exemplar_is_the_smallest_id_of_exactly_that_duration() {
 }
 
 #[test]
+fn kinds_and_statuses_without_a_word_are_found_as_what_they_read_as() {
+    let odd = |n: u64, span: &mut Span| {
+        span.kind = tailspan::SpanKind(if n == 0 { 17 } else { 0 });
+        span.status =
+            Some(tailspan::Status { code: tailspan::StatusCode(if n == 1 { 7 } else { 0 }), ..Default::default() });
+    };
+    let spans = made(odd, 3);
+    let filter = tailspan::Query::new().kind(tailspan::SpanKind::UNSPECIFIED).status(tailspan::StatusCode::UNSET);
+    assert_eq!(latency_of(&spans, &LatencyQuery::new(filter.clone()))[0].count, 3);
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert_eq!(store.append(&spans).unwrap().rejected, []);
+    store.seal().unwrap();
+    assert_eq!(store.slowest_spans(&filter, 5).unwrap().items.len(), 3);
+}
+
+#[test]
 fn groups_past_the_limit_are_not_counted_and_the_answer_says_so() {
     let spans = made(|n, span| span.name = format!("operation {n}"), 10);
     let directory = tempfile::tempdir().unwrap();
