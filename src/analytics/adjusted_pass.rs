@@ -161,7 +161,7 @@ impl<'q> AdjustedPass<'q> {
                 }
             }
         }
-        matching.each_dirty_span(|span| {
+        matching.each_doubled_span(|span| {
             if let Some(sample) = sums.of_span(span) {
                 sums.add(&sample, true);
             }
