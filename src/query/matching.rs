@@ -27,7 +27,7 @@ use crate::model::{Resource, Scope, Span, StatusCode, TimeRange, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::Detail;
 
-use super::evaluate::TraceMatcher;
+use super::evaluate::{TraceMatcher, kind_meets, status_meets};
 use super::explain::Explain;
 use super::find::{Finder, PartCriteria, row_criteria};
 use super::mask::Mask;
@@ -350,8 +350,8 @@ fn group_meets(group: &GroupName, criterion: &Criterion) -> bool {
     match criterion {
         Criterion::Service(service) => group.service.as_ref() == Some(service),
         Criterion::Name(name) => group.name == *name,
-        Criterion::Kind(kind) => group.kind == *kind,
-        Criterion::Status(status) => group.status == *status,
+        Criterion::Kind(kind) => kind_meets(group.kind, *kind),
+        Criterion::Status(status) => status_meets(group.status, *status),
         Criterion::Error => group.status == StatusCode::ERROR,
         _ => false,
     }

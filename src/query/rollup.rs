@@ -21,6 +21,7 @@ use crate::model::{Span, SpanId, SpanKind, StatusCode, duration_nanos};
 use crate::part::ReadCounter;
 use crate::segment::{RowFinder, Segment, rollup_of_rows, rollup_of_segment};
 
+use super::evaluate::{kind_meets, status_meets};
 use super::slow_span::{SlowSpan, SlowestSpans};
 use super::tally::{ListRoom, Selection, Tally};
 
@@ -252,14 +253,14 @@ impl GroupFilter<'_> {
     fn takes(&self, source: &dyn RowSource, class: &Class) -> bool {
         let name = text(source, class.name).unwrap_or_default();
         self.takes_operation(text(source, class.service), name)
-            && self.kind.is_none_or(|kind| kind == class.kind)
-            && self.status.is_none_or(|status| status == class.status)
+            && self.kind.is_none_or(|kind| kind_meets(class.kind, kind))
+            && self.status.is_none_or(|status| status_meets(class.status, status))
     }
 
     fn takes_span(&self, span: &Span) -> bool {
         self.takes_operation(span.service(), &span.name)
-            && self.kind.is_none_or(|kind| kind == span.kind)
-            && self.status.is_none_or(|status| status == span.status_code())
+            && self.kind.is_none_or(|kind| kind_meets(span.kind, kind))
+            && self.status.is_none_or(|status| status_meets(span.status_code(), status))
     }
 }
 
