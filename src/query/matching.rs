@@ -19,7 +19,7 @@ use rustc_hash::FxHashSet;
 use crate::catalog::{Snapshot, TraceIds};
 use crate::column::{Class, ClassBits};
 use crate::error::{Error, Result};
-use crate::head::{Chapter, trace_id_of};
+use crate::head::{FrozenChapter, trace_id_of};
 use crate::index::rollup::Group;
 use crate::index::{Measure, PageSet, RowSet};
 use crate::limits::{Limits, PAGE_ROWS};
@@ -33,7 +33,7 @@ use super::find::{Finder, PartCriteria, row_criteria};
 use super::mask::Mask;
 use super::matched_page::{MatchedPage, RowIds};
 use super::predicate::{Criterion, Query, QueryScope};
-use super::rollup::{GroupFilter, GroupName, slowest_rows, totals};
+use super::rollup::{GroupFilter, GroupName, GroupRef, slowest_rows, totals};
 use super::scan::PageScan;
 use super::segment_pages::SegmentPages;
 use super::slow_span::SlowSpan;
@@ -79,7 +79,7 @@ pub struct MatchPart<'q> {
 /// Where the rows lie.
 pub(super) enum PartRows<'q> {
     Sealed(SegmentPages<'q>),
-    Head(&'q Chapter),
+    Head(&'q FrozenChapter),
 }
 
 impl<'q> Matching<'q> {
@@ -122,7 +122,7 @@ impl<'q> Matching<'q> {
         if !decided || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
             return None;
         }
-        let meets = |name: &GroupName| criteria.iter().all(|criterion| group_meets(name, criterion));
+        let meets = |name: &GroupRef<'_>| criteria.iter().all(|criterion| group_meets(name, criterion));
         Some(totals(snapshot, limits, &meets).ok()?.into_iter().filter(|(_, group)| !group.is_empty()).collect())
     }
 
@@ -204,10 +204,10 @@ impl<'q> Matching<'q> {
         Ok(Some(MatchPart { rows: PartRows::Sealed(pages), criteria, pages: plan.iter().collect(), left_out }))
     }
 
-    fn plan_chapter(&mut self, chapter: &'q Chapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
+    fn plan_chapter(&mut self, chapter: &'q FrozenChapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
         let resources: Vec<&Resource> = chapter.resources.iter().map(|r| &*r.resource).collect();
         let scopes: Vec<&Scope> = chapter.scopes.iter().map(|s| &**s).collect();
-        let criteria = self.finder.compile(chapter, &resources, &scopes);
+        let criteria = self.finder.compile(&**chapter, &resources, &scopes);
         let pages = chapter.rows.len().div_ceil(PAGE_ROWS) as u32;
         let explain = &mut self.finder.explain;
         explain.parts_considered += 1;
@@ -346,10 +346,10 @@ fn is_of_group(criterion: &Criterion) -> bool {
     matches!(criterion, Service(_) | Name(_) | Kind(_) | Status(_) | Error)
 }
 
-fn group_meets(group: &GroupName, criterion: &Criterion) -> bool {
+fn group_meets(group: &GroupRef<'_>, criterion: &Criterion) -> bool {
     match criterion {
-        Criterion::Service(service) => group.service.as_ref() == Some(service),
-        Criterion::Name(name) => group.name == *name,
+        Criterion::Service(service) => group.service == Some(service.as_str()),
+        Criterion::Name(name) => group.name == name.as_str(),
         Criterion::Kind(kind) => kind_meets(group.kind, *kind),
         Criterion::Status(status) => status_meets(group.status, *status),
         Criterion::Error => group.status == StatusCode::ERROR,
@@ -395,7 +395,7 @@ impl<'q> MatchPart<'q> {
     pub(super) fn source(&self) -> &dyn super::scan::PageSource {
         match &self.rows {
             PartRows::Sealed(pages) => pages,
-            PartRows::Head(chapter) => *chapter,
+            PartRows::Head(chapter) => &***chapter,
         }
     }
 

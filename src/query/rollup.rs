@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use crate::catalog::{SegmentPart, Snapshot};
 use crate::column::{Class, NONE, RowSource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::head::{Chapter, trace_id_of};
+use crate::head::trace_id_of;
 use crate::index::rollup::{Group, GroupCodes, GroupKey, RemoteCode, Rollup, RowTotals, TailLists, TailNext, TailWalk};
 use crate::limits::Limits;
 use crate::model::{Span, SpanId, SpanKind, StatusCode, duration_nanos};
@@ -38,16 +38,28 @@ pub struct GroupName {
     pub status: StatusCode,
 }
 
+/// A group as it stands in a part.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupRef<'t> {
+    /// The service; `None` for the spans that name none.
+    pub service: Option<&'t str>,
+    /// Name of the spans, perhaps empty.
+    pub name: &'t str,
+    /// Their kind.
+    pub kind: SpanKind,
+    /// Their effective status.
+    pub status: StatusCode,
+}
+
+/// Says which groups are wanted.
+pub type Takes<'t> = dyn Fn(&GroupRef<'_>) -> bool + 't;
+
 /// The sums over all distinct live spans of the groups that `takes` says yes to, by service, name, kind and status.
 ///
 /// # Errors
 /// Corrupt if a page or section it needs is damaged, which no rollup is; TooLarge, naming the limit, if a doubled
 /// trace is too large to be held or there are too many groups.
-pub fn totals(
-    snapshot: &Snapshot,
-    limits: &Limits,
-    takes: &dyn Fn(&GroupName) -> bool,
-) -> Result<BTreeMap<GroupName, Group>> {
+pub fn totals(snapshot: &Snapshot, limits: &Limits, takes: &Takes<'_>) -> Result<BTreeMap<GroupName, Group>> {
     sum::<ByGroup>(snapshot, limits, takes)
 }
 
@@ -68,7 +80,9 @@ trait Family {
     fn rollup(segment: &Segment) -> Option<Rollup<'_, Self::Key>>;
     fn of_rows(totals: &RowTotals) -> impl Iterator<Item = (Self::Key, &Group)>;
     fn name(source: &dyn RowSource, key: Self::Key) -> Self::Name;
-    fn of_span(span: &Span) -> Option<Self::Name>;
+    fn is_taken(source: &dyn RowSource, key: Self::Key, takes: &Takes<'_>) -> bool;
+    /// What a span is counted under, if it is wanted.
+    fn of_span(span: &Span, takes: &Takes<'_>) -> Option<Self::Name>;
     fn name_bytes(name: &Self::Name) -> usize;
 }
 
@@ -92,8 +106,14 @@ impl Family for ByGroup {
         GroupName { service, name, kind: key.kind, status: key.status }
     }
 
-    fn of_span(span: &Span) -> Option<GroupName> {
-        Some(group_of(span))
+    fn is_taken(source: &dyn RowSource, key: GroupCodes, takes: &Takes<'_>) -> bool {
+        let (service, name) = (text(source, key.service), text(source, key.name).unwrap_or_default());
+        takes(&GroupRef { service, name, kind: key.kind, status: key.status })
+    }
+
+    fn of_span(span: &Span, takes: &Takes<'_>) -> Option<GroupName> {
+        let group = GroupRef { service: span.service(), name: &span.name, kind: span.kind, status: span.status_code() };
+        takes(&group).then(|| group_of(span))
     }
 
     fn name_bytes(name: &GroupName) -> usize {
@@ -119,7 +139,11 @@ impl Family for ByRemote {
         source.text(key.0).to_owned()
     }
 
-    fn of_span(span: &Span) -> Option<String> {
+    fn is_taken(_: &dyn RowSource, _: RemoteCode, _: &Takes<'_>) -> bool {
+        true
+    }
+
+    fn of_span(span: &Span, _: &Takes<'_>) -> Option<String> {
         span.remote_service().map(str::to_owned)
     }
 
@@ -137,11 +161,7 @@ fn group_of(span: &Span) -> GroupName {
     GroupName { service, name, kind: span.kind, status: span.status_code() }
 }
 
-fn sum<F: Family>(
-    snapshot: &Snapshot,
-    limits: &Limits,
-    takes: &dyn Fn(&F::Name) -> bool,
-) -> Result<BTreeMap<F::Name, Group>> {
+fn sum<F: Family>(snapshot: &Snapshot, limits: &Limits, takes: &Takes<'_>) -> Result<BTreeMap<F::Name, Group>> {
     let counter = ReadCounter::limited(limits.trace_bytes_max);
     let tally = Tally::new(snapshot, Selection::default(), limits, &counter)?;
     let mut out: BTreeMap<F::Name, Group> = BTreeMap::new();
@@ -155,23 +175,26 @@ fn sum<F: Family>(
     };
     for part in &snapshot.segments {
         let source = part.segment.source()?;
-        for (key, group) in clean_groups::<F>(part, &|key| takes(&F::name(&source, key)), &counter)? {
+        for (key, group) in clean_groups::<F>(part, &|key| F::is_taken(&source, key, takes), &counter)? {
             if !group.is_empty() {
                 add(F::name(&source, key), &group);
             }
         }
     }
     for chapter in &snapshot.chapters {
-        let rows = rollup_of_chapter(chapter, &tally);
-        for (key, group) in F::of_rows(&rows) {
-            let name = F::name(&***chapter, key);
-            if takes(&name) {
-                add(name, group);
-            }
+        let without_doubled;
+        let rows = if tally.is_empty() {
+            chapter.totals()
+        } else {
+            without_doubled = chapter.totals_of(|row| !tally.has_doubled(trace_id_of(row)));
+            &without_doubled
+        };
+        for (key, group) in F::of_rows(rows).filter(|(key, _)| F::is_taken(&***chapter, *key, takes)) {
+            add(F::name(&***chapter, key), group);
         }
     }
     tally.each_doubled_span(|span| {
-        if let Some(name) = F::of_span(span).filter(takes) {
+        if let Some(name) = F::of_span(span, takes) {
             let mut one = Group::default();
             one.add_row(span.duration_nanos(), span.is_error());
             add(name, &one);
@@ -216,16 +239,6 @@ fn clean_groups<F: Family>(
             take_off(taken.map(|(key, group)| (key, group.clone())).collect())
         }
     }
-}
-
-/// The sums over the rows of a chapter that are of no doubled trace.
-fn rollup_of_chapter(chapter: &Chapter, tally: &Tally<'_>) -> RowTotals {
-    let mut out = RowTotals::default();
-    for row in chapter.rows.iter().filter(|row| !tally.has_doubled(trace_id_of(row))) {
-        let class = &chapter.schema.classes[row.class as usize];
-        out.add(row.class, class, class_duration(class, row.start, row.end));
-    }
-    out
 }
 
 fn class_duration(class: &Class, start: u64, end: u64) -> Option<u64> {

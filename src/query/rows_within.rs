@@ -32,6 +32,9 @@ pub struct RangesOfClasses {
     pub of_class: Vec<Vec<u32>>,
 }
 
+/// Rows of a page up to which durations are read one by one.
+const SINGLE_ROWS: usize = 48;
+
 /// Takes the number of a range, a row and its duration.
 pub type RangeVisitor<'v> = dyn FnMut(u32, u32, u64) + 'v;
 
@@ -62,14 +65,13 @@ impl MatchPart<'_> {
         match &self.rows {
             PartRows::Sealed(pages) => sealed_rows_within(pages, &self.pages, sought, &mut visit),
             PartRows::Head(chapter) => {
-                for (at, row) in chapter.rows.iter().enumerate() {
-                    let wanted = &sought.of_class[row.class as usize];
-                    if wanted.is_empty() {
-                        continue;
+                for (class, wanted) in sought.of_class.iter().enumerate().filter(|(_, wanted)| !wanted.is_empty()) {
+                    let is_zipkin = chapter.schema.classes[class].bits.has(ClassBits::ZIPKIN);
+                    for at in chapter.rows_of_class(class as u32) {
+                        let row = &chapter.rows[*at as usize];
+                        let Some(duration) = duration_nanos(row.start, row.end, is_zipkin) else { continue };
+                        each_holding(sought, wanted, duration, |range| visit(range, *at, duration));
                     }
-                    let is_zipkin = chapter.schema.classes[row.class as usize].bits.has(ClassBits::ZIPKIN);
-                    let Some(duration) = duration_nanos(row.start, row.end, is_zipkin) else { continue };
-                    each_holding(sought, wanted, duration, |range| visit(range, at as u32, duration));
                 }
                 Ok(0)
             }
@@ -123,23 +125,31 @@ fn operations_sought(
     left: &[Vec<u32>],
     counts: impl Fn(usize) -> bool,
 ) -> Result<Vec<Sought>> {
-    let places: FxHashMap<OperationCodes, usize> = lists.operations().zip(0..).collect();
+    let classes = &pages.segment.tables()?.schema.classes;
+    let codes_of = |class: &Class| OperationCodes { service: class.service, name: class.name };
+    let mut at: FxHashMap<OperationCodes, usize> = FxHashMap::default();
     let mut out: Vec<Sought> = Vec::new();
-    let mut at_place: FxHashMap<usize, usize> = FxHashMap::default();
-    for (code, class) in pages.segment.tables()?.schema.classes.iter().enumerate().filter(|(code, _)| counts(*code)) {
-        let codes = OperationCodes { service: class.service, name: class.name };
-        let unlisted = || Error::corrupt(format!("segment {}: an operation has no tail list", pages.segment.name()));
-        let place = *places.get(&codes).ok_or_else(unlisted)?;
-        let at = *at_place.entry(place).or_insert_with(|| {
-            out.push(Sought { place, classes: Vec::new(), ranges: Vec::new(), pure: true });
+    for class in left.iter().zip(classes).filter(|(ranges, _)| !ranges.is_empty()).map(|(_, class)| class) {
+        at.entry(codes_of(class)).or_insert_with(|| {
+            out.push(Sought { place: usize::MAX, classes: Vec::new(), ranges: Vec::new(), pure: true });
             out.len() - 1
         });
-        let known = &mut out[at];
+    }
+    for (place, codes) in lists.operations().enumerate() {
+        if let Some(at) = at.get(&codes) {
+            out[*at].place = place;
+        }
+    }
+    let unlisted = || Error::corrupt(format!("segment {}: an operation has no tail list", pages.segment.name()));
+    if out.iter().any(|sought| sought.place == usize::MAX) {
+        return Err(unlisted());
+    }
+    for (code, class) in classes.iter().enumerate().filter(|(code, _)| counts(*code)) {
+        let Some(known) = at.get(&codes_of(class)).map(|at| &mut out[*at]) else { continue };
         known.pure &= known.classes.first().is_none_or(|first| left[*first as usize] == left[code]);
         known.classes.push(code as u32);
         known.ranges.extend(&left[code]);
     }
-    out.retain(|operation| !operation.ranges.is_empty());
     Ok(out)
 }
 
@@ -223,8 +233,7 @@ fn scan(
     if left.iter().all(Vec::is_empty) {
         return Ok(0);
     }
-    // The first range of each class stands in a table of its own: most classes look for one. No bucket begins
-    // at the longest duration there is.
+    // The first range of each class stands in a table of its own: most classes look for one.
     const NOTHING: (u64, u64, u32) = (u64::MAX, 0, 0);
     let first: Vec<(u64, u64, u32)> = left
         .iter()
@@ -232,21 +241,30 @@ fn scan(
         .map(|first| first.map_or(NOTHING, |(range, at)| (*range.start(), range.end() - range.start(), at)))
         .collect();
     let more: Vec<bool> = left.iter().map(|wanted| wanted.len() > 1).collect();
-    let (mut classes, mut durations, mut read) = (Vec::new(), Vec::new(), 0);
+    let (mut classes, mut hits, mut durations, mut read) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut single = IntegerCursor::new(pages.segment, Fixed::Length as u32, false, pages.counter);
     let any_more = more.contains(&true);
     for page in numbers {
         read += 1;
         pages.segment.classes(Fixed::Class, page as usize, pages.counter, &mut classes)?;
-        pages.segment.integers(Fixed::Length as u32, page as usize, pages.counter, &mut durations)?;
-        ensure(classes.len() == durations.len(), || format!("page {page}: columns of different lengths"))?;
         let first_row = page * PAGE_ROWS as u32;
-        for (row, (class, duration)) in (first_row..).zip(classes.iter().zip(&durations)) {
-            let (begin, len, range) = first[*class as usize];
-            if duration.wrapping_sub(begin) <= len && begin != NOTHING.0 {
-                visit(range, row, *duration);
+        hits.clear();
+        hits.extend((first_row..).zip(&classes).filter(|(_, c)| first[**c as usize] != NOTHING).map(|(row, _)| row));
+        let few = hits.len() <= SINGLE_ROWS;
+        if !few {
+            pages.segment.integers(Fixed::Length as u32, page as usize, pages.counter, &mut durations)?;
+            ensure(classes.len() == durations.len(), || format!("page {page}: columns of different lengths"))?;
+        }
+        for row in &hits {
+            let at = (row - first_row) as usize;
+            let duration = if few { single.get(*row as usize)? } else { durations[at] };
+            let class = classes[at] as usize;
+            let (begin, len, range) = first[class];
+            if duration.wrapping_sub(begin) <= len {
+                visit(range, *row, duration);
             }
-            if any_more && more[*class as usize] {
-                each_holding(sought, &left[*class as usize][1..], *duration, |range| visit(range, row, *duration));
+            if any_more && more[class] {
+                each_holding(sought, &left[class][1..], duration, |range| visit(range, *row, duration));
             }
         }
     }

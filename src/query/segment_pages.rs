@@ -13,7 +13,7 @@ use crate::model::{Event, Link, TimeRange, ValueRef};
 use crate::part::ReadCounter;
 use crate::segment::{FieldColumn, Fixed, IntegerCursor, Segment, SegmentSource, overflow_number};
 
-use super::compile::{FieldTest, ValueTest};
+use super::compile::{FieldMemory, FieldTest, ValueTest};
 use super::mask::Mask;
 use super::scan::{FieldOf, PageSource, ValueVisitor};
 use super::walk::RawValue;
@@ -41,6 +41,40 @@ impl SegmentPages<'_> {
     pub fn rows_of(&self, page: u32) -> Range<u32> {
         let first = page * PAGE_ROWS as u32;
         first..(first + PAGE_ROWS as u32).min(self.segment.rows())
+    }
+
+    /// Decodes a page of a column of numbers, unless it is the one that was decoded last.
+    fn read_values(&self, column: u32, page: usize, memory: &mut FieldMemory) -> Result<()> {
+        if memory.page != Some(page) {
+            memory.page = None;
+            self.segment.integers(column, page, self.counter, &mut memory.values)?;
+            memory.page = Some(page);
+        }
+        Ok(())
+    }
+
+    /// As [`SegmentPages::each_place`], for runs of values that stand on one page of the column: their places, and
+    /// the row of each.
+    fn each_run(
+        &self,
+        page: u32,
+        classes: &[u32],
+        field: (u32, &[u32]),
+        mut visit: impl FnMut(Range<usize>, &[u16]) -> Result<()>,
+    ) -> Result<()> {
+        let (mut first, mut rows) = (0, Vec::with_capacity(PAGE_ROWS));
+        self.each_place(page, classes, field, |at, row| {
+            if rows.is_empty() {
+                first = at;
+            }
+            rows.push(row as u16);
+            if (at + 1) % PAGE_ROWS == 0 {
+                visit(first..at + 1, &rows)?;
+                rows.clear();
+            }
+            Ok(())
+        })?;
+        if rows.is_empty() { Ok(()) } else { visit(first..first + rows.len(), &rows) }
     }
 
     /// Calls `visit` with the place in the field's column and the row in the page of every value of the page.
@@ -124,6 +158,13 @@ impl SegmentPages<'_> {
     }
 }
 
+/// The values at these places, which lie on one page of the column.
+fn run_of<'v>(values: &'v [u64], places: &Range<usize>, column: u32) -> Result<&'v [u64]> {
+    let first = places.start % PAGE_ROWS;
+    let missing = || Error::corrupt(format!("column {column} has no values {places:?}"));
+    values.get(first..first + places.len()).ok_or_else(missing)
+}
+
 fn bytes_meet(value_type: ValueType, bytes: &[u8], test: &ValueTest<'_>) -> Result<bool> {
     Ok(match value_type {
         ValueType::Bytes => test.is_met(&ValueRef::Bytes(bytes)),
@@ -177,10 +218,14 @@ impl PageSource for SegmentPages<'_> {
     fn match_field(&self, page: u32, classes: &[u32], test: &FieldTest<'_>, matched: &mut Mask) -> Result<()> {
         let FieldColumn { values: column, shared, .. } = self.source.tables.column_of(test.field);
         if !shared && !test.value_type.is_bytes() {
-            let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
-            return self.each_place(page, classes, (test.field, &test.per_class), |at, row| {
-                if number_meets(test.value_type, cursor.get(at)?, &test.test) {
-                    matched.insert(row);
+            let mut memory = test.memory.borrow_mut();
+            return self.each_run(page, classes, (test.field, &test.per_class), |places, rows| {
+                self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
+                let (values, judged) = memory.parts();
+                for (bits, row) in run_of(values, &places, column)?.iter().zip(rows) {
+                    if FieldMemory::verdict(judged, *bits, || number_meets(test.value_type, *bits, &test.test)) {
+                        matched.insert(usize::from(*row));
+                    }
                 }
                 Ok(())
             });
@@ -190,11 +235,13 @@ impl PageSource for SegmentPages<'_> {
             if !verdicts.contains(&true) {
                 return Ok(());
             }
-            let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
-            return self.each_place(page, classes, (test.field, &test.per_class), |at, row| {
-                let verdict = verdicts.get(cursor.get(at)? as usize);
-                if *verdict.ok_or_else(|| Error::corrupt("unknown dictionary code"))? {
-                    matched.insert(row);
+            let mut memory = test.memory.borrow_mut();
+            return self.each_run(page, classes, (test.field, &test.per_class), |places, rows| {
+                self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
+                for (code, row) in run_of(&memory.values, &places, column)?.iter().zip(rows) {
+                    if *verdicts.get(*code as usize).ok_or_else(|| Error::corrupt("unknown dictionary code"))? {
+                        matched.insert(usize::from(*row));
+                    }
                 }
                 Ok(())
             });

@@ -44,6 +44,8 @@ pub struct Segment {
 /// What gives a segment's codes a meaning, in memory.
 #[derive(Debug)]
 pub struct Tables {
+    /// The schema's strings, known to be text.
+    texts: Texts,
     /// Fields, shapes, classes.
     pub schema: Schema,
     /// Which fields have no column of their own.
@@ -352,6 +354,7 @@ impl Segment {
         schema.validate([0; 3], strings.len(), scopes.len())?;
         let class_rows = (0..gained[2]).map(|_| reader.varint("class rows")).collect::<Result<_>>()?;
         let mut tables = Tables {
+            texts: Texts::of(strings),
             overflow: Overflow::new(&schema, |column| self.columns.contains_key(&column)),
             schema,
             class_rows,
@@ -404,6 +407,32 @@ impl Segment {
     }
 }
 
+/// Texts by code, checked once.
+#[derive(Debug)]
+struct Texts {
+    all: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// The strings of a dictionary; one that is no text is empty.
+    fn of(strings: DictionaryView<'_>) -> Self {
+        let mut out = Self { all: String::new(), ends: Vec::with_capacity(strings.len()) };
+        for bytes in strings.iter() {
+            out.all.push_str(std::str::from_utf8(bytes).unwrap_or_default());
+            out.ends.push(out.all.len());
+        }
+        out
+    }
+
+    /// The text of a code, empty if there is none.
+    fn get(&self, code: u32) -> &str {
+        let Some(end) = self.ends.get(code as usize) else { return "" };
+        let begin = (code as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.all[begin..*end]
+    }
+}
+
 impl Tables {
     /// Where the values of a field of the schema stand.
     pub fn column_of(&self, field: u32) -> FieldColumn {
@@ -440,7 +469,7 @@ impl RowSource for SegmentSource<'_> {
     }
 
     fn text(&self, code: u32) -> &str {
-        std::str::from_utf8(self.strings.get(code)).unwrap_or_default()
+        self.tables.texts.get(code)
     }
 
     fn resource(&self, code: u32) -> Result<Arc<Resource>> {
