@@ -24,6 +24,8 @@ mod select;
 mod series;
 mod slowest;
 mod totals;
+mod trace_feed;
+mod trace_pieces;
 
 pub use compare::{Comparison, QuantilePair, ValueShare, compare};
 pub use group_key::GroupKey;

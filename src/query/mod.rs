@@ -44,6 +44,7 @@ mod tag;
 mod tag_tests;
 mod tally;
 mod text;
+mod trace_rows;
 mod value_counts;
 mod walk;
 
@@ -64,6 +65,7 @@ pub use summary::{TraceSummary, trace_duration};
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
 pub use tally::counts;
 pub use text::text_of;
+pub use trace_rows::{MatchingTraces, TraceTable};
 pub use value_counts::raw_value;
 pub use walk::RawValue;
 

@@ -1,0 +1,464 @@
+//! Samples of traces and stages, from columns alone.
+//!
+//! A class tells service, name, kind, status and error of a row, so that pages of classes are read, of the rows that
+//! have one an attribute, and of the rows of a stage start and length; no page that holds no such class is read:
+//!
+//! ```text
+//! rows       | trace 41          | trace 42 |   43 ...
+//! class        a  b  c  b  b  d    a  e  b
+//! error        .  .  !  .  .  .    .  .  .        41 is an error
+//! channel      .  .  .  .  .  app  .  .  .        41 counts in "app", 42 in none
+//! ```
+//! Extents of whole traces stand in the trace table. A clean trace is finished when the pass leaves its rows; those
+//! of the head and those that lie in several parts are put together in [`Pieces`] and come last.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+
+use crate::column::{ClassBits, NONE};
+use crate::error::Result;
+use crate::head::{Chapter, trace_id_of};
+use crate::limits::PAGE_ROWS;
+use crate::model::{StatusCode, TraceId};
+use crate::query::{MatchPart, MatchedPage, Matching, MatchingTraces, TraceTable};
+
+use super::feed::{List, Sink};
+use super::grouper::Grouper;
+use super::groups::Code;
+use super::part_tables::UNKNOWN;
+use super::trace_pieces::{OneTrace, Pieces};
+
+/// In place of the number of a loose trace.
+const CLEAN: u32 = u32::MAX;
+
+/// One pass over the traces that were found.
+pub struct TracePass<'f, 'q> {
+    /// The search, for damage and what is read.
+    pub matching: &'f mut Matching<'q>,
+    /// Its parts.
+    pub parts: &'f [MatchPart<'q>],
+    /// The traces.
+    pub found: &'f MatchingTraces,
+    /// How they are grouped.
+    pub grouper: &'f mut Grouper,
+    /// Names of the stages that are the samples; the traces are, if there is none.
+    pub stages: &'f [String],
+}
+
+impl<'q> TracePass<'_, 'q> {
+    /// Hands every sample to the sink; false if there was no room for some.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    pub fn run(mut self, sink: &mut Sink<'_>) -> Result<bool> {
+        let mut pieces = Pieces::new(self.found);
+        let mut out = Samples::new(self.grouper.keys_len().0, self.stages);
+        for (index, part) in self.parts.iter().enumerate() {
+            match (part.traces(), part.chapter()) {
+                (Some(traces), _) => self.sealed(index, part, traces, &mut pieces, &mut out, sink)?,
+                (None, Some(chapter)) => self.in_chapter(index, part, chapter, &mut pieces)?,
+                (None, None) => {}
+            }
+        }
+        let complete = !pieces.is_cut();
+        let mut one = std::mem::replace(&mut out.one, OneTrace::new(0, 0));
+        let mut result = Ok(());
+        pieces.each(&mut one, |id, reach, one| {
+            let Some(duration) = reach.duration().filter(|nanos| self.matching.takes_duration(*nanos)) else { return };
+            if result.is_ok() {
+                out.add(id, duration, one, self.grouper);
+                result = out.list.flush_if_full(sink);
+            }
+        });
+        result?;
+        out.list.flush(sink)?;
+        Ok(complete)
+    }
+
+    fn sealed<'p>(
+        &mut self,
+        index: usize,
+        part: &'p MatchPart<'q>,
+        mut traces: TraceTable<'p>,
+        pieces: &mut Pieces,
+        out: &mut Samples<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let mut tables = ClassTables::new(index, part, self.stages, self.grouper);
+        let found = self.found;
+        let planned = found.loose_in(&mut traces).and_then(|loose| {
+            for (ordinal, number) in &loose {
+                pieces.add(*number, traces.start(*ordinal)?, traces.duration(*ordinal)?, false);
+            }
+            let pages = found.pages_with(index, part, &mut traces, &loose, &tables.wanted)?;
+            Ok((loose, pages))
+        });
+        let (loose, pages) = match planned {
+            Ok(planned) => planned,
+            Err(error) => return self.matching.problem(error),
+        };
+        let mut rows = PageRows::default();
+        let upcoming = found.clean(index, &traces).peekable();
+        let mut walk = Walk { upcoming, at: None, spoiled: VecDeque::new() };
+        for number in pages.iter() {
+            let page = self.matching.whole_page(part, number);
+            let read = page.and_then(|page| {
+                rows.choose(number, &page, &tables, &mut traces, |traces, ordinal| {
+                    if found.has_clean(index, traces, ordinal) {
+                        return Some(CLEAN);
+                    }
+                    loose.binary_search_by_key(&ordinal, |(of, _)| *of).ok().map(|at| loose[at].1)
+                })?;
+                rows.read(index, number, part, &page, &tables, Some(&mut traces), self.grouper)
+            });
+            if let Err(error) = read {
+                self.matching.problem(error)?;
+                let on_page = traces.on_page(number).unwrap_or(0..=u32::MAX);
+                let of_page = loose.iter().filter(|(ordinal, _)| on_page.contains(ordinal));
+                of_page.for_each(|(_, number)| pieces.spoil(*number));
+                walk.spoiled.push_back(on_page);
+                continue;
+            }
+            for at in 0..rows.rows.len() {
+                let (ordinal, trace) = (rows.ordinals[at], rows.traces[at]);
+                if trace != CLEAN {
+                    rows.add_to_piece(at, trace, part, &mut tables, pieces, self.grouper);
+                    continue;
+                }
+                if walk.at != Some(ordinal) {
+                    self.leave(&mut walk, Some(ordinal), &mut traces, out, sink)?;
+                }
+                rows.add_to_one(at, part, &mut tables, &mut out.one, self.grouper);
+            }
+        }
+        self.leave(&mut walk, None, &mut traces, out, sink)
+    }
+
+    /// Finishes the traces before this ordinal, or all, and begins with it.
+    fn leave(
+        &mut self,
+        walk: &mut Walk<'_>,
+        next: Option<u32>,
+        traces: &mut TraceTable<'_>,
+        out: &mut Samples<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        while let Some(ordinal) = walk.upcoming.next_if(|ordinal| next.is_none_or(|next| *ordinal < next)) {
+            let has_rows = walk.at == Some(ordinal);
+            if (has_rows || out.stages.is_empty()) && !walk.is_spoiled(ordinal) {
+                match read_trace(traces, ordinal) {
+                    Ok((0, ..)) => {}
+                    Ok((_, duration, id)) if self.matching.takes_duration(duration) => {
+                        out.add_clean(id, duration, self.grouper);
+                        out.list.flush_if_full(sink)?;
+                    }
+                    Ok(_) => {}
+                    Err(error) => self.matching.problem(error)?,
+                }
+            }
+            if has_rows {
+                out.one.clear();
+                walk.at = None;
+            }
+        }
+        walk.at = next;
+        Ok(())
+    }
+
+    fn in_chapter(&mut self, index: usize, part: &MatchPart<'q>, chapter: &Chapter, pieces: &mut Pieces) -> Result<()> {
+        let mut tables = ClassTables::new(index, part, self.stages, self.grouper);
+        let mut rows = PageRows::default();
+        for number in &part.pages {
+            let first = *number as usize * PAGE_ROWS;
+            let of_page = &chapter.rows[first.min(chapter.rows.len())..chapter.rows.len().min(first + PAGE_ROWS)];
+            rows.clear();
+            let mut last = (None, None);
+            for (row, head) in of_page.iter().enumerate() {
+                if last.0 != Some(head.trace_id) {
+                    last = (Some(head.trace_id), self.found.number_of(trace_id_of(head)));
+                }
+                let Some(trace) = last.1 else { continue };
+                let class = head.class as usize;
+                let duration = if tables.has_duration[class] { head.end.wrapping_sub(head.start) } else { 0 };
+                pieces.add(trace, head.start, duration, false);
+                if tables.wanted[class] {
+                    rows.push(row as u16, 0, trace);
+                    rows.times.push((head.start, head.end.wrapping_sub(head.start)));
+                }
+            }
+            let page = self.matching.whole_page(part, *number);
+            let read = page.and_then(|page| rows.read(index, *number, part, &page, &tables, None, self.grouper));
+            if let Err(error) = read {
+                self.matching.problem(error)?;
+                rows.traces.iter().for_each(|trace| pieces.spoil(*trace));
+                continue;
+            }
+            for at in 0..rows.rows.len() {
+                rows.add_to_piece(at, rows.traces[at], part, &mut tables, pieces, self.grouper);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Start, duration and id of a trace.
+fn read_trace(traces: &mut TraceTable<'_>, ordinal: u32) -> Result<(u64, u64, TraceId)> {
+    Ok((traces.start(ordinal)?, traces.duration(ordinal)?, traces.id(ordinal)?))
+}
+
+/// Where the pass stands among the clean traces of a segment.
+struct Walk<'w> {
+    upcoming: std::iter::Peekable<Box<dyn Iterator<Item = u32> + 'w>>,
+    /// The trace of which rows were taken.
+    at: Option<u32>,
+    /// Traces of which something could not be read.
+    spoiled: VecDeque<RangeInclusive<u32>>,
+}
+
+impl Walk<'_> {
+    /// True if something of the trace could not be read; ordinals rise.
+    fn is_spoiled(&mut self, ordinal: u32) -> bool {
+        while self.spoiled.front().is_some_and(|range| *range.end() < ordinal) {
+            self.spoiled.pop_front();
+        }
+        self.spoiled.front().is_some_and(|range| range.contains(&ordinal))
+    }
+}
+
+/// The samples of the traces that were finished.
+struct Samples<'s> {
+    stages: &'s [String],
+    one: OneTrace,
+    list: List,
+    groups: Vec<u32>,
+}
+
+impl<'s> Samples<'s> {
+    fn new(keys: usize, stages: &'s [String]) -> Self {
+        Self { stages, one: OneTrace::new(keys, stages.len()), list: List::default(), groups: Vec::new() }
+    }
+
+    fn add_clean(&mut self, id: TraceId, duration: u64, grouper: &mut Grouper) {
+        let one = std::mem::replace(&mut self.one, OneTrace::new(0, 0));
+        self.add(id, duration, &one, grouper);
+        self.one = one;
+    }
+
+    fn add(&mut self, id: TraceId, duration: u64, one: &OneTrace, grouper: &mut Grouper) {
+        let Self { stages, list, groups, .. } = self;
+        if stages.is_empty() {
+            grouper.of_trace(None, &one.codes, groups);
+            groups.iter().for_each(|group| list.add(*group, Some(duration), one.error, (id, None)));
+        }
+        for (stage, reach) in stages.iter().zip(&one.stages) {
+            if let Some(duration) = reach.duration() {
+                grouper.of_trace(Some(stage), &one.codes, groups);
+                groups.iter().for_each(|group| list.add(*group, Some(duration), reach.error, (id, None)));
+            }
+        }
+    }
+}
+
+/// What the classes of a part say.
+struct ClassTables {
+    /// Rows of these are looked at.
+    wanted: Vec<bool>,
+    errs: Vec<bool>,
+    has_duration: Vec<bool>,
+    /// The stage, or [`NONE`].
+    stage: Vec<u32>,
+    /// By class, the code of every key that it decides, or [`UNKNOWN`].
+    codes: Vec<Code>,
+    keys: usize,
+    class_keys: usize,
+}
+
+impl ClassTables {
+    fn new(index: usize, part: &MatchPart<'_>, stages: &[String], grouper: &mut Grouper) -> Self {
+        let classes = part.classes();
+        let errs: Vec<bool> = classes.iter().map(|class| class.status == StatusCode::ERROR).collect();
+        let stage_of = |name: u32| stages.iter().position(|stage| part.tables().text(name) == stage);
+        // Classes of events and links have no scope.
+        let of_spans = classes.iter().map(|class| stage_of(class.name).filter(|_| class.scope != NONE));
+        let stage: Vec<u32> = of_spans.map(|stage| stage.map_or(NONE, |stage| stage as u32)).collect();
+        let mut wanted = grouper.classes_with_keys(index, part);
+        for (class, wanted) in wanted.iter_mut().enumerate() {
+            *wanted |= if stages.is_empty() { errs[class] } else { stage[class] != NONE };
+        }
+        let has_duration = classes.iter().map(|class| !class.bits.has(ClassBits::NO_DURATION)).collect();
+        let (keys, class_keys) = grouper.keys_len();
+        Self { wanted, errs, has_duration, stage, codes: vec![UNKNOWN; classes.len() * class_keys], keys, class_keys }
+    }
+
+    /// The code of a key that the class decides.
+    fn code(&mut self, key: usize, class: u32, part: &MatchPart<'_>, grouper: &mut Grouper) -> Code {
+        let known = &mut self.codes[class as usize * self.class_keys + key];
+        if *known == UNKNOWN {
+            *known = grouper.code_of_class(key, class, part);
+        }
+        *known
+    }
+}
+
+/// Rows of a page that are looked at, and what is read of them.
+#[derive(Default)]
+struct PageRows {
+    rows: Vec<u16>,
+    /// The trace of each: its ordinal, and its number or [`CLEAN`].
+    ordinals: Vec<u32>,
+    traces: Vec<u32>,
+    classes: Vec<u32>,
+    /// Start and length of each, if it is of a stage.
+    times: Vec<(u64, u64)>,
+    /// By attribute and row of the page.
+    codes: Vec<Vec<Code>>,
+    staged: Vec<u16>,
+    staged_ordinals: Vec<u32>,
+    staged_times: Vec<(u64, u64)>,
+}
+
+impl PageRows {
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.ordinals.clear();
+        self.traces.clear();
+        self.times.clear();
+    }
+
+    fn push(&mut self, row: u16, ordinal: u32, trace: u32) {
+        self.rows.push(row);
+        self.ordinals.push(ordinal);
+        self.traces.push(trace);
+    }
+
+    /// Chooses the rows of wanted classes in the traces to which `trace_of` gives a number.
+    fn choose<'p>(
+        &mut self,
+        number: u32,
+        page: &MatchedPage<'_>,
+        tables: &ClassTables,
+        traces: &mut TraceTable<'p>,
+        trace_of: impl Fn(&TraceTable<'p>, u32) -> Option<u32>,
+    ) -> Result<()> {
+        self.clear();
+        let rows = page.classes().iter().enumerate().filter(|(_, class)| tables.wanted[**class as usize]);
+        self.rows.extend(rows.map(|(row, _)| row as u16));
+        traces.ordinals_of(number, self.rows.iter().map(|row| usize::from(*row)), &mut self.ordinals)?;
+        let (mut kept, mut last) = (0, (None, None));
+        for at in 0..self.rows.len() {
+            let ordinal = self.ordinals[at];
+            if last.0 != Some(ordinal) {
+                last = (Some(ordinal), trace_of(traces, ordinal));
+            }
+            if let Some(trace) = last.1 {
+                (self.rows[kept], self.ordinals[kept]) = (self.rows[at], ordinal);
+                self.traces.push(trace);
+                kept += 1;
+            }
+        }
+        self.rows.truncate(kept);
+        self.ordinals.truncate(kept);
+        Ok(())
+    }
+
+    /// Reads what is needed of the chosen rows; times, if they are read here, from the trace table.
+    #[expect(clippy::too_many_arguments, reason = "a page, where it lies, and what gives it a meaning")]
+    fn read(
+        &mut self,
+        index: usize,
+        number: u32,
+        part: &MatchPart<'_>,
+        page: &MatchedPage<'_>,
+        tables: &ClassTables,
+        traces: Option<&mut TraceTable<'_>>,
+        grouper: &mut Grouper,
+    ) -> Result<()> {
+        let class_of = |row: &u16| page.classes()[usize::from(*row)];
+        self.classes.clear();
+        self.classes.extend(self.rows.iter().map(class_of));
+        self.codes.clear();
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        if tables.keys > tables.class_keys {
+            grouper.attribute_codes(index, part, page, &self.rows, &mut self.codes)?;
+        }
+        let Some(traces) = traces else { return Ok(()) };
+        self.staged.clear();
+        self.staged_ordinals.clear();
+        for (at, class) in self.classes.iter().enumerate() {
+            if tables.stage[*class as usize] != NONE {
+                self.staged.push(self.rows[at]);
+                self.staged_ordinals.push(self.ordinals[at]);
+            }
+        }
+        self.times.clear();
+        if self.staged.is_empty() {
+            return Ok(());
+        }
+        traces.times(number, &self.staged, &self.staged_ordinals, &mut self.staged_times)?;
+        let mut read = self.staged_times.iter().copied();
+        let is_staged = |class: &u32| tables.stage[*class as usize] != NONE;
+        let times = self.classes.iter().map(|class| if is_staged(class) { read.next() } else { None });
+        self.times.extend(times.map(Option::unwrap_or_default));
+        Ok(())
+    }
+
+    /// Stage, times and error of a row, if it is of a stage.
+    fn stage(&self, at: usize, tables: &ClassTables) -> Option<(u32, (u64, u64))> {
+        let class = self.classes[at] as usize;
+        let stage = tables.stage[class];
+        let (start, length) = if stage == NONE { return None } else { self.times.get(at).copied()? };
+        Some((stage, (start, if tables.has_duration[class] { length } else { 0 })))
+    }
+
+    /// Calls `add` with every key and its code on a row.
+    fn each_code(
+        &self,
+        at: usize,
+        part: &MatchPart<'_>,
+        tables: &mut ClassTables,
+        grouper: &mut Grouper,
+        mut add: impl FnMut(usize, Code),
+    ) {
+        for key in 0..tables.class_keys {
+            add(key, tables.code(key, self.classes[at], part, grouper));
+        }
+        for (key, codes) in self.codes.iter().enumerate() {
+            add(tables.class_keys + key, codes[usize::from(self.rows[at])]);
+        }
+    }
+
+    fn add_to_one(
+        &self,
+        at: usize,
+        part: &MatchPart<'_>,
+        tables: &mut ClassTables,
+        one: &mut OneTrace,
+        grouper: &mut Grouper,
+    ) {
+        let error = tables.errs[self.classes[at] as usize];
+        one.error |= error;
+        if let Some((stage, (start, duration))) = self.stage(at, tables) {
+            one.stages[stage as usize].add(start, duration, error);
+        }
+        self.each_code(at, part, tables, grouper, |key, code| one.add_code(key, code));
+    }
+
+    fn add_to_piece(
+        &self,
+        at: usize,
+        trace: u32,
+        part: &MatchPart<'_>,
+        tables: &mut ClassTables,
+        pieces: &mut Pieces,
+        grouper: &mut Grouper,
+    ) {
+        let error = tables.errs[self.classes[at] as usize];
+        pieces.add(trace, 0, 0, error);
+        if let Some((stage, times)) = self.stage(at, tables) {
+            pieces.add_to_stage(trace, stage, times, error);
+        }
+        self.each_code(at, part, tables, grouper, |key, code| pieces.add_code(trace, key, code));
+    }
+}
