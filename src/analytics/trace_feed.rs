@@ -52,16 +52,16 @@ impl<'q> TracePass<'_, 'q> {
     /// Whatever is not damage.
     pub fn run(mut self, sink: &mut Sink<'_>) -> Result<bool> {
         let mut pieces = Pieces::new(self.found);
-        let mut out = Samples::new(self.grouper.keys_len().0, self.stages);
+        let mut out = Samples::new(self.stages);
+        let mut one = OneTrace::new(self.grouper.keys_len().0, self.stages.len());
         for (index, part) in self.parts.iter().enumerate() {
             match (part.traces(), part.chapter()) {
-                (Some(traces), _) => self.sealed(index, part, traces, &mut pieces, &mut out, sink)?,
+                (Some(traces), _) => self.sealed(index, part, traces, (&mut pieces, &mut one), &mut out, sink)?,
                 (None, Some(chapter)) => self.in_chapter(index, part, chapter, &mut pieces)?,
                 (None, None) => {}
             }
         }
         let complete = !pieces.is_cut();
-        let mut one = std::mem::replace(&mut out.one, OneTrace::new(0, 0));
         let mut result = Ok(());
         pieces.each(&mut one, |id, reach, one| {
             let Some(duration) = reach.duration().filter(|nanos| self.matching.takes_duration(*nanos)) else { return };
@@ -80,10 +80,11 @@ impl<'q> TracePass<'_, 'q> {
         index: usize,
         part: &'p MatchPart<'q>,
         mut traces: TraceTable<'p>,
-        pieces: &mut Pieces,
+        (pieces, one): (&mut Pieces, &mut OneTrace),
         out: &mut Samples<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<()> {
+        one.clear();
         let mut tables = ClassTables::new(index, part, self.stages, self.grouper);
         let found = self.found;
         let planned = found.loose_in(&mut traces).and_then(|loose| {
@@ -99,7 +100,7 @@ impl<'q> TracePass<'_, 'q> {
         };
         let mut rows = PageRows::default();
         let upcoming = found.clean(index, &traces).peekable();
-        let mut walk = Walk { upcoming, at: None, spoiled: VecDeque::new() };
+        let mut walk = Walk { upcoming, one, at: None, spoiled: VecDeque::new() };
         for number in pages.iter() {
             let page = self.matching.whole_page(part, number);
             let read = page.and_then(|page| {
@@ -128,7 +129,7 @@ impl<'q> TracePass<'_, 'q> {
                 if walk.at != Some(ordinal) {
                     self.leave(&mut walk, Some(ordinal), &mut traces, out, sink)?;
                 }
-                rows.add_to_one(at, part, &mut tables, &mut out.one, self.grouper);
+                rows.add_to_one(at, part, &mut tables, walk.one, self.grouper);
             }
         }
         self.leave(&mut walk, None, &mut traces, out, sink)
@@ -149,7 +150,7 @@ impl<'q> TracePass<'_, 'q> {
                 match read_trace(traces, ordinal) {
                     Ok((0, ..)) => {}
                     Ok((_, duration, id)) if self.matching.takes_duration(duration) => {
-                        out.add_clean(id, duration, self.grouper);
+                        out.add(id, duration, walk.one, self.grouper);
                         out.list.flush_if_full(sink)?;
                     }
                     Ok(_) => {}
@@ -157,7 +158,7 @@ impl<'q> TracePass<'_, 'q> {
                 }
             }
             if has_rows {
-                out.one.clear();
+                walk.one.clear();
                 walk.at = None;
             }
         }
@@ -209,8 +210,9 @@ fn read_trace(traces: &mut TraceTable<'_>, ordinal: u32) -> Result<(u64, u64, Tr
 /// Where the pass stands among the clean traces of a segment.
 struct Walk<'w> {
     upcoming: std::iter::Peekable<Box<dyn Iterator<Item = u32> + 'w>>,
-    /// The trace of which rows were taken.
+    /// The trace of which rows were taken, and what they say.
     at: Option<u32>,
+    one: &'w mut OneTrace,
     /// Traces of which something could not be read.
     spoiled: VecDeque<RangeInclusive<u32>>,
 }
@@ -228,24 +230,17 @@ impl Walk<'_> {
 /// The samples of the traces that were finished.
 struct Samples<'s> {
     stages: &'s [String],
-    one: OneTrace,
     list: List,
     groups: Vec<u32>,
 }
 
 impl<'s> Samples<'s> {
-    fn new(keys: usize, stages: &'s [String]) -> Self {
-        Self { stages, one: OneTrace::new(keys, stages.len()), list: List::default(), groups: Vec::new() }
-    }
-
-    fn add_clean(&mut self, id: TraceId, duration: u64, grouper: &mut Grouper) {
-        let one = std::mem::replace(&mut self.one, OneTrace::new(0, 0));
-        self.add(id, duration, &one, grouper);
-        self.one = one;
+    fn new(stages: &'s [String]) -> Self {
+        Self { stages, list: List::default(), groups: Vec::new() }
     }
 
     fn add(&mut self, id: TraceId, duration: u64, one: &OneTrace, grouper: &mut Grouper) {
-        let Self { stages, list, groups, .. } = self;
+        let Self { stages, list, groups } = self;
         if stages.is_empty() {
             grouper.of_trace(None, &one.codes, groups);
             groups.iter().for_each(|group| list.add(*group, Some(duration), one.error, (id, None)));

@@ -20,6 +20,7 @@ pub mod fixture;
 mod list;
 #[cfg(test)]
 mod list_tests;
+mod loose_extents;
 mod mask;
 mod matched_page;
 mod matching;
@@ -38,6 +39,7 @@ mod rollup_tests;
 mod scan;
 mod segment_pages;
 mod slow_span;
+mod slowest_traces;
 mod summary;
 mod tag;
 #[cfg(test)]

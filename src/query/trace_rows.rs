@@ -389,10 +389,7 @@ impl<'p> TraceTable<'p> {
     /// # Errors
     /// As [`TraceTable::start`].
     pub fn on_page(&self, page: u32) -> Result<std::ops::RangeInclusive<u32>> {
-        let firsts = self.segment.page_ordinals()?;
-        let of = |page: u32| firsts.get(page as usize).copied();
-        let first = of(page).ok_or_else(|| Error::corrupt(format!("page {page} has no first trace")))?;
-        Ok(first..=of(page + 1).unwrap_or(self.segment.traces().saturating_sub(1)))
+        self.segment.traces_on(page)
     }
 
     /// The pages of these traces.
