@@ -195,7 +195,7 @@ impl<'q> Feed<'q> {
             }
         }
         let mut list = List::default();
-        matching.each_dirty_span(|span| {
+        matching.each_doubled_span(|span| {
             list.add_span(span, grouper);
             list.flush_if_full(sink)
         })?;

@@ -1,7 +1,7 @@
 //! Figures over many spans: exact percentiles with the spans at them, the slowest, heat maps, series, comparisons.
 //!
 //! ```text
-//! Query --Matching--> pages of matching rows, dirty spans, traces
+//! Query --Matching--> pages of matching rows, doubled spans, traces
 //!       --Feed-------> batches: group, duration, error of each sample        who is counted, and in which group
 //!       --Totals-----> count, errors, sum, min, max and a histogram a group  one pass
 //!       --select-----> the value of each rank, and the spans of that value   a second pass, over few values

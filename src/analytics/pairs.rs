@@ -77,7 +77,7 @@ impl Pairs {
                 }
             }
         }
-        matching.each_dirty_span(|span| {
+        matching.each_doubled_span(|span| {
             self.add_span(of, span);
             Ok(())
         })

@@ -85,7 +85,7 @@ pub fn slowest_spans(snapshot: &Snapshot, filter: &Query, limit: usize, limits: 
             Ok(())
         })?;
     }
-    matching.each_dirty_span(|span| {
+    matching.each_doubled_span(|span| {
         SlowSpan::of(span).into_iter().for_each(|slow| best.add(slow));
         Ok(())
     })?;

@@ -17,7 +17,7 @@
 //!
 //! A list is its length, then its items. A segment's info is `id rows traces bytes first-sequence
 //! next-sequence flags [min-start max-start] [max-end] first-received last-received merges`; flag bit 0 says
-//! that starts follow, bit 1 an end. Dirty and deleted bytes are opaque here: a bitmap of trace ordinals,
+//! that starts follow, bit 1 an end. Dirty and deleted bytes are opaque here: bitmaps of trace ordinals,
 //! empty for none.
 
 use std::ops::Range;

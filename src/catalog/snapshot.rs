@@ -1,5 +1,6 @@
 //! A pinned list of parts: what one query sees, whatever is appended, sealed or merged meanwhile.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
@@ -21,6 +22,9 @@ pub struct SegmentPart {
     /// Ordinals of dirty traces: a superset of those that share their low 64 bits with a trace of another
     /// part or another trace of this one, and of the deleted ones.
     pub dirty: Arc<TraceSet>,
+    /// Ordinals of traces of which a record may be identical to one of another part: a subset of the dirty ones,
+    /// and hardly any, because appending drops such records. A bit too many is allowed, one too few is not.
+    pub doubled: Arc<TraceSet>,
     /// Ordinals of traces that were deleted and lie here until a merge: dead rows. All of them are dirty.
     pub deleted: Arc<TraceSet>,
 }
@@ -28,7 +32,28 @@ pub struct SegmentPart {
 impl SegmentPart {
     /// A segment with dirty traces, none of them deleted.
     pub fn new(segment: Arc<Segment>, dirty: TraceSet) -> Self {
-        Self { segment, dirty: Arc::new(dirty), deleted: Arc::default() }
+        Self { segment, dirty: Arc::new(dirty), doubled: Arc::default(), deleted: Arc::default() }
+    }
+
+    /// The same segment, of whose traces these may have records that another part has too.
+    #[must_use]
+    pub fn with_doubled(self, doubled: TraceSet) -> Self {
+        Self { doubled: Arc::new(doubled), ..self }
+    }
+
+    /// Ordinals of traces whose rows do not simply count: of the deleted ones none does, and the doubled ones
+    /// are united first. The rows of all others, split over parts or not, are distinct spans.
+    pub fn apart(&self) -> Cow<'_, TraceSet> {
+        match (self.doubled.is_empty(), self.deleted.is_empty()) {
+            (true, _) => Cow::Borrowed(&*self.deleted),
+            (_, true) => Cow::Borrowed(&*self.doubled),
+            _ => Cow::Owned((*self.doubled).clone().or(&self.deleted)),
+        }
+    }
+
+    /// Ordinals of doubled traces that live.
+    pub fn doubled_live(&self) -> impl Iterator<Item = u32> + '_ {
+        self.doubled.iter().filter(|ordinal| !self.deleted.contains(*ordinal))
     }
 
     /// Ordinals of dirty traces that live.

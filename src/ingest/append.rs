@@ -19,6 +19,8 @@ use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 
 use super::engine::{Engine, Live, Writer, closed_error};
+use super::marks::{mark_dirty, mark_doubled};
+use super::sealed_spans::Twin;
 
 /// Rows of a sealed trace up to which a late span is compared with them when it arrives.
 const COMPARED_ROWS_MAX: u32 = 4_096;
@@ -100,37 +102,29 @@ impl HeadSink<'_> {
         let Some(span) = span else { return false };
         let Live { sealed_spans: cache, segments, .. } = &mut *self.live;
         let bytes_max = self.engine.options.limits.cached_bytes_max;
-        cache.holds(id, span, bytes_max, || sealed_spans(segments, id, bytes_max))
-    }
-}
-
-/// Marks the live traces of a segment that share these low 64 bits; true if there are any.
-pub(super) fn mark_dirty(part: &mut SegmentPart, low: u64, counter: &ReadCounter) -> bool {
-    let mut found = false;
-    for ordinal in part.segment.ordinals_of_low(low, counter).unwrap_or_default() {
-        found |= !part.deleted.contains(ordinal);
-        if !part.dirty.contains(ordinal) {
-            std::sync::Arc::make_mut(&mut part.dirty).insert(ordinal);
+        let twin = cache.twin(id, span, bytes_max, || sealed_spans(segments, id, bytes_max));
+        if twin == Twin::Unknown {
+            segments.iter_mut().for_each(|part| mark_doubled(part, id.low(), &ReadCounter::default()));
         }
+        twin == Twin::Sealed
     }
-    found
 }
 
-/// The sealed spans of a trace by fingerprint; none of a trace too large to be worth it.
-fn sealed_spans(segments: &[SegmentPart], id: TraceId, bytes_max: usize) -> FxHashMap<u64, Span> {
+/// The sealed spans of a trace by fingerprint; `None` if some cannot be read, or are too many to be worth it.
+fn sealed_spans(segments: &[SegmentPart], id: TraceId, bytes_max: usize) -> Option<FxHashMap<u64, Span>> {
     let counter = ReadCounter::limited(bytes_max);
     let mut out = FxHashMap::default();
     for part in segments {
         let segment = &part.segment;
-        for (ordinal, _) in part.ordinals_of(id, TraceIds::Strict, &counter).unwrap_or_default() {
-            let few = segment.trace_rows(ordinal, &counter).is_ok_and(|r| r.len() as u32 <= COMPARED_ROWS_MAX);
-            if few {
-                let spans = segment.trace_spans(ordinal, &counter).unwrap_or_default();
-                out.extend(spans.into_iter().map(|span| (fingerprint(&span), span)));
+        for (ordinal, _) in part.ordinals_of(id, TraceIds::Strict, &counter).ok()? {
+            if segment.trace_rows(ordinal, &counter).ok()?.len() as u32 > COMPARED_ROWS_MAX {
+                return None;
             }
+            let spans = segment.trace_spans(ordinal, &counter).ok()?;
+            out.extend(spans.into_iter().map(|span| (fingerprint(&span), span)));
         }
     }
-    out
+    Some(out)
 }
 
 impl SpanSink for HeadSink<'_> {

@@ -28,9 +28,10 @@ use crate::segment::{MergeInput, MergePart, Segment, merge_segments};
 
 use super::delete::mark_deleted;
 use super::engine::{Engine, Live, Writer, closed_error};
+use super::marks::{doubled_beside, trace_marks};
 use super::merge_plan::{Candidate, Extent, plan_merges};
 use super::retire::Upkeep;
-use super::seal::{info_of, trace_marks};
+use super::seal::info_of;
 
 /// How long merging waits after a failure before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -217,6 +218,7 @@ impl Engine {
             return Err(closed_error(why));
         }
         catch_up(&mut part, &live, before, others)?;
+        part.doubled = Arc::new(doubled_beside(&part.segment, &part.dirty, &live.segments)?);
         let ids: Vec<FileId> = before.iter().map(|part| FileId(part.segment.id())).collect();
         let info = merged_info(writer, id, &part.segment, &ids)?;
         let mut edits = vec![

@@ -9,6 +9,7 @@ mod clock;
 mod delete;
 mod engine;
 mod generation;
+mod marks;
 mod merge;
 mod merge_plan;
 mod open;

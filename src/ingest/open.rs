@@ -22,13 +22,13 @@ use crate::part::ReadCounter;
 use crate::segment::{Segment, store_of_segment};
 
 use super::acknowledged::Acknowledged;
-use super::append::mark_dirty;
 use super::clock::RetentionClock;
 use super::delete::{mark_deleted, read_ids};
 use super::engine::{Engine, Head, Live, Writer};
 use super::generation::{Generation, REPLAYED};
+use super::marks::{mark_all_dirty, mark_dirty, mark_replayed_twice, read_dirty_bytes, trace_marks};
 use super::refresh::Footprint;
-use super::seal::{SealSummary, info_of, trace_marks};
+use super::seal::{SealSummary, info_of};
 use super::sealed_spans::SealedSpans;
 
 /// Times a read-only opening begins again because a writer removed a file meanwhile.
@@ -199,8 +199,9 @@ impl OpenRequest {
                 Ok(segment) => {
                     let live = found.catalog.segment(*id);
                     let deleted = read_deleted(live.map_or(&[], |s| &s.deleted), &segment, report);
-                    let dirty = read_dirty(live.map_or(&[], |s| &s.dirty), &segment).or(&deleted);
-                    out.push(SegmentPart { segment, dirty: Arc::new(dirty), deleted: Arc::new(deleted) });
+                    let (dirty, doubled) = read_dirty(live.map_or(&[], |s| &s.dirty), &segment);
+                    let (dirty, doubled) = (Arc::new(dirty.or(&deleted)), Arc::new(doubled));
+                    out.push(SegmentPart { segment, dirty, doubled, deleted: Arc::new(deleted) });
                 }
                 Err(error) if error.kind() == ErrorKind::Corrupt => report.damage.push(error.to_string()),
                 Err(error) => return Err(error),
@@ -393,6 +394,7 @@ impl Replayed {
                 }
             }
         }
+        mark_replayed_twice(&chapters, &ids, segments, &counter);
         // Lost records leave gaps, so the first sequence is not the last less the spans.
         let first = chapters.first().map_or(next, |chapter| chapter.first_sequence.min(next));
         let bytes = chapters.iter().map(|c| c.heap_bytes()).sum::<usize>() + ids.heap_bytes();
@@ -403,28 +405,13 @@ impl Replayed {
     }
 }
 
-/// Finds the dirty traces of all segments from their trace tables.
-fn mark_all_dirty(segments: &mut [SegmentPart]) -> Result<()> {
-    let counter = ReadCounter::default();
-    let mut seen: FxHashSet<u64> = FxHashSet::default();
-    let mut shared: FxHashSet<u64> = FxHashSet::default();
-    for part in segments.iter() {
-        shared.extend(part.segment.lows(&counter)?.into_iter().filter(|low| !seen.insert(*low)));
-    }
-    for part in segments {
-        let lows = part.segment.lows(&counter)?;
-        let dirty = lows.iter().enumerate().filter(|(_, low)| shared.contains(low)).map(|(ordinal, _)| ordinal as u32);
-        part.dirty = Arc::new(TraceSet::from_sorted(dirty).or(&part.dirty));
-    }
-    Ok(())
-}
-
-fn read_dirty(bytes: &[u8], segment: &Segment) -> TraceSet {
+fn read_dirty(bytes: &[u8], segment: &Segment) -> (TraceSet, TraceSet) {
     if bytes.is_empty() {
-        return TraceSet::new();
+        return Default::default();
     }
-    // The dirty bytes are a cache: if they are damaged every trace counts as dirty, which costs time alone.
-    TraceSet::read(bytes, segment.traces()).unwrap_or_else(|_| TraceSet::all(segment.traces()))
+    // The dirty bytes are a cache: if they are damaged every trace counts as doubled, which costs time alone.
+    let all = || (TraceSet::all(segment.traces()), TraceSet::all(segment.traces()));
+    read_dirty_bytes(bytes, segment.traces()).unwrap_or_else(|_| all())
 }
 
 fn read_deleted(bytes: &[u8], segment: &Segment, report: &mut RecoveryReport) -> TraceSet {

@@ -7,7 +7,6 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::bytes::Writer as ByteWriter;
 use crate::catalog::{Edit, SegmentInfo, SegmentPart};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::TraceSet;
@@ -20,6 +19,7 @@ use crate::segment::{Segment, SegmentInput, build_segment};
 use super::delete::mark_deleted;
 use super::engine::{Engine, Head, Live, Writer, closed_error};
 use super::generation::Generation;
+use super::marks::{doubled_beside, trace_marks};
 
 /// What sealing did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,7 +186,8 @@ impl Engine {
     fn publish(&self, writer: &Writer, id: FileId, segment: Segment, generation: &Arc<Generation>) -> Result<()> {
         let mut live = self.lock();
         let dirty = dirty_ordinals(&live, &segment, generation)?;
-        let mut part = SegmentPart::new(Arc::new(segment), dirty);
+        let doubled = doubled_beside(&segment, &dirty, &live.segments)?;
+        let mut part = SegmentPart::new(Arc::new(segment), dirty).with_doubled(doubled);
         // What was deleted while the segment was written is in it.
         let current = live.generations.iter().find(|g| g.number == generation.number);
         let deleted = current.map_or(&[][..], |g| g.deleted.get(generation.deleted.len()..).unwrap_or_default());
@@ -245,27 +246,6 @@ fn dirty_ordinals(live: &Live, segment: &Segment, generation: &Arc<Generation>) 
         out.insert(ordinal);
     }
     Ok(out)
-}
-
-/// The dirty and deleted traces of these parts as edits; of those that have some.
-pub(super) fn trace_marks<'p>(parts: impl IntoIterator<Item = &'p SegmentPart>) -> Vec<Edit> {
-    let mut out = Vec::new();
-    for part in parts {
-        let segment = FileId(part.segment.id());
-        if !part.dirty.is_empty() {
-            out.push(Edit::SetDirty { segment, bytes: set_bytes(&part.dirty) });
-        }
-        if !part.deleted.is_empty() {
-            out.push(Edit::SetDeleted { segment, bytes: set_bytes(&part.deleted) });
-        }
-    }
-    out
-}
-
-pub(super) fn set_bytes(set: &TraceSet) -> Vec<u8> {
-    let mut out = ByteWriter::new();
-    set.write(&mut out);
-    out.into_vec()
 }
 
 pub(super) fn info_of(id: FileId, segment: &Segment, received: (u64, u64), merges: u32) -> SegmentInfo {

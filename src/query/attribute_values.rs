@@ -60,7 +60,7 @@ pub fn attribute_values(
         reader.count_part(&part?, key, filter)?;
     }
     let mut ids = Vec::new();
-    tally.each_dirty_span(|span| {
+    tally.each_doubled_span(|span| {
         ids.clear();
         values.put_span(span, key, &mut ids);
         values.add_each_once(&mut ids, 1);

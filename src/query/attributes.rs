@@ -63,7 +63,7 @@ pub fn attribute_keys(
             keys.add_all(&kinds, rows);
         }
     }
-    tally.each_dirty_span(|span| keys.add_all(&kinds_of(span), 1))?;
+    tally.each_doubled_span(|span| keys.add_all(&kinds_of(span), 1))?;
     keys.room.tell(&tally);
     budget.tell(&tally);
     Ok(Listed::new(keys.finish(), filter, tally.into_reason()))

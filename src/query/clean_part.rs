@@ -1,4 +1,4 @@
-//! The rows of one part that count: those of clean traces that the selection takes.
+//! The rows of one part that count: those of traces neither deleted nor doubled that the selection takes.
 //!
 //! The tables of a part say how many rows each class and resource has. What does not count is taken off, page
 //! by page; or, if less is left than taken off, what counts is added up instead. A service is a matter of
@@ -34,7 +34,7 @@ use super::walk::{ChapterWalk, RawValue, SegmentWalk, ValueWalk, WalkRows, child
 /// The rows of one part that count.
 pub struct CleanPart<'t> {
     rows: PartRows<'t>,
-    /// Rows that do not count: of dirty traces, and of spans outside the window.
+    /// Rows that do not count: of deleted and doubled traces, and of spans outside the window.
     left_out: RowSet,
     /// The classes whose rows count, if not all do. Then rows of others do not, left out or not.
     of_service: Option<Vec<bool>>,
@@ -60,7 +60,7 @@ impl<'t> CleanPart<'t> {
         let segment = &*part.segment;
         let pages = SegmentPages { segment, source: segment.source()?, counter };
         let mut left_out = RowSet::new();
-        for ordinal in part.dirty.iter() {
+        for ordinal in part.apart().iter() {
             left_out.insert_range(segment.trace_rows(ordinal, counter)?);
         }
         let of_service = selection.service.and_then(|service| classes_of(&pages.source, service));
@@ -86,7 +86,7 @@ impl<'t> CleanPart<'t> {
         Ok(Self { rows, left_out, of_service, all_left_out, pages: within, class_rows, resource_rows })
     }
 
-    /// Of a chapter, with the low halves of the ids of dirty traces.
+    /// Of a chapter, with the low halves of the ids of doubled traces.
     pub fn of_chapter(chapter: &'t Chapter, lows: &FxHashSet<u64>, selection: &Selection<'_>) -> Self {
         let of_service = selection.service.and_then(|service| classes_of(chapter, service));
         let mut left_out = RowSet::new();

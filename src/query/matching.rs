@@ -1,12 +1,12 @@
 //! Every span that matches a query, once: the rows that analytics count.
 //!
 //! A clean row is found by scanning the planned pages of its part, and stays a row: a [`MatchedPage`] says which
-//! rows of a page match, and decodes the columns that are asked for. Dirty traces may lie in several parts, so
+//! rows of a page match, and decodes the columns that are asked for. Doubled traces may have a record in two parts, so
 //! they are united and judged as owned spans:
 //!
 //! ```text
 //! matching spans = rows of clean traces that meet the query, page by page      MatchedPage
-//!                + matching spans of each dirty, living trace, once            &Span
+//!                + matching spans of each doubled, living trace, once           &Span
 //! ```
 //! A query under scope service or trace, or with a condition on the duration of traces, is decided trace by trace:
 //! [`Matching::is_by_trace`] says so, and [`Matching::each_trace`] is the way. Pages may be visited in any order
@@ -61,8 +61,8 @@ impl Asked {
 /// The search for matching spans of one snapshot.
 pub struct Matching<'q> {
     pub(super) finder: Finder<'q>,
-    /// Ids of dirty traces that live, ascending.
-    dirty: Vec<TraceId>,
+    /// Ids of doubled traces that live, ascending.
+    doubled: Vec<TraceId>,
     passes: u32,
 }
 
@@ -74,7 +74,7 @@ pub struct MatchPart<'q> {
     pub(super) sealed: Option<&'q SegmentPart>,
     /// Pages that may hold a match, ascending.
     pub pages: Vec<u32>,
-    /// Rows of dirty traces.
+    /// Rows of deleted and doubled traces.
     left_out: RowSet,
 }
 
@@ -95,9 +95,9 @@ impl<'q> Matching<'q> {
         if matching.is_by_trace() {
             return Ok((matching, parts));
         }
-        let lows = matching.find_dirty()?;
+        let lows = matching.find_doubled()?;
         for index in 0..snapshot.segments.len() {
-            let planned = matching.plan_segment(index).and_then(|part| part.without_dirty(matching.finder.counter));
+            let planned = matching.plan_segment(index).and_then(|part| part.without_apart(matching.finder.counter));
             match planned {
                 Ok(part) => parts.extend(Some(part).filter(|part| !part.pages.is_empty())),
                 Err(error) => matching.finder.problem(error)?,
@@ -112,7 +112,7 @@ impl<'q> Matching<'q> {
     /// A matching that has read nothing yet.
     pub(super) fn unplanned(asked: &'q Asked, snapshot: &'q Snapshot) -> Self {
         let finder = Finder::new(snapshot, &asked.query, &asked.criteria, &asked.counter);
-        Self { finder, dirty: Vec::new(), passes: 0 }
+        Self { finder, doubled: Vec::new(), passes: 0 }
     }
 
     /// True if only whole traces tell which spans match.
@@ -121,12 +121,12 @@ impl<'q> Matching<'q> {
     }
 
     /// What rollups count of the matching spans, by group; `None` where they cannot tell: where the filter asks for
-    /// more than a group says, a span has no start, too many traces are dirty, or something is damaged.
+    /// more than a group says, a span has no start, too many traces are doubled, or something is damaged.
     pub fn rolled(&self, limits: &Limits) -> Option<Vec<(GroupName, Group)>> {
         let (query, snapshot) = (self.finder.query, self.finder.snapshot);
         let criteria = self.finder.criteria();
         let decided = !self.is_by_trace() && query.window == TimeRange::ALL && criteria.iter().all(is_of_group);
-        if !decided || self.dirty.len() > ROLLED_DIRTY_MAX || !all_have_starts(snapshot)? {
+        if !decided || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
             return None;
         }
         let meets = |name: &GroupName| criteria.iter().all(|criterion| group_meets(name, criterion));
@@ -137,7 +137,7 @@ impl<'q> Matching<'q> {
     pub fn rolled_slowest(&self, limit: usize, limits: &Limits) -> Option<Vec<SlowSpan>> {
         let (query, snapshot) = (self.finder.query, self.finder.snapshot);
         let decided = !self.is_by_trace() && query.window == TimeRange::ALL;
-        if !decided || self.dirty.len() > ROLLED_DIRTY_MAX || !all_have_starts(snapshot)? {
+        if !decided || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
             return None;
         }
         let mut filter = GroupFilter::default();
@@ -158,12 +158,12 @@ impl<'q> Matching<'q> {
         slowest_rows(snapshot, &filter, limit, limits).ok()?
     }
 
-    /// Finds the dirty traces; returns the low halves of their ids.
-    fn find_dirty(&mut self) -> Result<FxHashSet<u64>> {
+    /// Finds the doubled traces; returns the low halves of their ids.
+    fn find_doubled(&mut self) -> Result<FxHashSet<u64>> {
         let snapshot = self.finder.snapshot;
         let mut ids: FxHashSet<TraceId> = FxHashSet::default();
         for part in &snapshot.segments {
-            for ordinal in part.loose() {
+            for ordinal in part.doubled_live() {
                 match part.segment.trace_id(ordinal, self.finder.counter) {
                     Ok(id) => drop(ids.insert(id)),
                     Err(error) => self.finder.problem(error)?,
@@ -175,8 +175,8 @@ impl<'q> Matching<'q> {
             let rows = snapshot.chapters.iter().flat_map(|chapter| &chapter.rows);
             ids.extend(rows.map(trace_id_of).filter(|id| lows.contains(&id.low())));
         }
-        self.dirty = ids.into_iter().collect();
-        self.dirty.sort_unstable();
+        self.doubled = ids.into_iter().collect();
+        self.doubled.sort_unstable();
         Ok(lows)
     }
 
@@ -220,11 +220,11 @@ impl<'q> Matching<'q> {
         explain.blocks_considered += 1;
         explain.blocks_read += 1;
         explain.pages_considered += u64::from(pages);
-        let is_dirty = |row: usize| lows.contains(&trace_id_of(&chapter.rows[row]).low());
+        let is_doubled = |row: usize| lows.contains(&trace_id_of(&chapter.rows[row]).low());
         let left_out = if lows.is_empty() {
             RowSet::new()
         } else {
-            RowSet::from_sorted((0..chapter.rows.len()).filter(|row| is_dirty(*row)).map(|row| row as u32))
+            RowSet::from_sorted((0..chapter.rows.len()).filter(|row| is_doubled(*row)).map(|row| row as u32))
         };
         let rows = PartRows::Head(chapter);
         MatchPart { rows, criteria, sealed: None, pages: (0..pages).collect(), left_out }
@@ -286,15 +286,15 @@ impl<'q> Matching<'q> {
         self.finder.problem(error)
     }
 
-    /// Calls `visit` with every matching span of the dirty traces, if the query is not decided by trace.
+    /// Calls `visit` with every matching span of the doubled traces, if the query is not decided by trace.
     ///
     /// # Errors
     /// Whatever is not damage, or what `visit` says.
-    pub fn each_dirty_span(&mut self, mut visit: impl FnMut(&Span) -> Result<()>) -> Result<()> {
+    pub fn each_doubled_span(&mut self, mut visit: impl FnMut(&Span) -> Result<()>) -> Result<()> {
         let (snapshot, query, counter) = (self.finder.snapshot, self.finder.query, self.finder.counter);
         let matcher = TraceMatcher::new(query);
-        for at in 0..self.dirty.len() {
-            let id = self.dirty[at];
+        for at in 0..self.doubled.len() {
+            let id = self.doubled[at];
             match read_if_in_window(snapshot, query.window, id, counter) {
                 Ok(spans) => {
                     for position in matcher.matching_spans(&spans) {
@@ -338,8 +338,8 @@ impl<'q> Matching<'q> {
 }
 
 /// The spans of a trace, or none if all start outside the window.
-/// Dirty traces up to which taking them out of rollups costs less than a scan.
-const ROLLED_DIRTY_MAX: usize = 1_000;
+/// Doubled traces up to which taking them out of rollups costs less than a scan.
+const ROLLED_DOUBLED_MAX: usize = 1_000;
 
 /// True if service, name, kind and status of a span decide.
 fn is_of_group(criterion: &Criterion) -> bool {
@@ -382,10 +382,10 @@ fn read_if_in_window(snapshot: &Snapshot, window: TimeRange, id: TraceId, counte
 }
 
 impl<'q> MatchPart<'q> {
-    /// The part with the rows of dirty traces left out.
-    fn without_dirty(mut self, counter: &ReadCounter) -> Result<Self> {
+    /// The part with the rows of deleted and doubled traces left out.
+    fn without_apart(mut self, counter: &ReadCounter) -> Result<Self> {
         if let Some(sealed) = self.sealed.filter(|_| !self.pages.is_empty()) {
-            for ordinal in sealed.dirty.iter() {
+            for ordinal in sealed.apart().iter() {
                 self.left_out.insert_range(sealed.segment.trace_rows(ordinal, counter)?);
             }
         }

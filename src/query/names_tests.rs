@@ -110,7 +110,7 @@ pub(super) fn segment(id: u64, spans: &[Span]) -> Arc<Segment> {
     Arc::new(Segment::open(id, format!("seg/{id}"), segment_file(id, spans), seed(id)).unwrap())
 }
 
-/// A snapshot of these segments and this head, with the smallest sets of dirty traces and, by `extra`, more.
+/// A snapshot of these segments and this head, with the smallest sets of dirty traces, all of them doubled, and, by `extra`, more.
 pub(super) fn snapshot(sealed: &[Vec<Span>], head: &[Span], extra: impl Fn(u32) -> bool) -> Snapshot {
     let counter = ReadCounter::default();
     let segments: Vec<Arc<Segment>> = sealed.iter().zip(1..).map(|(spans, id)| segment(id, spans)).collect();
@@ -124,7 +124,7 @@ pub(super) fn snapshot(sealed: &[Vec<Span>], head: &[Span], extra: impl Fn(u32) 
         let lows = segment.lows(&counter).unwrap();
         let dirty = (0..segment.traces()).filter(|o| extra(*o) || places[&lows[*o as usize]] > 1);
         let dirty = Arc::new(TraceSet::from_sorted(dirty));
-        SegmentPart { segment, dirty, deleted: Arc::default() }
+        SegmentPart { segment, doubled: dirty.clone(), dirty, deleted: Arc::default() }
     };
     Snapshot::new(segments.into_iter().map(with_dirty).collect(), chapters(head))
 }

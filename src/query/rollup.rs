@@ -1,7 +1,7 @@
 //! Figures of everything, from rollups: counts, sums and histograms by group, and the slowest spans.
 //!
 //! ```text
-//! totals = sum over segments of (rollup - rows of dirty traces) + clean rows of the head
+//! totals = sum over segments of (rollup - rows of deleted and doubled traces) + rows of the head
 //!        + each loose live trace once, over its united spans
 //! ```
 //! A segment without a sound and complete rollup is added up row by row instead: the figures are the same. The
@@ -41,7 +41,7 @@ pub struct GroupName {
 /// The sums over all distinct live spans of the groups that `takes` says yes to, by service, name, kind and status.
 ///
 /// # Errors
-/// Corrupt if a page or section it needs is damaged, which no rollup is; TooLarge, naming the limit, if a dirty
+/// Corrupt if a page or section it needs is damaged, which no rollup is; TooLarge, naming the limit, if a doubled
 /// trace is too large to be held or there are too many groups.
 pub fn totals(
     snapshot: &Snapshot,
@@ -170,7 +170,7 @@ fn sum<F: Family>(
             }
         }
     }
-    tally.each_dirty_span(|span| {
+    tally.each_doubled_span(|span| {
         if let Some(name) = F::of_span(span).filter(takes) {
             let mut one = Group::default();
             one.add_row(span.duration_nanos(), span.is_error());
@@ -194,11 +194,11 @@ fn clean_groups<F: Family>(
     takes: &dyn Fn(F::Key) -> bool,
     counter: &ReadCounter,
 ) -> Result<FxHashMap<F::Key, Group>> {
-    let dirty = rollup_of_rows(&part.segment, part.dirty.iter(), counter)?;
+    let less = rollup_of_rows(&part.segment, part.apart().iter(), counter)?;
     let take_off = |mut groups: FxHashMap<F::Key, Group>| {
-        for (key, group) in F::of_rows(&dirty).filter(|(key, _)| takes(*key)) {
-            let less = || Error::corrupt(format!("segment {}: a group is not in its rollup", part.segment.name()));
-            groups.get_mut(&key).ok_or_else(less)?.subtract(group)?;
+        for (key, group) in F::of_rows(&less).filter(|(key, _)| takes(*key)) {
+            let missing = || Error::corrupt(format!("segment {}: a group is not in its rollup", part.segment.name()));
+            groups.get_mut(&key).ok_or_else(missing)?.subtract(group)?;
         }
         Ok(groups)
     };
@@ -218,10 +218,10 @@ fn clean_groups<F: Family>(
     }
 }
 
-/// The sums over the rows of a chapter that are of no dirty trace.
+/// The sums over the rows of a chapter that are of no doubled trace.
 fn rollup_of_chapter(chapter: &Chapter, tally: &Tally<'_>) -> RowTotals {
     let mut out = RowTotals::default();
-    for row in chapter.rows.iter().filter(|row| !tally.has_dirty(trace_id_of(row))) {
+    for row in chapter.rows.iter().filter(|row| !tally.has_doubled(trace_id_of(row))) {
         let class = &chapter.schema.classes[row.class as usize];
         out.add(row.class, class, class_duration(class, row.start, row.end));
     }
@@ -292,7 +292,7 @@ pub fn slowest_rows(
         let unknown = || Error::corrupt(format!("segment {}: unknown class", part.segment.name()));
         let class = source.schema().classes.get(finder.class(row)? as usize).ok_or_else(unknown)?;
         let ordinal = finder.ordinal(row)?;
-        if part.dirty.contains(ordinal) || !filter.takes(source, class) {
+        if part.doubled.contains(ordinal) || part.deleted.contains(ordinal) || !filter.takes(source, class) {
             continue;
         }
         let found = finder.row(row, ordinal)?;
@@ -305,7 +305,7 @@ pub fn slowest_rows(
     complete(tally, is_proven.then(|| slowest.into_sorted()))
 }
 
-/// Adds the spans of the head and of dirty traces.
+/// Adds the spans of the head and of doubled traces.
 fn add_loose(
     snapshot: &Snapshot,
     tally: &Tally<'_>,
@@ -320,13 +320,13 @@ fn add_loose(
             let trace_id = trace_id_of(row);
             if let Some(span_id) = SpanId::from_u64(row.span_id)
                 && duration >= slowest.shortest()
-                && !tally.has_dirty(trace_id)
+                && !tally.has_doubled(trace_id)
             {
                 slowest.add(SlowSpan::of_row(&***chapter, class, duration, row.start, (trace_id, span_id)));
             }
         }
     }
-    tally.each_dirty_span(|span| {
+    tally.each_doubled_span(|span| {
         if filter.takes_span(span) {
             SlowSpan::of(span).into_iter().for_each(|slow| slowest.add(slow));
         }

@@ -122,7 +122,7 @@ fn with_deleted(snapshot: &Snapshot, mut is_deleted: impl FnMut(TraceId) -> bool
         let deleted = TraceSet::from_sorted(dead);
         let dirty = (0..part.segment.traces()).filter(|o| part.dirty.contains(*o) || deleted.contains(*o));
         let dirty = Arc::new(TraceSet::from_sorted(dirty));
-        parts.push(SegmentPart { segment: part.segment.clone(), dirty, deleted: Arc::new(deleted) });
+        parts.push(SegmentPart { dirty, deleted: Arc::new(deleted), ..part.clone() });
     }
     (Snapshot::new(parts, snapshot.chapters.clone()), gone)
 }

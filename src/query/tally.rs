@@ -1,13 +1,13 @@
 //! Counting distinct spans over all parts, exactly and without reading them all.
 //!
 //! A part alone holds no record twice, and knows how many rows each of its classes and resources has. Only
-//! dirty traces, which may lie in several parts, can hold a record twice. So:
+//! *doubled* traces, of which two parts may have the same record, can hold one twice. So:
 //!
 //! ```text
-//! answer = rows of each part by class and resource, less the rows of dirty traces
-//!        + each dirty trace once, its parts united, span by span
+//! answer = rows of each part by class and resource, less the rows of deleted and doubled traces
+//!        + each doubled trace once, its parts united, span by span
 //! ```
-//! [`CleanPart`](super::clean_part::CleanPart) is the first line for one part, [`Tally::each_dirty_span`] the
+//! [`CleanPart`](super::clean_part::CleanPart) is the first line for one part, [`Tally::each_doubled_span`] the
 //! second. A [`Selection`] narrows both to the spans of a service that start in a window.
 
 use std::cell::RefCell;
@@ -53,21 +53,21 @@ impl Selection<'_> {
     }
 }
 
-/// A snapshot divided into clean rows and dirty traces, and what had to be cut while counting.
+/// A snapshot divided into rows that count as they are and doubled traces, and what had to be cut while counting.
 pub struct Tally<'s> {
     snapshot: &'s Snapshot,
     selection: Selection<'s>,
     limits: &'s Limits,
     counter: &'s ReadCounter,
-    /// Low halves of the ids of dirty traces.
+    /// Low halves of the ids of doubled traces.
     lows: FxHashSet<u64>,
-    /// Ids of dirty traces and of those of the head that share a low half with one, each once, ascending.
-    dirty: Vec<TraceId>,
+    /// Ids of doubled traces and of those of the head that share a low half with one, each once, ascending.
+    doubled: Vec<TraceId>,
     cuts: RefCell<Vec<String>>,
 }
 
 impl<'s> Tally<'s> {
-    /// Finds the dirty traces of a snapshot.
+    /// Finds the doubled traces of a snapshot.
     ///
     /// # Errors
     /// Corrupt if a page or section it needs is damaged; so do all methods here.
@@ -79,7 +79,7 @@ impl<'s> Tally<'s> {
     ) -> Result<Self> {
         let mut ids: FxHashSet<TraceId> = FxHashSet::default();
         for part in &snapshot.segments {
-            for ordinal in part.loose() {
+            for ordinal in part.doubled_live() {
                 ids.insert(part.segment.trace_id(ordinal, counter)?);
             }
         }
@@ -88,9 +88,9 @@ impl<'s> Tally<'s> {
             let rows = snapshot.chapters.iter().flat_map(|chapter| &chapter.rows);
             ids.extend(rows.map(trace_id_of).filter(|id| lows.contains(&id.low())));
         }
-        let mut dirty: Vec<TraceId> = ids.into_iter().collect();
-        dirty.sort_unstable();
-        Ok(Self { snapshot, selection, limits, counter, lows, dirty, cuts: RefCell::default() })
+        let mut doubled: Vec<TraceId> = ids.into_iter().collect();
+        doubled.sort_unstable();
+        Ok(Self { snapshot, selection, limits, counter, lows, doubled, cuts: RefCell::default() })
     }
 
     /// What is read is counted here.
@@ -98,8 +98,8 @@ impl<'s> Tally<'s> {
         self.counter
     }
 
-    /// True if the trace, or one that shares its low half, is dirty.
-    pub fn has_dirty(&self, id: TraceId) -> bool {
+    /// True if the trace, or one that shares its low half, is doubled.
+    pub fn has_doubled(&self, id: TraceId) -> bool {
         self.lows.contains(&id.low())
     }
 
@@ -131,13 +131,13 @@ impl<'s> Tally<'s> {
         head.chain(sealed.map(|part| CleanPart::sealed(part, &self.selection, self.counter)))
     }
 
-    /// Calls `visit` with every distinct span of the dirty traces that is counted. Traces too large to be held
+    /// Calls `visit` with every distinct span of the doubled traces that is counted. Traces too large to be held
     /// are cut.
     ///
     /// # Errors
     /// As [`Tally::new`].
-    pub fn each_dirty_span(&self, mut visit: impl FnMut(&Span)) -> Result<()> {
-        for id in &self.dirty {
+    pub fn each_doubled_span(&self, mut visit: impl FnMut(&Span)) -> Result<()> {
+        for id in &self.doubled {
             if self.selection.window != TimeRange::ALL {
                 let extent = self.snapshot.extent(*id, TraceIds::Strict, self.counter)?;
                 if !extent.is_some_and(|extent| self.selection.overlaps(extent)) {
@@ -178,7 +178,7 @@ impl<'s> Tally<'s> {
             let part = part?;
             part.classes().for_each(|(class, rows)| add(of_class(part.source(), class), rows));
         }
-        self.each_dirty_span(|span| add(of_span(span), 1))?;
+        self.each_doubled_span(|span| add(of_span(span), 1))?;
         room.tell(self);
         Ok(out)
     }
@@ -226,10 +226,10 @@ pub struct Counts {
     pub traces: u64,
 }
 
-/// Counts spans, rows and traces. Reads the spans of dirty traces, and of all others nothing.
+/// Counts spans, rows and traces. Reads the spans of doubled traces, and of all others nothing.
 ///
 /// # Errors
-/// Corrupt if a page or section it needs is damaged; TooLarge if a dirty trace is.
+/// Corrupt if a page or section it needs is damaged; TooLarge if a doubled trace is.
 pub fn counts(snapshot: &Snapshot, limits: &Limits) -> Result<Counts> {
     let counter = ReadCounter::limited(limits.trace_bytes_max);
     let tally = Tally::new(snapshot, Selection::default(), limits, &counter)?;
@@ -237,7 +237,7 @@ pub fn counts(snapshot: &Snapshot, limits: &Limits) -> Result<Counts> {
     for part in tally.clean_parts() {
         out.spans += part?.classes().map(|(_, rows)| rows).sum::<u64>();
     }
-    tally.each_dirty_span(|_| out.spans += 1)?;
+    tally.each_doubled_span(|_| out.spans += 1)?;
     out.rows += snapshot.segments.iter().map(|part| u64::from(part.segment.rows())).sum::<u64>();
     out.rows += snapshot.chapters.iter().map(|chapter| chapter.rows.len() as u64).sum::<u64>();
     let clean = snapshot.segments.iter().map(|part| u64::from(part.segment.traces()) - part.dirty.len());
