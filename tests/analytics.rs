@@ -18,6 +18,10 @@ mod common {
     pub mod values;
 }
 
+mod figures_of {
+    mod traces;
+}
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -25,6 +25,7 @@ mod series;
 mod slowest;
 mod totals;
 mod trace_feed;
+mod trace_page;
 mod trace_pieces;
 
 pub use compare::{Comparison, QuantilePair, ValueShare, compare};

@@ -47,6 +47,7 @@ mod tag_tests;
 mod tally;
 mod text;
 mod trace_rows;
+mod trace_table;
 mod value_counts;
 mod walk;
 
@@ -67,7 +68,8 @@ pub use summary::{TraceSummary, trace_duration};
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
 pub use tally::counts;
 pub use text::text_of;
-pub use trace_rows::{MatchingTraces, TraceTable};
+pub use trace_rows::MatchingTraces;
+pub use trace_table::TraceTable;
 pub use value_counts::raw_value;
 pub use walk::RawValue;
 
