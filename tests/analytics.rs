@@ -20,6 +20,10 @@ mod common {
     pub mod values;
 }
 
+mod figures_of {
+    mod traces;
+}
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

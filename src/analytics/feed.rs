@@ -7,13 +7,16 @@ use crate::catalog::Snapshot;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::model::{Span, SpanId, TraceId};
-use crate::query::{Asked, Durations, Explain, MatchPart, MatchedPage, Matching, RangesOfClasses, trace_duration};
+use crate::query::{
+    Asked, Durations, Explain, MatchPart, MatchedPage, Matching, MatchingTraces, RangesOfClasses, trace_duration,
+};
 use crate::segment::Detail;
 
 use super::grouper::Grouper;
 use super::groups::NO_ROOM;
 use super::part_tables::{DURATION, ERROR};
 use super::totals::Totals;
+use super::trace_feed::TracePass;
 
 /// Spans that wait before they make a batch.
 const LISTED_MAX: usize = 1024;
@@ -91,6 +94,11 @@ pub struct Feed<'q> {
     unit: Unit,
     /// How they are grouped.
     pub grouper: Grouper,
+    loose_bytes_max: usize,
+    /// The traces with a matching span, once they were found.
+    found: Option<MatchingTraces>,
+    /// True if there was no room for some traces.
+    is_cut: bool,
 }
 
 impl<'q> Feed<'q> {
@@ -98,9 +106,18 @@ impl<'q> Feed<'q> {
     ///
     /// # Errors
     /// Whatever is not damage; so do all methods here. Damage is noted, and what it hides is left out.
-    pub fn new(asked: &'q Asked, snapshot: &'q Snapshot, unit: Unit, grouper: Grouper) -> Result<Self> {
-        let (matching, parts) = Matching::new(asked, snapshot)?;
-        Ok(Self { matching, parts, unit, grouper })
+    pub fn new(
+        asked: &'q Asked,
+        snapshot: &'q Snapshot,
+        unit: Unit,
+        grouper: Grouper,
+        limits: &Limits,
+    ) -> Result<Self> {
+        let (matching, parts) = match unit {
+            Unit::Span => Matching::new(asked, snapshot)?,
+            Unit::Trace | Unit::Stages(_) => Matching::of_traces(asked, snapshot)?,
+        };
+        Ok(Self { matching, parts, unit, grouper, loose_bytes_max: limits.loose_bytes_max, found: None, is_cut: false })
     }
 
     /// Hands every sample to the sink.
@@ -112,8 +129,28 @@ impl<'q> Feed<'q> {
             Unit::Span if self.matching.is_by_trace() => self.spans_by_trace(sink),
             Unit::Span => self.spans_by_page(sink),
             Unit::Trace => self.traces(&[], sink),
-            Unit::Stages(stages) => self.traces(&stages, sink),
+            Unit::Stages(mut stages) => {
+                stages.sort();
+                stages.dedup();
+                self.traces(&stages, sink)
+            }
         }
+    }
+
+    /// Traces, or the stages of these names in them if there are any.
+    fn traces(&mut self, stages: &[String], sink: &mut Sink<'_>) -> Result<()> {
+        if !self.matching.is_by_rows() {
+            return self.whole_traces(stages, sink);
+        }
+        let Self { matching, parts, grouper, .. } = self;
+        let found = match self.found.take() {
+            Some(found) => found,
+            None => MatchingTraces::find(matching, parts, self.loose_bytes_max)?,
+        };
+        let complete = TracePass { matching, parts, found: &found, grouper, stages }.run(sink)?;
+        self.is_cut |= found.is_cut() || !complete;
+        self.found = Some(found);
+        Ok(())
     }
 
     /// The totals of every group, from rollups; `None` where these cannot tell. Minima and maxima are not known.
@@ -225,8 +262,8 @@ impl<'q> Feed<'q> {
         list.flush(sink)
     }
 
-    /// Traces, or the stages of these names in them if there are any.
-    fn traces(&mut self, stages: &[String], sink: &mut Sink<'_>) -> Result<()> {
+    /// The same, by building all spans of each trace.
+    fn whole_traces(&mut self, stages: &[String], sink: &mut Sink<'_>) -> Result<()> {
         let Self { matching, grouper, .. } = self;
         let detail = detail_for(grouper);
         let (mut list, mut groups) = (List::default(), Vec::new());
@@ -282,7 +319,11 @@ impl<'q> Feed<'q> {
             .grouper
             .is_full()
             .then(|| format!("more than {} groups: the rest is not counted (Limits::groups_max)", limits.groups_max));
-        let reasons: Vec<String> = reason.into_iter().chain(full).collect();
+        let cut = self.is_cut.then(|| {
+            let max = limits.loose_bytes_max;
+            format!("traces in the head or in several parts take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
+        });
+        let reasons: Vec<String> = reason.into_iter().chain(full).chain(cut).collect();
         (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
     }
 }
@@ -300,7 +341,7 @@ fn extent_of(spans: &[&Span]) -> Option<u64> {
 
 /// Samples that wait for a batch.
 #[derive(Default)]
-struct List {
+pub(super) struct List {
     groups: Vec<u32>,
     durations: Vec<u64>,
     facts: Vec<u8>,
@@ -308,7 +349,7 @@ struct List {
 }
 
 impl List {
-    fn add(&mut self, group: u32, duration: Option<u64>, error: bool, ids: SampleIds) {
+    pub(super) fn add(&mut self, group: u32, duration: Option<u64>, error: bool, ids: SampleIds) {
         self.groups.push(group);
         self.durations.push(duration.unwrap_or(0));
         self.facts.push(if error { ERROR } else { 0 } | if duration.is_some() { DURATION } else { 0 });
@@ -332,11 +373,11 @@ impl List {
         groups.iter().for_each(|group| self.add(*group, Some(duration), error, (first.trace_id, None)));
     }
 
-    fn flush_if_full(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+    pub(super) fn flush_if_full(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         if self.groups.len() >= LISTED_MAX { self.flush(sink) } else { Ok(()) }
     }
 
-    fn flush(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+    pub(super) fn flush(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         let Self { groups, durations, facts, ids } = self;
         if !groups.is_empty() {
             sink(&Batch { groups, durations, facts, from: From::List(ids) })?;

@@ -13,7 +13,7 @@ use crate::query::{MatchPart, MatchedPage};
 
 use super::group_key::GroupKey;
 use super::groups::{Code, Groups, NO_ROOM, NULL, ROOT};
-use super::part_tables::PartTables;
+use super::part_tables::{PartTables, text_of_class};
 
 /// How samples are grouped.
 pub struct Grouper {
@@ -175,7 +175,44 @@ impl Grouper {
         self.keys.iter().map(codes_of).collect()
     }
 
-    /// The groups of every combination of these codes, of a stage if that is a key.
+    /// How many keys there are, and how many of them, the first ones, a class decides.
+    pub fn keys_len(&self) -> (usize, usize) {
+        (self.keys.len(), self.class_keys)
+    }
+
+    /// The code of a key that a class decides.
+    pub fn code_of_class(&mut self, key: usize, class: u32, part: &MatchPart<'_>) -> Code {
+        let text = text_of_class(&self.keys[key], &part.classes()[class as usize], part.tables());
+        self.groups.code(text)
+    }
+
+    /// True for each class of a part whose rows may say something of a key.
+    pub fn classes_with_keys(&mut self, index: usize, part: &MatchPart<'_>) -> Vec<bool> {
+        let by_class = self.class_keys > 0;
+        let tables = self.tables(index, part);
+        (0..part.classes().len()).map(|class| by_class || tables.may_have_attribute(class)).collect()
+    }
+
+    /// The codes of each attribute on rows of a page; see [`PartTables::attribute_codes`].
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn attribute_codes(
+        &mut self,
+        index: usize,
+        part: &MatchPart<'_>,
+        page: &MatchedPage<'_>,
+        rows: &[u16],
+        out: &mut Vec<Vec<Code>>,
+    ) -> Result<()> {
+        self.tables(index, part);
+        match self.tables.get_mut(index) {
+            Some(Some(tables)) => tables.attribute_codes(page, rows, &mut self.groups, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// The groups of every combination of these codes, "none" where a key has no code; of a stage if that is a key.
     pub fn of_trace(&mut self, stage: Option<&str>, codes: &[Vec<Code>], out: &mut Vec<u32>) {
         let first = match stage {
             Some(_) if self.staged => {
@@ -184,13 +221,20 @@ impl Grouper {
             }
             _ => ROOT,
         };
-        let mut nodes = vec![first];
-        for codes in codes {
-            let steps = nodes.iter().flat_map(|node| codes.iter().map(|code| (*node, *code)));
-            nodes = steps.map(|(node, code)| self.groups.step(node, code)).filter(|node| *node != NO_ROOM).collect();
-        }
         out.clear();
-        out.extend(nodes.into_iter().map(|node| self.groups.group(node)));
+        out.push(first);
+        for codes in codes {
+            match codes.as_slice() {
+                [] => out.iter_mut().for_each(|node| *node = self.groups.step(*node, NULL)),
+                [code] => out.iter_mut().for_each(|node| *node = self.groups.step(*node, *code)),
+                codes => {
+                    let steps = out.iter().flat_map(|node| codes.iter().map(|code| (*node, *code)));
+                    *out = steps.map(|(node, code)| self.groups.step(node, code)).collect();
+                }
+            }
+            out.retain(|node| *node != NO_ROOM);
+        }
+        out.iter_mut().for_each(|node| *node = self.groups.group(*node));
     }
 
     /// What the path of a group says.

@@ -49,7 +49,7 @@ pub struct HeatMap {
 pub fn heat_map(snapshot: &Snapshot, filter: &Query, step_nano: u64, limits: &Limits) -> Result<HeatMap> {
     let step = checked_step(step_nano)?;
     let asked = Asked::new(filter, limits)?;
-    let mut feed = Feed::new(&asked, snapshot, Unit::Span, Grouper::new(&[], Some(step), false, limits))?;
+    let mut feed = Feed::new(&asked, snapshot, Unit::Span, Grouper::new(&[], Some(step), false, limits), limits)?;
     let figures = Figures::gather(&mut feed, &[], limits)?;
     let mut cells = Vec::new();
     for (group, totals) in (0u32..).zip(&figures.totals) {

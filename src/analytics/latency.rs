@@ -167,7 +167,7 @@ pub fn latency(snapshot: &Snapshot, query: &LatencyQuery, limits: &Limits) -> Re
     let asked = Asked::new(&query.filter, limits)?;
     let staged = matches!(query.unit, Unit::Stages(_));
     let grouper = Grouper::new(&query.by, None, staged, limits);
-    let mut feed = Feed::new(&asked, snapshot, query.unit.clone(), grouper)?;
+    let mut feed = Feed::new(&asked, snapshot, query.unit.clone(), grouper, limits)?;
     let mut quantiles = query.quantiles.clone();
     if let LatencySort::Quantile(quantile) = &query.sort {
         quantiles.push(quantile.clone());

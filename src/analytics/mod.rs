@@ -28,6 +28,9 @@ mod select;
 mod series;
 mod slowest;
 mod totals;
+mod trace_feed;
+mod trace_page;
+mod trace_pieces;
 mod trace_samples;
 mod trace_states;
 

@@ -79,32 +79,31 @@ pub struct FieldMemory {
     pub page: Option<usize>,
     /// Its values.
     pub values: Vec<u64>,
-    /// Numbers that were judged, by a few of their bits.
-    judged: Vec<Option<(u64, bool)>>,
+    /// Numbers that were judged.
+    pub judged: Judged,
 }
 
-impl FieldMemory {
-    /// Numbers whose verdict is kept.
-    const JUDGED: usize = 256;
+/// Verdicts on numbers, by a few of their bits.
+#[derive(Debug, Default)]
+pub struct Judged(Vec<Option<(u64, bool)>>);
+
+impl Judged {
+    /// Numbers whose verdict is kept, as a power of two.
+    const BITS: u32 = 8;
 
     /// The verdict on a number.
     #[inline]
-    pub fn verdict(judged: &mut Vec<Option<(u64, bool)>>, bits: u64, judge: impl FnOnce() -> bool) -> bool {
-        judged.resize(Self::JUDGED, None);
-        let place = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize;
-        match judged[place] {
-            Some((known, verdict)) if known == bits => verdict,
+    pub fn verdict(&mut self, number: u64, judge: impl FnOnce() -> bool) -> bool {
+        self.0.resize(1 << Self::BITS, None);
+        let place = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::BITS)) as usize;
+        match self.0[place] {
+            Some((known, verdict)) if known == number => verdict,
             _ => {
                 let verdict = judge();
-                judged[place] = Some((bits, verdict));
+                self.0[place] = Some((number, verdict));
                 verdict
             }
         }
-    }
-
-    /// The values of the page, and the verdicts.
-    pub fn parts(&mut self) -> (&[u64], &mut Vec<Option<(u64, bool)>>) {
-        (&self.values, &mut self.judged)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod fixture;
 mod list;
 #[cfg(test)]
 mod list_tests;
+mod loose_extents;
 mod mask;
 mod matched_page;
 mod matching;
@@ -39,12 +40,15 @@ mod rows_within;
 mod scan;
 mod segment_pages;
 mod slow_span;
+mod slowest_traces;
 mod summary;
 mod tag;
 #[cfg(test)]
 mod tag_tests;
 mod tally;
 mod text;
+mod trace_rows;
+mod trace_table;
 mod value_counts;
 mod walk;
 
@@ -66,6 +70,8 @@ pub use summary::{TraceSummary, trace_duration};
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
 pub use tally::counts;
 pub use text::text_of;
+pub use trace_rows::MatchingTraces;
+pub use trace_table::TraceTable;
 pub use value_counts::raw_value;
 pub use walk::RawValue;
 

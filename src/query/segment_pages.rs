@@ -221,9 +221,9 @@ impl PageSource for SegmentPages<'_> {
             let mut memory = test.memory.borrow_mut();
             return self.each_run(page, classes, (test.field, &test.per_class), |places, rows| {
                 self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
-                let (values, judged) = memory.parts();
+                let FieldMemory { values, judged, .. } = &mut *memory;
                 for (bits, row) in run_of(values, &places, column)?.iter().zip(rows) {
-                    if FieldMemory::verdict(judged, *bits, || number_meets(test.value_type, *bits, &test.test)) {
+                    if judged.verdict(*bits, || number_meets(test.value_type, *bits, &test.test)) {
                         matched.insert(usize::from(*row));
                     }
                 }

@@ -4,6 +4,7 @@
 //! verified at its first use, a page at every use.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -316,6 +317,17 @@ impl Segment {
         let sound = numbers.len() == self.row_pages() as usize && numbers.iter().all(|o| *o < self.traces());
         ensure(sound, || format!("segment {}: page ordinals are not sound", self.name))?;
         Ok(numbers)
+    }
+
+    /// The ordinals of all traces with a row on a page of span rows.
+    ///
+    /// # Errors
+    /// Corrupt if the list is damaged.
+    pub fn traces_on(&self, page: u32) -> Result<RangeInclusive<u32>> {
+        let firsts = self.page_ordinals()?;
+        let of = |page: u32| firsts.get(page as usize).copied();
+        let first = of(page).ok_or_else(|| Error::corrupt(format!("page {page} has no first trace")))?;
+        Ok(first..=of(page + 1).unwrap_or(self.traces().saturating_sub(1)))
     }
 
     /// The first row of every page of a sparse row list.
