@@ -18,6 +18,10 @@ mod common {
     pub mod values;
 }
 
+mod over_time {
+    mod steps;
+}
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

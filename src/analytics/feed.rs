@@ -13,6 +13,7 @@ use crate::segment::Detail;
 use super::grouper::Grouper;
 use super::groups::NO_ROOM;
 use super::part_tables::{DURATION, ERROR};
+use super::stepped::plain_totals;
 use super::totals::Totals;
 
 /// Spans that wait before they make a batch.
@@ -133,6 +134,17 @@ impl<'q> Feed<'q> {
             out[of as usize].sums.merge(&group);
         }
         Some(out)
+    }
+
+    /// The totals of every group without histograms; `None` if only whole traces tell.
+    ///
+    /// # Errors
+    /// As [`Feed::new`].
+    pub fn plain_totals(&mut self) -> Result<Option<Vec<Totals>>> {
+        if self.unit != Unit::Span || self.matching.is_by_trace() {
+            return Ok(None);
+        }
+        plain_totals(&mut self.matching, &self.parts, &mut self.grouper).map(Some)
     }
 
     fn spans_by_page(&mut self, sink: &mut Sink<'_>) -> Result<()> {

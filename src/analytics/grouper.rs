@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::limits::Limits;
 use crate::model::Span;
 use crate::query::rollup::GroupName;
-use crate::query::{MatchPart, MatchedPage};
+use crate::query::{GroupTexts, MatchPart, MatchedPage};
 
 use super::group_key::GroupKey;
 use super::groups::{Code, Groups, NO_ROOM, NULL, ROOT};
@@ -118,26 +118,53 @@ impl Grouper {
         Ok(())
     }
 
+    /// Length of a step of time in nanoseconds, if time is a key.
+    pub fn step(&self) -> Option<u64> {
+        self.step
+    }
+
     /// True if service, name, kind and status of a span decide about its group.
     pub fn is_by_group(&self) -> bool {
+        self.step.is_none() && self.is_by_group_and_time()
+    }
+
+    /// True if service, name, kind and status of a span, and its start where time is a key, decide about its group.
+    pub fn is_by_group_and_time(&self) -> bool {
         let decides = |key: &GroupKey| !matches!(key, GroupKey::Attribute(_) | GroupKey::RemoteService);
-        !self.staged && self.step.is_none() && self.keys.iter().all(decides)
+        !self.staged && self.keys.iter().all(decides)
     }
 
     /// The group of the spans of a rollup's group, if these decide.
     pub fn of_group(&mut self, name: &GroupName) -> u32 {
+        let (service, text) = (name.service.as_deref(), name.name.as_str());
+        let node = self.node_of_group(&GroupTexts { service, name: text, kind: name.kind, status: name.status });
+        self.groups.group(node)
+    }
+
+    /// The node that the spans of a rollup's group lead to, but for the step of time; [`NO_ROOM`] if they do not decide.
+    pub fn node_of_group(&mut self, texts: &GroupTexts<'_>) -> u32 {
         let mut node = ROOT;
         for key in &self.keys {
             let text = match key {
-                GroupKey::Service => name.service.as_deref(),
-                GroupKey::Name => Some(name.name.as_str()).filter(|name| !name.is_empty()),
-                GroupKey::Kind => Some(name.kind.as_str()),
-                GroupKey::Status => Some(name.status.as_str()),
+                GroupKey::Service => texts.service,
+                GroupKey::Name => Some(texts.name).filter(|name| !name.is_empty()),
+                GroupKey::Kind => Some(texts.kind.as_str()),
+                GroupKey::Status => Some(texts.status.as_str()),
                 GroupKey::RemoteService | GroupKey::Attribute(_) => return NO_ROOM,
             };
             let code = self.groups.code(text);
             node = self.groups.step(node, code);
         }
+        node
+    }
+
+    /// The group at a node, of the step of time that begins at this instant where time is a key.
+    pub fn group_at(&mut self, node: u32, instant: u64) -> u32 {
+        if self.step.is_none() {
+            return self.groups.group(node);
+        }
+        let code = self.groups.code_of_instant(instant);
+        let node = self.groups.step(node, code);
         self.groups.group(node)
     }
 

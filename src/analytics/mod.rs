@@ -23,6 +23,7 @@ mod quantile;
 mod select;
 mod series;
 mod slowest;
+mod stepped;
 mod totals;
 
 pub use compare::{Comparison, QuantilePair, ValueShare, compare};

@@ -38,6 +38,7 @@ mod rollup_tests;
 mod scan;
 mod segment_pages;
 mod slow_span;
+mod step_totals;
 mod summary;
 mod tag;
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub use names::{OperationCount, RemoteServiceCount, ServiceCount, operations, re
 pub use predicate::{DurationRange, Order, Query, QueryScope};
 pub use scan::FieldOf;
 pub use slow_span::{SlowSpan, SlowestSpans};
+pub use step_totals::GroupTexts;
 pub use summary::{TraceSummary, trace_duration};
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
 pub use tally::counts;

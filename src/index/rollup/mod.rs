@@ -6,12 +6,12 @@
 //! | section | by | says |
 //! |---|---|---|
 //! | [`Rollup`] | group; remote service | count, errors, durations: how many, their sum, their [`Histogram`] |
-//! | [`Steps`] | step of time and group | the same without histogram |
+//! | [`Steps`] | step of time and group | the same without histogram, and the shortest and longest |
 //! | [`TailLists`] | service and operation | the slowest 1/32 of the rows |
 //!
-//! All hold only what can be taken off again: counts and integer sums. What lies in two parts or is deleted is
-//! therefore subtracted after the fact, by adding up its rows with the code that built the rollup
-//! ([`RowTotals`]). Groups beyond the most frequent 4,096 are left out, never lumped together; a rollup knows
+//! Counts and integer sums can be taken off again. What lies in two parts or is deleted is therefore subtracted
+//! after the fact, by adding up its rows with the code that built the rollup ([`RowTotals`]). Extremes can only be
+//! subtracted from where they stay ([`StepCell::without`]). Groups beyond the most frequent 4,096 are left out, never lumped together; a rollup knows
 //! whether it has all.
 
 mod group;
@@ -28,9 +28,9 @@ pub use group::{Group, GroupCodes, GroupKey, RemoteCode};
 pub use histogram::BUCKETS;
 pub use histogram::Histogram;
 pub use section::Rollup;
-pub use steps::Steps;
 #[cfg(test)]
-pub use steps::{CELL_SPANS, STEP_NANOS, StepCell};
+pub use steps::{CELL_SPANS, STEP_NANOS, StepCells};
+pub use steps::{StepCell, Steps};
 pub use tails::{OperationCodes, TailList, TailLists};
 #[cfg(test)]
 pub use tails::{TAIL_ROWS_MIN, TAIL_SHARE, TailRow};

@@ -1,0 +1,133 @@
+//! Totals without histograms: counts, errors, sums and extremes, from the cells of segments where these tell.
+//!
+//! ```text
+//! totals = sums of cells + rows that no cell tells + rows of other parts + spans of united traces, each once
+//! ```
+//! Rows that have to tell are scanned as for any other figure, so a question that cells say nothing about costs one
+//! lean pass. Which rows a cell tells is for [`Matching::step_totals`].
+
+use rustc_hash::FxHashMap;
+
+use crate::column::NONE;
+use crate::error::Result;
+use crate::query::{MatchPart, MatchedPage, Matching};
+
+use super::grouper::Grouper;
+use super::groups::NO_ROOM;
+use super::part_tables::{DURATION, ERROR};
+use super::totals::Totals;
+
+/// The totals of every group, without histograms.
+///
+/// # Errors
+/// Whatever is not damage. Damage is noted, and what it hides is left out.
+pub fn plain_totals<'q>(
+    matching: &mut Matching<'q>,
+    parts: &[MatchPart<'q>],
+    grouper: &mut Grouper,
+) -> Result<Vec<Totals>> {
+    let (mut out, mut scan) = (Vec::new(), RowScan::default());
+    let by_cells = grouper.is_by_group_and_time() && matching.is_by_group();
+    for (index, part) in parts.iter().enumerate() {
+        let mut nodes = Nodes::default();
+        let told = by_cells
+            .then(|| matching.step_totals(part, grouper.step(), |texts| nodes.bin(grouper.node_of_group(&texts))))
+            .flatten();
+        let pages = match &told {
+            Some(told) => told.untold.pages(part),
+            None => part.pages.clone(),
+        };
+        for sum in told.iter().flat_map(|told| &told.sums) {
+            let group = grouper.group_at(nodes.list[sum.bin as usize], sum.instant);
+            if let Some(totals) = of_group(&mut out, group) {
+                totals.add_step(&sum.spans, sum.errors);
+            }
+        }
+        matching.skip_pages((part.pages.len() - pages.len()) as u64);
+        for number in pages {
+            let Some(page) = matching.page(part, number)? else { continue };
+            let is_meant = |row: usize| -> Result<bool> {
+                let Some(told) = &told else { return Ok(true) };
+                Ok(told.untold.has(page.classes()[row], page.starts()?[row]))
+            };
+            if let Err(error) = scan.add((index, part, &page), is_meant, grouper, &mut out) {
+                matching.problem(error)?;
+            }
+        }
+    }
+    matching.each_doubled_span(|span| {
+        if let Some(totals) = of_group(&mut out, grouper.of_span(span)) {
+            let duration = span.duration_nanos();
+            let facts = if duration.is_some() { DURATION } else { 0 } | if span.is_error() { ERROR } else { 0 };
+            totals.add_plain(duration.unwrap_or(0), facts);
+        }
+        Ok(())
+    })?;
+    out.resize_with(grouper.len(), Totals::default);
+    Ok(out)
+}
+
+fn of_group(totals: &mut Vec<Totals>, group: u32) -> Option<&mut Totals> {
+    if group == NO_ROOM {
+        return None;
+    }
+    if totals.len() <= group as usize {
+        totals.resize_with(group as usize + 1, Totals::default);
+    }
+    totals.get_mut(group as usize)
+}
+
+/// The distinct nodes that the groups of one segment lead to, by bin.
+#[derive(Default)]
+struct Nodes {
+    list: Vec<u32>,
+    bins: FxHashMap<u32, u32>,
+}
+
+impl Nodes {
+    /// The bin of a node; [`NONE`] for [`NO_ROOM`].
+    fn bin(&mut self, node: u32) -> u32 {
+        if node == NO_ROOM {
+            return NONE;
+        }
+        *self.bins.entry(node).or_insert_with(|| {
+            self.list.push(node);
+            self.list.len() as u32 - 1
+        })
+    }
+}
+
+/// Rows of a page that are added, and their groups.
+#[derive(Default)]
+struct RowScan {
+    rows: Vec<u16>,
+    groups: Vec<u32>,
+}
+
+impl RowScan {
+    /// Adds the matching rows of a page that are meant.
+    fn add(
+        &mut self,
+        (index, part, page): (usize, &MatchPart<'_>, &MatchedPage<'_>),
+        is_meant: impl Fn(usize) -> Result<bool>,
+        grouper: &mut Grouper,
+        out: &mut Vec<Totals>,
+    ) -> Result<()> {
+        self.rows.clear();
+        for row in page.rows.iter() {
+            if is_meant(row)? {
+                self.rows.push(row as u16);
+            }
+        }
+        let durations = page.durations()?;
+        grouper.of_page(index, part, page, &self.rows, &mut self.groups)?;
+        let facts = &grouper.tables(index, part).facts;
+        for (row, group) in self.rows.iter().zip(&self.groups) {
+            if let Some(totals) = of_group(out, *group) {
+                let row = usize::from(*row);
+                totals.add_plain(durations[row], facts[page.classes()[row] as usize]);
+            }
+        }
+        Ok(())
+    }
+}
