@@ -12,8 +12,9 @@ use crate::segment::Detail;
 
 use super::grouper::Grouper;
 use super::groups::NO_ROOM;
+use super::heat_counts::HeatCounts;
 use super::part_tables::{DURATION, ERROR};
-use super::stepped::plain_totals;
+use super::stepped::{plain_totals, whole_totals};
 use super::totals::Totals;
 
 /// Spans that wait before they make a batch.
@@ -147,6 +148,31 @@ impl<'q> Feed<'q> {
         plain_totals(&mut self.matching, &self.parts, &mut self.grouper).map(Some)
     }
 
+    /// The spans by step of time and bucket of durations; `None` if only whole traces tell.
+    ///
+    /// # Errors
+    /// As [`Feed::new`].
+    pub fn heat_counts(&mut self, step: u64, limits: &Limits) -> Result<Option<HeatCounts>> {
+        if self.matching.is_by_trace() {
+            return Ok(None);
+        }
+        let mut counts = HeatCounts::new(step, limits);
+        counts.add_all(&mut self.matching, &self.parts)?;
+        Ok(Some(counts))
+    }
+
+    /// The totals of every group with histograms, from rollups where these tell and else from rows; `None` if no
+    /// rollup tells anything.
+    ///
+    /// # Errors
+    /// As [`Feed::new`].
+    pub fn whole_totals(&mut self) -> Result<Option<Vec<Totals>>> {
+        if self.unit != Unit::Span || self.matching.is_by_trace() {
+            return Ok(None);
+        }
+        whole_totals(&mut self.matching, &self.parts, &mut self.grouper)
+    }
+
     fn spans_by_page(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         let Self { matching, parts, grouper, .. } = self;
         let (mut rows, mut groups, mut durations, mut facts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -243,13 +269,15 @@ impl<'q> Feed<'q> {
     /// What was read, and why the answer is not complete if it is not.
     pub fn finish(self, limits: &Limits) -> (Explain, Option<String>) {
         let (explain, reason) = self.matching.finish();
-        let full = self
-            .grouper
-            .is_full()
-            .then(|| format!("more than {} groups: the rest is not counted (Limits::groups_max)", limits.groups_max));
+        let full = self.grouper.is_full().then(|| too_many_groups(limits));
         let reasons: Vec<String> = reason.into_iter().chain(full).collect();
         (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
     }
+}
+
+/// Why an answer is not complete that has as many groups as the limits allow.
+pub fn too_many_groups(limits: &Limits) -> String {
+    format!("more than {} groups: the rest is not counted (Limits::groups_max)", limits.groups_max)
 }
 
 fn detail_for(grouper: &Grouper) -> Detail {

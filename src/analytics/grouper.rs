@@ -14,6 +14,7 @@ use crate::query::{GroupTexts, MatchPart, MatchedPage};
 use super::group_key::GroupKey;
 use super::groups::{Code, Groups, NO_ROOM, NULL, ROOT};
 use super::part_tables::PartTables;
+use super::step_groups::UNKNOWN;
 
 /// How samples are grouped.
 pub struct Grouper {
@@ -98,6 +99,12 @@ impl Grouper {
         let Some(Some(tables)) = self.tables.get_mut(index) else { return Ok(()) };
         let (class_keys, groups) = (&self.keys[..self.class_keys], &mut self.groups);
         let classes = page.classes();
+        if let Some(step) = self.step
+            && self.class_keys == self.keys.len()
+            && of_classes_in_steps(tables, (class_keys, step), (part, page), rows, groups, out)?
+        {
+            return Ok(());
+        }
         out.extend(rows.iter().map(|row| tables.node(classes[usize::from(*row)], class_keys, part, groups)));
         tables.step_by_attributes(page, rows, out, groups)?;
         if let Some(step) = self.step {
@@ -224,4 +231,40 @@ impl Grouper {
         }
         GroupPath { stage, texts, instant }
     }
+}
+
+/// The groups of rows where class and step decide; false if they lie in too many steps to be looked up by place.
+fn of_classes_in_steps(
+    tables: &mut PartTables,
+    (keys, step): (&[GroupKey], u64),
+    (part, page): (&MatchPart<'_>, &MatchedPage<'_>),
+    rows: &[u16],
+    groups: &mut Groups,
+    out: &mut Vec<u32>,
+) -> Result<bool> {
+    let (classes, starts) = (page.classes(), page.starts()?);
+    let ends = |(first, last): (u64, u64), start: u64| (first.min(start), last.max(start));
+    let (first, last) = rows.iter().map(|row| starts[usize::from(*row)]).fold((u64::MAX, 0), ends);
+    if first > last || !tables.in_steps.cover(part.classes().len(), first / step, last / step) {
+        return Ok(false);
+    }
+    let (mut number, mut instant) = (first / step, first - first % step);
+    for row in rows {
+        let (class, start) = (classes[usize::from(*row)], starts[usize::from(*row)]);
+        if start.wrapping_sub(instant) >= step {
+            (number, instant) = (start / step, start - start % step);
+        }
+        let known = *tables.in_steps.group(class, number);
+        if known != UNKNOWN {
+            out.push(known);
+            continue;
+        }
+        let node = tables.node(class, keys, part, groups);
+        let code = groups.code_of_instant(instant);
+        let node = groups.step(node, code);
+        let group = groups.group(node);
+        *tables.in_steps.group(class, number) = group;
+        out.push(group);
+    }
+    Ok(true)
 }

@@ -218,6 +218,12 @@ impl Figures {
         {
             return Ok(figures);
         }
+        if !quantiles.is_empty()
+            && let Some(totals) = feed.whole_totals()?
+            && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
+        {
+            return Ok(figures);
+        }
         let kept_max = if quantiles.is_empty() { 0 } else { KEPT_MAX.min(limits.values_bytes_max / 32) };
         let (mut totals, mut kept, mut groups): (Vec<Totals>, _, usize) = (Vec::new(), KeptAll::new(kept_max), 0);
         feed.run(&mut |batch| {

@@ -15,6 +15,7 @@ mod feed;
 mod group_key;
 mod grouper;
 mod groups;
+mod heat_counts;
 mod heatmap;
 mod latency;
 mod pairs;
@@ -23,6 +24,7 @@ mod quantile;
 mod select;
 mod series;
 mod slowest;
+mod step_groups;
 mod stepped;
 mod totals;
 

@@ -1,16 +1,18 @@
-//! Totals without histograms: counts, errors, sums and extremes, from the cells of segments where these tell.
+//! Totals from what segments know of themselves, where that tells, and from their rows.
 //!
 //! ```text
-//! totals = sums of cells + rows that no cell tells + rows of other parts + spans of united traces, each once
+//! without histograms: sums of cells + rows that no cell tells + rows of other parts + spans of united traces, once
+//! with histograms:    rollups of segments wholly inside       + rows of other parts + spans of united traces, once
 //! ```
 //! Rows that have to tell are scanned as for any other figure, so a question that cells say nothing about costs one
-//! lean pass. Which rows a cell tells is for [`Matching::step_totals`].
+//! lean pass. What cells and rollups tell is for [`Matching::step_totals`] and [`Matching::whole_totals`].
 
 use rustc_hash::FxHashMap;
 
 use crate::column::NONE;
 use crate::error::Result;
-use crate::query::{MatchPart, MatchedPage, Matching};
+use crate::model::Span;
+use crate::query::{GroupTexts, MatchPart, MatchedPage, Matching};
 
 use super::grouper::Grouper;
 use super::groups::NO_ROOM;
@@ -50,21 +52,83 @@ pub fn plain_totals<'q>(
                 let Some(told) = &told else { return Ok(true) };
                 Ok(told.untold.has(page.classes()[row], page.starts()?[row]))
             };
-            if let Err(error) = scan.add((index, part, &page), is_meant, grouper, &mut out) {
+            let mut add = |group, duration, facts| {
+                if let Some(totals) = of_group(&mut out, group) {
+                    totals.add_plain(duration, facts);
+                }
+            };
+            if let Err(error) = scan.read((index, part, &page), is_meant, grouper, &mut add) {
                 matching.problem(error)?;
             }
         }
     }
     matching.each_doubled_span(|span| {
         if let Some(totals) = of_group(&mut out, grouper.of_span(span)) {
-            let duration = span.duration_nanos();
-            let facts = if duration.is_some() { DURATION } else { 0 } | if span.is_error() { ERROR } else { 0 };
-            totals.add_plain(duration.unwrap_or(0), facts);
+            totals.add_plain(span.duration_nanos().unwrap_or(0), facts_of(span));
         }
         Ok(())
     })?;
     out.resize_with(grouper.len(), Totals::default);
     Ok(out)
+}
+
+/// The totals of every group, with histograms but without extremes; `None` if no rollup tells, and a scan that keeps
+/// durations is better.
+///
+/// # Errors
+/// As [`plain_totals`].
+pub fn whole_totals<'q>(
+    matching: &mut Matching<'q>,
+    parts: &[MatchPart<'q>],
+    grouper: &mut Grouper,
+) -> Result<Option<Vec<Totals>>> {
+    if !grouper.is_by_group_and_time() || !matching.is_by_group() {
+        return Ok(None);
+    }
+    let (mut out, mut scan, mut untold) = (Vec::new(), RowScan::default(), Vec::new());
+    for (index, part) in parts.iter().enumerate() {
+        let (mut nodes, step) = (Nodes::default(), grouper.step());
+        let bin = |texts: GroupTexts<'_>| nodes.bin(grouper.node_of_group(&texts));
+        let Some(told) = matching.whole_totals(part, step, bin) else {
+            untold.push((index, part));
+            continue;
+        };
+        for (bin, sums) in &told.sums {
+            let group = grouper.group_at(nodes.list[*bin as usize], told.instant);
+            if let Some(totals) = of_group(&mut out, group) {
+                totals.sums.merge(sums);
+            }
+        }
+    }
+    if untold.len() == parts.len() {
+        return Ok(None);
+    }
+    for (index, part) in untold {
+        for number in &part.pages {
+            let Some(page) = matching.page(part, *number)? else { continue };
+            let mut add = |group, duration, facts| {
+                if let Some(totals) = of_group(&mut out, group) {
+                    totals.add(duration, facts);
+                }
+            };
+            if let Err(error) = scan.read((index, part, &page), |_| Ok(true), grouper, &mut add) {
+                matching.problem(error)?;
+            }
+        }
+    }
+    matching.each_doubled_span(|span| {
+        if let Some(totals) = of_group(&mut out, grouper.of_span(span)) {
+            totals.add(span.duration_nanos().unwrap_or(0), facts_of(span));
+        }
+        Ok(())
+    })?;
+    out.resize_with(grouper.len(), Totals::default);
+    Ok(Some(out))
+}
+
+fn facts_of(span: &Span) -> u8 {
+    let duration = if span.duration_nanos().is_some() { DURATION } else { 0 };
+    duration | if span.is_error() { ERROR } else { 0 }
 }
 
 fn of_group(totals: &mut Vec<Totals>, group: u32) -> Option<&mut Totals> {
@@ -105,13 +169,13 @@ struct RowScan {
 }
 
 impl RowScan {
-    /// Adds the matching rows of a page that are meant.
-    fn add(
+    /// Calls `add` with group, duration and facts of the matching rows of a page that are meant.
+    fn read(
         &mut self,
         (index, part, page): (usize, &MatchPart<'_>, &MatchedPage<'_>),
         is_meant: impl Fn(usize) -> Result<bool>,
         grouper: &mut Grouper,
-        out: &mut Vec<Totals>,
+        add: &mut impl FnMut(u32, u64, u8),
     ) -> Result<()> {
         self.rows.clear();
         for row in page.rows.iter() {
@@ -123,10 +187,8 @@ impl RowScan {
         grouper.of_page(index, part, page, &self.rows, &mut self.groups)?;
         let facts = &grouper.tables(index, part).facts;
         for (row, group) in self.rows.iter().zip(&self.groups) {
-            if let Some(totals) = of_group(out, *group) {
-                let row = usize::from(*row);
-                totals.add_plain(durations[row], facts[page.classes()[row] as usize]);
-            }
+            let row = usize::from(*row);
+            add(*group, durations[row], facts[page.classes()[row] as usize]);
         }
         Ok(())
     }

@@ -27,7 +27,8 @@ impl Default for Totals {
 }
 
 impl Totals {
-    fn add(&mut self, duration: u64, facts: u8) {
+    /// Adds a sample.
+    pub fn add(&mut self, duration: u64, facts: u8) {
         let has_duration = facts & DURATION != 0;
         self.sums.add_row(has_duration.then_some(duration), facts & ERROR != 0);
         if has_duration {

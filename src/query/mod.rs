@@ -45,8 +45,10 @@ mod tag;
 mod tag_tests;
 mod tally;
 mod text;
+mod timed_rows;
 mod value_counts;
 mod walk;
+mod whole_parts;
 
 pub use annotation::AnnotationTerm;
 pub use attribute_values::{AttributeValueCount, attribute_values};
@@ -66,6 +68,7 @@ pub use summary::{TraceSummary, trace_duration};
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
 pub use tally::counts;
 pub use text::text_of;
+pub use timed_rows::TimedRows;
 pub use value_counts::raw_value;
 pub use walk::RawValue;
 

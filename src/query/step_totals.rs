@@ -136,15 +136,8 @@ impl<'q> Matching<'q> {
         if !few || !self.is_by_group() {
             return None;
         }
-        let criteria = self.finder.criteria();
-        let bins: Vec<(u32, bool)> = rollup
-            .keys()
-            .map(|codes| {
-                let texts = GroupTexts::of(codes, &pages.source);
-                let is_wanted = criteria.iter().all(|criterion| texts.meets(criterion));
-                (if is_wanted { bin_of(texts) } else { NONE }, codes.status == StatusCode::ERROR)
-            })
-            .collect();
+        let are_errors = rollup.keys().map(|codes| codes.status == StatusCode::ERROR);
+        let bins = self.bins_of(&rollup, pages, &mut bin_of).into_iter().zip(are_errors).collect();
         let group_of_class = group_of_class(&rollup, &pages.source.schema().classes);
         let asked = Asked { step, window: self.finder.query.window, bins };
         let gone = gone_cells(part, pages, &group_of_class, steps.len_nanos());
@@ -152,10 +145,26 @@ impl<'q> Matching<'q> {
         out.untold.group_of_class = group_of_class;
         Some(out)
     }
+
+    /// The bin of every group of a rollup; [`NONE`] for one whose spans do not match or that the caller does not want.
+    pub(super) fn bins_of(
+        &self,
+        rollup: &Rollup<'_>,
+        pages: &SegmentPages<'_>,
+        bin_of: &mut dyn FnMut(GroupTexts<'_>) -> u32,
+    ) -> Vec<u32> {
+        let criteria = self.finder.criteria();
+        let bin = |codes: GroupCodes| {
+            let texts = GroupTexts::of(codes, &pages.source);
+            let matches = criteria.iter().all(|criterion| texts.meets(criterion));
+            if matches { bin_of(texts) } else { NONE }
+        };
+        rollup.keys().map(bin).collect()
+    }
 }
 
 /// The share of a segment's rows that may be left out, as one in so many; where there are more, all rows are scanned.
-const LEFT_OUT_SHARE_MAX: u64 = 16;
+pub(super) const LEFT_OUT_SHARE_MAX: u64 = 16;
 
 /// The place in the rollup of each class's group.
 fn group_of_class(rollup: &Rollup<'_>, classes: &[Class]) -> Vec<u32> {

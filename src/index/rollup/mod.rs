@@ -24,9 +24,7 @@ mod tests;
 mod totals;
 
 pub use group::{Group, GroupCodes, GroupKey, RemoteCode};
-#[cfg(test)]
-pub use histogram::BUCKETS;
-pub use histogram::Histogram;
+pub use histogram::{BUCKETS, Histogram};
 pub use section::Rollup;
 #[cfg(test)]
 pub use steps::{CELL_SPANS, STEP_NANOS, StepCells};
