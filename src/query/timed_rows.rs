@@ -38,7 +38,7 @@ impl<'p, 'q> TimedRows<'p, 'q> {
     /// # Errors
     /// Whatever is not damage; a damaged page is noted, and has no rows.
     pub fn read(&mut self, matching: &mut Matching<'q>, page: u32) -> Result<()> {
-        (self.starts.clear(), self.durations.clear());
+        self.clear();
         let found = if matching.takes_all(self.part, page) {
             matching.finder.explain.pages_read += 1;
             self.read_all(page)
@@ -49,10 +49,15 @@ impl<'p, 'q> TimedRows<'p, 'q> {
             }
         };
         if let Err(error) = found {
-            (self.starts.clear(), self.durations.clear());
+            self.clear();
             matching.problem(error)?;
         }
         Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.starts.clear();
+        self.durations.clear();
     }
 
     fn read_all(&mut self, page: u32) -> Result<()> {
