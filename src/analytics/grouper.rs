@@ -130,6 +130,14 @@ impl Grouper {
         self.step
     }
 
+    /// The group of the rows of a class of the part of this index, where classes decide.
+    pub fn of_class(&mut self, index: usize, part: &MatchPart<'_>, class: u32) -> u32 {
+        self.tables(index, part);
+        let Some(Some(tables)) = self.tables.get_mut(index) else { return NO_ROOM };
+        let node = tables.node(class, &self.keys[..self.class_keys], part, &mut self.groups);
+        self.groups.group(node)
+    }
+
     /// True if service, name, kind and status of a span decide about its group.
     pub fn is_by_group(&self) -> bool {
         self.step.is_none() && self.is_by_group_and_time()

@@ -10,7 +10,10 @@
 //! of that bucket. A faster source of the same figures (counts and histograms kept with a segment) can take the
 //! place of the first pass for the parts it covers: [`Totals`](totals::Totals) can be added up.
 
+mod adjusted;
+mod adjusted_pass;
 mod compare;
+mod exact_sum;
 mod feed;
 mod group_key;
 mod grouper;
@@ -21,13 +24,17 @@ mod latency;
 mod pairs;
 mod part_tables;
 mod quantile;
+mod sampling;
 mod select;
 mod series;
 mod slowest;
 mod step_groups;
 mod stepped;
 mod totals;
+mod trace_samples;
+mod trace_states;
 
+pub use adjusted::AdjustedCounts;
 pub use compare::{Comparison, QuantilePair, ValueShare, compare};
 pub use group_key::GroupKey;
 pub use heatmap::{HeatCell, HeatMap, heat_map};

@@ -52,9 +52,9 @@ pub fn plain_totals<'q>(
                 let Some(told) = &told else { return Ok(true) };
                 Ok(told.untold.has(page.classes()[row], page.starts()?[row]))
             };
-            let mut add = |group, duration, facts| {
-                if let Some(totals) = of_group(&mut out, group) {
-                    totals.add_plain(duration, facts);
+            let mut add = |row: Row| {
+                if let Some(totals) = of_group(&mut out, row.group) {
+                    totals.add_plain(row.duration, row.facts);
                 }
             };
             if let Err(error) = scan.read((index, part, &page), is_meant, grouper, &mut add) {
@@ -85,7 +85,7 @@ pub fn whole_totals<'q>(
     if !grouper.is_by_group_and_time() || !matching.is_by_group() {
         return Ok(None);
     }
-    let (mut out, mut scan, mut untold) = (Vec::new(), RowScan::default(), Vec::new());
+    let (mut out, mut untold) = (Vec::new(), Vec::new());
     for (index, part) in parts.iter().enumerate() {
         let (mut nodes, step) = (Nodes::default(), grouper.step());
         let bin = |texts: GroupTexts<'_>| nodes.bin(grouper.node_of_group(&texts));
@@ -103,18 +103,12 @@ pub fn whole_totals<'q>(
     if untold.len() == parts.len() {
         return Ok(None);
     }
-    for (index, part) in untold {
-        for number in &part.pages {
-            let Some(page) = matching.page(part, *number)? else { continue };
-            let mut add = |group, duration, facts| {
-                if let Some(totals) = of_group(&mut out, group) {
-                    totals.add(duration, facts);
-                }
-            };
-            if let Err(error) = scan.read((index, part, &page), |_| Ok(true), grouper, &mut add) {
-                matching.problem(error)?;
+    for place in untold {
+        each_row(place, matching, grouper, |row| {
+            if let Some(totals) = of_group(&mut out, row.group) {
+                totals.add(row.duration, row.facts);
             }
-        }
+        })?;
     }
     matching.each_doubled_span(|span| {
         if let Some(totals) = of_group(&mut out, grouper.of_span(span)) {
@@ -124,6 +118,26 @@ pub fn whole_totals<'q>(
     })?;
     out.resize_with(grouper.len(), Totals::default);
     Ok(Some(out))
+}
+
+/// Calls `visit` with the matching rows of a part of this index, page by page.
+///
+/// # Errors
+/// As [`plain_totals`].
+pub fn each_row<'q>(
+    (index, part): (usize, &MatchPart<'q>),
+    matching: &mut Matching<'q>,
+    grouper: &mut Grouper,
+    mut visit: impl FnMut(Row),
+) -> Result<()> {
+    let mut scan = RowScan::default();
+    for number in &part.pages {
+        let Some(page) = matching.page(part, *number)? else { continue };
+        if let Err(error) = scan.read((index, part, &page), |_| Ok(true), grouper, &mut visit) {
+            matching.problem(error)?;
+        }
+    }
+    Ok(())
 }
 
 fn facts_of(span: &Span) -> u8 {
@@ -161,7 +175,19 @@ impl Nodes {
     }
 }
 
-/// Rows of a page that are added, and their groups.
+/// A matching row.
+pub struct Row {
+    /// Its place in the part.
+    pub row: u32,
+    /// Its group, or [`NO_ROOM`].
+    pub group: u32,
+    /// Its duration in nanoseconds, if it has one.
+    pub duration: u64,
+    /// [`ERROR`] and [`DURATION`].
+    pub facts: u8,
+}
+
+/// Rows of a page that are visited, and their groups.
 #[derive(Default)]
 struct RowScan {
     rows: Vec<u16>,
@@ -169,13 +195,13 @@ struct RowScan {
 }
 
 impl RowScan {
-    /// Calls `add` with group, duration and facts of the matching rows of a page that are meant.
+    /// Calls `visit` with the matching rows of a page that are meant.
     fn read(
         &mut self,
         (index, part, page): (usize, &MatchPart<'_>, &MatchedPage<'_>),
         is_meant: impl Fn(usize) -> Result<bool>,
         grouper: &mut Grouper,
-        add: &mut impl FnMut(u32, u64, u8),
+        visit: &mut impl FnMut(Row),
     ) -> Result<()> {
         self.rows.clear();
         for row in page.rows.iter() {
@@ -187,8 +213,9 @@ impl RowScan {
         grouper.of_page(index, part, page, &self.rows, &mut self.groups)?;
         let facts = &grouper.tables(index, part).facts;
         for (row, group) in self.rows.iter().zip(&self.groups) {
-            let row = usize::from(*row);
-            add(*group, durations[row], facts[page.classes()[row] as usize]);
+            let (at, group) = (usize::from(*row), *group);
+            let facts = facts[page.classes()[at] as usize];
+            visit(Row { row: page.first_row() + u32::from(*row), group, duration: durations[at], facts });
         }
         Ok(())
     }

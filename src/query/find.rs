@@ -20,7 +20,7 @@ use crate::part::ReadCounter;
 use crate::segment::{Fixed, IntegerCursor};
 
 use super::candidate::{BestCandidates, Candidate};
-use super::compile::{Compiled, compile};
+use super::compile::{Compiled, MATCHED, compile};
 use super::evaluate::TraceMatcher;
 use super::explain::Explain;
 use super::mask::Mask;
@@ -105,6 +105,13 @@ pub struct PartCriteria<'q> {
     service: Option<Compiled<'q>>,
     service_criterion: Option<Criterion>,
     criteria: Vec<Compiled<'q>>,
+}
+
+impl PartCriteria<'_> {
+    /// True if every row of the class meets all criteria, for those that classes decide.
+    pub fn takes_class(&self, class: u32) -> bool {
+        self.criteria.iter().all(|criterion| criterion.classes[class as usize] & MATCHED != 0)
+    }
 }
 
 /// Why a result of so many traces, with the next one so many bytes, is cut before that.

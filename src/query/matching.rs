@@ -27,7 +27,7 @@ use crate::model::{Resource, Scope, Span, StatusCode, TimeRange, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::Detail;
 
-use super::evaluate::TraceMatcher;
+use super::evaluate::{TraceMatcher, kind_meets, status_meets};
 use super::explain::Explain;
 use super::find::{Finder, PartCriteria, row_criteria};
 use super::mask::Mask;
@@ -320,6 +320,11 @@ impl<'q> Matching<'q> {
         Ok(())
     }
 
+    /// Notes pages that were read.
+    pub fn note_pages(&mut self, read: u64) {
+        self.finder.explain.pages_read += read;
+    }
+
     /// Notes pages that were planned and need not be read after all.
     pub fn skip_pages(&mut self, pages: u64) {
         self.finder.explain.pages_skipped += pages;
@@ -345,8 +350,8 @@ fn group_meets(group: &GroupName, criterion: &Criterion) -> bool {
     match criterion {
         Criterion::Service(service) => group.service.as_ref() == Some(service),
         Criterion::Name(name) => group.name == *name,
-        Criterion::Kind(kind) => group.kind == *kind,
-        Criterion::Status(status) => group.status == *status,
+        Criterion::Kind(kind) => kind_meets(group.kind, *kind),
+        Criterion::Status(status) => status_meets(group.status, *status),
         Criterion::Error => group.status == StatusCode::ERROR,
         _ => false,
     }
@@ -376,6 +381,16 @@ fn read_if_in_window(snapshot: &Snapshot, window: TimeRange, id: TraceId, counte
 }
 
 impl<'q> MatchPart<'q> {
+    /// Rows that do not count.
+    pub(super) fn left_out(&self) -> &RowSet {
+        &self.left_out
+    }
+
+    /// True if every row of the class meets the filters, for filters that classes decide.
+    pub fn takes_class(&self, class: u32) -> bool {
+        self.criteria.takes_class(class)
+    }
+
     /// The part's pages of span rows.
     pub(super) fn source(&self) -> &dyn super::scan::PageSource {
         match &self.rows {

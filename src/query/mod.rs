@@ -35,6 +35,7 @@ mod predicate;
 pub mod rollup;
 #[cfg(test)]
 mod rollup_tests;
+mod rows_within;
 mod scan;
 mod segment_pages;
 mod slow_span;
@@ -61,6 +62,7 @@ pub use matched_page::MatchedPage;
 pub use matching::{Asked, MatchPart, Matching};
 pub use names::{OperationCount, RemoteServiceCount, ServiceCount, operations, remote_services, services};
 pub use predicate::{DurationRange, Order, Query, QueryScope};
+pub use rows_within::{Durations, RangesOfClasses};
 pub use scan::FieldOf;
 pub use slow_span::{SlowSpan, SlowestSpans};
 pub use step_totals::GroupTexts;

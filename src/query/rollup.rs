@@ -7,8 +7,7 @@
 //! A segment without a sound and complete rollup is added up row by row instead: the figures are the same. The
 //! slowest spans come from tail lists if those prove the answer, else the caller has to scan.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use rustc_hash::FxHashMap;
 
@@ -16,12 +15,13 @@ use crate::catalog::{SegmentPart, Snapshot};
 use crate::column::{Class, NONE, RowSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{Chapter, trace_id_of};
-use crate::index::rollup::{Group, GroupCodes, GroupKey, RemoteCode, Rollup, RowTotals};
+use crate::index::rollup::{Group, GroupCodes, GroupKey, RemoteCode, Rollup, RowTotals, TailLists, TailNext, TailWalk};
 use crate::limits::Limits;
 use crate::model::{Span, SpanId, SpanKind, StatusCode, duration_nanos};
 use crate::part::ReadCounter;
 use crate::segment::{RowFinder, Segment, rollup_of_rows, rollup_of_segment};
 
+use super::evaluate::{kind_meets, status_meets};
 use super::slow_span::{SlowSpan, SlowestSpans};
 use super::tally::{ListRoom, Selection, Tally};
 
@@ -253,14 +253,14 @@ impl GroupFilter<'_> {
     fn takes(&self, source: &dyn RowSource, class: &Class) -> bool {
         let name = text(source, class.name).unwrap_or_default();
         self.takes_operation(text(source, class.service), name)
-            && self.kind.is_none_or(|kind| kind == class.kind)
-            && self.status.is_none_or(|status| status == class.status)
+            && self.kind.is_none_or(|kind| kind_meets(class.kind, kind))
+            && self.status.is_none_or(|status| status_meets(class.status, status))
     }
 
     fn takes_span(&self, span: &Span) -> bool {
         self.takes_operation(span.service(), &span.name)
-            && self.kind.is_none_or(|kind| kind == span.kind)
-            && self.status.is_none_or(|status| status == span.status_code())
+            && self.kind.is_none_or(|kind| kind_meets(span.kind, kind))
+            && self.status.is_none_or(|status| status_meets(span.status_code(), status))
     }
 }
 
@@ -279,15 +279,12 @@ pub fn slowest_rows(
     let tally = Tally::new(snapshot, Selection::default(), limits, &counter)?;
     let mut slowest = SlowestSpans::new(limit);
     add_loose(snapshot, &tally, filter, &mut slowest)?;
-    let Some(Candidates { rows, bound }) = candidates(snapshot, filter)? else { return Ok(None) };
+    let Some(mut listed) = ListedRows::new(snapshot, filter)? else { return Ok(None) };
     let mut parts = Vec::with_capacity(snapshot.segments.len());
     for part in &snapshot.segments {
         parts.push((part, part.segment.source()?, RowFinder::new(&part.segment, &counter)));
     }
-    for (Reverse(duration), part, row) in rows {
-        if duration < slowest.shortest() {
-            break;
-        }
+    while let Some((duration, part, row)) = listed.next(slowest.shortest())? {
         let (part, source, finder) = &mut parts[part];
         let unknown = || Error::corrupt(format!("segment {}: unknown class", part.segment.name()));
         let class = source.schema().classes.get(finder.class(row)? as usize).ok_or_else(unknown)?;
@@ -300,6 +297,7 @@ pub fn slowest_rows(
         let span_id = SpanId::from_u64(found.span_id).ok_or_else(unknown)?;
         slowest.add(SlowSpan::of_row(source, class, duration, found.start, (trace_id, span_id)));
     }
+    let bound = listed.bound;
     // What is not listed is no longer than the bound.
     let is_proven = bound.is_none_or(|bound| slowest.is_full() && slowest.shortest() > bound);
     complete(tally, is_proven.then(|| slowest.into_sorted()))
@@ -333,30 +331,48 @@ fn add_loose(
     })
 }
 
-/// Rows of tail lists.
-struct Candidates {
-    /// Duration, segment, row; the slowest first.
-    rows: Vec<(Reverse<u64>, usize, u32)>,
-    /// The longest duration of a row of these operations that is not listed; `None` if all are.
+/// Rows of tail lists, the slowest first.
+struct ListedRows<'s> {
+    /// The next row of each list: duration, list, segment, row.
+    next: BinaryHeap<(u64, usize, usize, u32)>,
+    lists: Vec<TailWalk<'s>>,
+    /// The longest duration of a row of these operations that is not listed, of the lists that ended.
     bound: Option<u64>,
 }
 
-/// The listed rows of the operations asked for; `None` if a segment does not list all operations.
-fn candidates(snapshot: &Snapshot, filter: &GroupFilter<'_>) -> Result<Option<Candidates>> {
-    let mut out = Candidates { rows: Vec::new(), bound: None };
-    for (at, part) in snapshot.segments.iter().enumerate() {
-        let source = part.segment.source()?;
-        let Some(lists) = part.segment.tail_lists().filter(|lists| lists.is_complete()) else { return Ok(None) };
-        for (place, codes) in lists.operations().enumerate() {
-            let name = text(&source, codes.name).unwrap_or_default();
-            if !filter.takes_operation(text(&source, codes.service), name) {
-                continue;
+impl<'s> ListedRows<'s> {
+    /// The listed rows of the operations asked for; `None` if a segment does not list all operations.
+    fn new(snapshot: &'s Snapshot, filter: &GroupFilter<'_>) -> Result<Option<Self>> {
+        let mut out = Self { next: BinaryHeap::new(), lists: Vec::new(), bound: None };
+        for (at, part) in snapshot.segments.iter().enumerate() {
+            let source = part.segment.source()?;
+            let Some(lists) = part.segment.tail_lists().filter(TailLists::is_complete) else { return Ok(None) };
+            for (place, codes) in lists.operations().enumerate() {
+                let name = text(&source, codes.name).unwrap_or_default();
+                if filter.takes_operation(text(&source, codes.service), name) {
+                    out.lists.push(lists.walk(place)?);
+                    out.step(out.lists.len() - 1, at)?;
+                }
             }
-            let Ok(list) = lists.list(place) else { return Ok(None) };
-            out.rows.extend(list.rows.iter().map(|listed| (Reverse(listed.duration), at, listed.row)));
-            out.bound = out.bound.max(list.bound);
         }
+        Ok(Some(out))
     }
-    out.rows.sort_unstable();
-    Ok(Some(out))
+
+    /// Puts the next row of a list of a segment among the next ones.
+    fn step(&mut self, list: usize, segment: usize) -> Result<()> {
+        match self.lists[list].next_row()? {
+            TailNext::Row(row) => self.next.push((row.duration, list, segment, row.row)),
+            TailNext::End { bound } => self.bound = self.bound.max(bound),
+        }
+        Ok(())
+    }
+
+    /// Duration, segment and row of the next one that took at least so long.
+    fn next(&mut self, shortest: u64) -> Result<Option<(u64, usize, u32)>> {
+        let Some((duration, list, segment, row)) = self.next.pop().filter(|row| row.0 >= shortest) else {
+            return Ok(None);
+        };
+        self.step(list, segment)?;
+        Ok(Some((duration, segment, row)))
+    }
 }

@@ -114,6 +114,8 @@ impl SegmentPages<'_> {
 pub struct StartReader<'s> {
     segment: &'s Segment,
     counter: &'s ReadCounter,
+    /// First trace of every page, once it was asked for.
+    page_ordinals: Option<&'s [u32]>,
     trace_rows: IntegerCursor<'s>,
     trace_starts: IntegerCursor<'s>,
 }
@@ -122,7 +124,8 @@ impl<'s> StartReader<'s> {
     /// A reader of this segment's rows.
     pub fn new(segment: &'s Segment, counter: &'s ReadCounter) -> Self {
         let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, true, counter);
-        Self { segment, counter, trace_rows: cursor(Fixed::TraceRow), trace_starts: cursor(Fixed::TraceStart) }
+        let (trace_rows, trace_starts) = (cursor(Fixed::TraceRow), cursor(Fixed::TraceStart));
+        Self { segment, counter, page_ordinals: None, trace_rows, trace_starts }
     }
 
     /// Start of every row of the page, 0 for none.
@@ -131,8 +134,11 @@ impl<'s> StartReader<'s> {
     /// Corrupt if a page it needs is damaged.
     pub fn read(&mut self, page: u32, out: &mut Vec<u64>) -> Result<()> {
         self.segment.integers(Fixed::Start as u32, page as usize, self.counter, out)?;
-        let (mut ordinal, traces) =
-            (self.segment.page_ordinals()?.get(page as usize).copied().unwrap_or(0), self.segment.traces());
+        let page_ordinals = match self.page_ordinals {
+            Some(known) => known,
+            None => self.page_ordinals.insert(self.segment.page_ordinals()?),
+        };
+        let (mut ordinal, traces) = (page_ordinals.get(page as usize).copied().unwrap_or(0), self.segment.traces());
         let (first, mut rest) = (page as usize * PAGE_ROWS, out.as_mut_slice());
         let mut done = 0;
         while !rest.is_empty() {

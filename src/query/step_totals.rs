@@ -21,6 +21,7 @@ use crate::limits::PAGE_ROWS;
 use crate::model::{SpanKind, StatusCode, TimeRange};
 use crate::segment::Fixed;
 
+use super::evaluate::{kind_meets, status_meets};
 use super::matching::{MatchPart, Matching, PartRows, is_of_group};
 use super::predicate::Criterion;
 use super::scan::PageSource;
@@ -50,8 +51,8 @@ impl<'t> GroupTexts<'t> {
         match criterion {
             Criterion::Service(service) => self.service == Some(service),
             Criterion::Name(name) => self.name == name,
-            Criterion::Kind(kind) => self.kind == *kind,
-            Criterion::Status(status) => self.status == *status,
+            Criterion::Kind(kind) => kind_meets(self.kind, *kind),
+            Criterion::Status(status) => status_meets(self.status, *status),
             Criterion::Error => self.status == StatusCode::ERROR,
             _ => false,
         }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::index::Measure;
 use crate::index::rollup::{Group, Rollup, RowTotals};
 use crate::limits::PAGE_ROWS;
+use crate::model::TimeRange;
 use crate::segment::Fixed;
 
 use super::matching::{MatchPart, Matching, PartRows};
@@ -24,6 +25,22 @@ pub struct WholeTotals {
 }
 
 impl<'q> Matching<'q> {
+    /// True if every span of a part is known to have a start, inside the window.
+    pub fn has_all_inside(&self, part: &MatchPart<'q>) -> bool {
+        let window = self.finder.query.window;
+        let without = |class: &Class| class.bits.has(ClassBits::NO_START);
+        match &part.rows {
+            PartRows::Head(_) => window == TimeRange::ALL && !part.classes().iter().any(without),
+            PartRows::Sealed(pages) => {
+                let tables = pages.source.tables;
+                let mut classes = tables.schema.classes.iter().zip(&tables.class_rows);
+                let zone = pages.segment.zones().map(|zones| zones.all(Measure::Start));
+                !classes.any(|(class, rows)| *rows > 0 && without(class))
+                    && zone.is_some_and(|zone| !zone.is_empty() && window.covers(zone.min, zone.max))
+            }
+        }
+    }
+
     /// What the rollup of a part tells of its matching clean spans by bin, which the caller gives to each group, [`NONE`]
     /// for one that is not wanted. `None` if the rows have to tell: those of the head, or of a segment that window or
     /// step cut, that has spans without a start, or whose rollup does not list all groups or is damaged.
@@ -34,15 +51,9 @@ impl<'q> Matching<'q> {
         mut bin_of: impl FnMut(GroupTexts<'_>) -> u32,
     ) -> Option<WholeTotals> {
         let PartRows::Sealed(pages) = &part.rows else { return None };
-        let tables = pages.source.tables;
         let starts = pages.segment.zones()?.all(Measure::Start);
-        let without = |class: &Class| class.bits.has(ClassBits::NO_START);
-        let some_without =
-            tables.schema.classes.iter().zip(&tables.class_rows).any(|(c, rows)| *rows > 0 && without(c));
         let instant = step.map_or(0, |step| starts.min - starts.min % step);
-        let is_whole = !starts.is_empty()
-            && !some_without
-            && self.finder.query.window.covers(starts.min, starts.max)
+        let is_whole = self.has_all_inside(part)
             && step.is_none_or(|step| starts.max - instant < step)
             && part.left_out.len() <= u64::from(pages.segment.rows()) / LEFT_OUT_SHARE_MAX;
         if !is_whole || !self.is_by_group() {

@@ -13,7 +13,7 @@ use crate::bytes::{Reader, Seed, checksum, pod_slice};
 use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
 use crate::encoding::{Strings, decode_integers, decode_strings};
 use crate::error::{Error, Result, ensure};
-use crate::index::rollup::{OperationCodes, RemoteCode, Rollup, Steps, TailList, TailLists};
+use crate::index::rollup::{CellPages, OperationCodes, RemoteCode, Rollup, Steps, TailList, TailLists};
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope};
@@ -290,6 +290,12 @@ impl Segment {
     /// The slowest rows of every operation; `None` if they are missing or damaged.
     pub fn tail_lists(&self) -> Option<TailLists<'_>> {
         TailLists::open(self.section(SectionKind::TailLists, 0).ok()??, self.rows()).ok()
+    }
+
+    /// The pages of the operations that have tail lists, in the same order, by duration bucket; `None` if they
+    /// are missing or damaged.
+    pub fn cell_pages(&self) -> Option<CellPages<'_>> {
+        CellPages::open(self.section(SectionKind::CellPages, 0).ok()??, self.row_pages()).ok()
     }
 
     /// The slowest rows of an operation; `None` if it has no list, or it is damaged.

@@ -7,9 +7,9 @@
 //!              | spans - 1 | min | max - min | sum - min * spans with duration      little-endian
 //! form: bits 0-2, 3-6, 7-10, 11-14: how many bytes each of these four numbers takes
 //! ```
-//! A step is a minute, doubled until a cell holds 64 spans on average, so that cells take the same bytes a span
+//! A step is a minute, doubled until a cell holds 16 spans on average, so that cells take the same bytes a span
 //! at any rate. Step `n` is the spans that start in `n * length .. (n + 1) * length`; those without a start are
-//! in none. A segment that has no 64 spans a cell even in one step has no steps at all. Groups are named by
+//! in none. A segment that has no 16 spans a cell even in one step has no steps at all. Groups are named by
 //! their place in the [`super::Rollup`]; a group that is not listed there has no cells. All spans of a group
 //! have one status, which says whether they are errors.
 //!
@@ -27,7 +27,7 @@ use crate::limits::ROLLUP_GROUPS_MAX;
 /// The shortest step: a minute.
 pub const STEP_NANOS: u64 = 60_000_000_000;
 /// Spans that a cell holds on average, at least.
-pub const CELL_SPANS: u64 = 64;
+pub const CELL_SPANS: u64 = 16;
 /// Cells that may be gathered before steps are widened, however few rows there were.
 const CELLS_MIN: u64 = 1 << 14;
 /// The longest step in minutes: all of time.

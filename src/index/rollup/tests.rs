@@ -1,6 +1,6 @@
 //! Rollups, steps and tail lists against sums over the same rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use super::super::testing::{damaged, hex};
 use super::*;
 use crate::column::{Class, NONE};
 use crate::error::Result;
-use crate::limits::ROLLUP_GROUPS_MAX;
+use crate::limits::{PAGE_ROWS, ROLLUP_GROUPS_MAX};
 use crate::model::{SpanKind, StatusCode};
 
 /// A row: class code, start, duration.
@@ -66,6 +66,13 @@ proptest! {
         let sections = build(&rows);
         let rollup = Rollup::<GroupCodes>::open(&sections.groups).unwrap();
         prop_assert!(rollup.is_complete());
+        for group in rollup.groups() {
+            let (key, group) = group.unwrap();
+            let of_key = |row: &&TestRow| GroupCodes::of(&class(row.0)) == key;
+            let durations: Vec<u64> = rows.iter().filter(of_key).filter_map(|row| row.2).collect();
+            let extremes = durations.iter().min().copied().zip(durations.iter().max().copied());
+            prop_assert_eq!(group.extremes, extremes);
+        }
         let found: BTreeMap<_, _> = rollup.groups().map(|g| g.unwrap()).map(|(k, g)| (sortable(k), g)).collect();
         prop_assert_eq!(found, sums(&rows, |class| Some(sortable(GroupCodes::of(class)))));
         let remotes = Rollup::<RemoteCode>::open(&sections.remotes).unwrap();
@@ -184,12 +191,15 @@ fn the_bytes_are_these() {
     assert_eq!(
         hex(&sections.groups),
         concat!(
-            "030300040100210204000020030401021e0e0000ccfe2c00016a011e0111010b010701080104010501030102010301030101",
-            "0d00008cd2260138013e0118010e010b010701060104010501030102010301020d0100d4ca290158013e010c010a01070105",
-            "010401050102010301020102",
+            "03030004010024020400002303040102210e0000ccfe2c00a42400016a011e0111010b010701080104010501030102010301",
+            "0301010d00008cd22600c42d0138013e0118010e010b010701060104010501030102010301020d0100d4ca290090280158013e",
+            "010c010a01070105010401050102010301020102",
         )
     );
-    assert_eq!(hex(&sections.remotes), "010101200d00008cd2260138013e0118010e010b01070106010401050103010201030102");
+    assert_eq!(
+        hex(&sections.remotes),
+        "010101230d00008cd22600c42d0138013e0118010e010b01070106010401050103010201030102"
+    );
     assert_eq!(
         hex(&sections.tails),
         concat!(
@@ -198,7 +208,11 @@ fn the_bytes_are_these() {
             "0190e8088cab01849d01fc8e01f48001ec72e464dc56d448cc3ac42cf02ee60876da4545ce8208",
         )
     );
-    assert_eq!(sections.steps, None, "there are fewer than 64 spans a group");
+    assert_eq!(
+        hex(&sections.cells.clone().unwrap()),
+        "0310100ff803d941309cb163464de7b3c96cb60768500f04863a84b163464ce7b3c96c3258a03610183d72cc7c3a9fcc269301"
+    );
+    assert_eq!(sections.steps, None, "there are fewer than 16 spans a group");
     assert_eq!(
         build(&sample()).steps.map(|steps| hex(&steps)).unwrap_or_default(),
         "01e8072781a100024110d23bc877150589a100014264c06c3c3c554b0591a1000241900134363b8cb31505"
@@ -218,8 +232,69 @@ fn damaged_bytes_are_an_error_or_other_figures_and_never_a_panic() {
             (0..lists.operations().len()).for_each(|place| drop(lists.list(place)));
         }
     }
+    for bytes in damaged(&sections.cells.unwrap()) {
+        if let Ok(cells) = CellPages::open(&bytes, 1) {
+            (0..cells.operations()).for_each(|place| drop(cells.each_page(place, |_| true, |_| {})));
+        }
+    }
     for bytes in damaged(&sections.steps.unwrap()) {
         let _ = Steps::open(&bytes).and_then(|steps| each_cell(&steps, |_, _, _| {}));
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_cells_of_an_operation_name_every_page_of_each_of_its_durations(
+        rows in prop::collection::vec((0..12u32, prop_oneof![Just(None), (0..1u64 << 20).prop_map(Some)]), 0..5_000),
+    ) {
+        let mut builder = RollupBuilder::default();
+        rows.iter().for_each(|(code, duration)| builder.add(*code, &class(*code), Some(1), *duration));
+        let sections = builder.finish();
+        let mut wanted: BTreeMap<(u32, u32, usize), BTreeSet<u32>> = BTreeMap::new();
+        for (row, (code, duration)) in rows.iter().enumerate() {
+            if let Some(nanos) = duration {
+                let class = class(*code);
+                let cell = wanted.entry((class.service, class.name, Histogram::bucket_of(*nanos))).or_default();
+                cell.insert((row / PAGE_ROWS) as u32);
+            }
+        }
+        let lists = TailLists::open(&sections.tails, rows.len() as u32).unwrap();
+        let cells = sections.cells.unwrap();
+        let cells = CellPages::open(&cells, rows.len().div_ceil(PAGE_ROWS) as u32).unwrap();
+        prop_assert_eq!(cells.operations(), lists.operations().len());
+        let mut found: BTreeMap<(u32, u32, usize), BTreeSet<u32>> = BTreeMap::new();
+        for (place, codes) in lists.operations().enumerate() {
+            for bucket in 0..BUCKETS {
+                let mut pages = BTreeSet::new();
+                cells.each_page(place, |b| b == bucket, |page| assert!(pages.insert(page))).unwrap();
+                if !pages.is_empty() {
+                    found.insert((codes.service, codes.name, bucket), pages);
+                }
+            }
+        }
+        prop_assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn extremes_are_those_of_what_is_left_or_not_known(
+        kept in prop::collection::vec(any::<u64>(), 0..20),
+        gone in prop::collection::vec(any::<u64>(), 0..20),
+    ) {
+        let of = |values: &[u64]| {
+            let mut out = Group::default();
+            values.iter().for_each(|nanos| out.add_row(Some(*nanos), false));
+            out
+        };
+        let extremes = |values: &[u64]| Some((*values.iter().min()?, *values.iter().max()?));
+        let mut all = of(&kept);
+        prop_assert_eq!(all.extremes, extremes(&kept));
+        all.merge(&of(&gone));
+        prop_assert_eq!(all.extremes, extremes(&[kept.clone(), gone.clone()].concat()));
+        all.subtract(&of(&gone)).unwrap();
+        prop_assert!(all.extremes.is_none() || all.extremes == extremes(&kept));
+        if gone.is_empty() {
+            prop_assert_eq!(all.extremes, extremes(&kept));
+        }
     }
 }
 
@@ -263,8 +338,8 @@ fn steps_are_as_short_as_there_are_spans_for() {
         let rows: Vec<TestRow> = (0..6400).map(|row| (0, Some(row * spacing), Some(1))).collect();
         build(&rows).steps.map(|bytes| Steps::open(&bytes).unwrap().len_nanos() / STEP_NANOS)
     };
-    assert_eq!(build_at(STEP_NANOS / 64), Some(1), "64 spans a minute");
-    assert_eq!(build_at(STEP_NANOS / 60), Some(2), "60 spans a minute");
-    assert_eq!(build_at(STEP_NANOS), Some(64), "a span a minute");
-    assert_eq!(build(&sample()[..60]).steps, None);
+    assert_eq!(build_at(STEP_NANOS / 16), Some(1), "16 spans a minute");
+    assert_eq!(build_at(STEP_NANOS / 15), Some(2), "15 spans a minute");
+    assert_eq!(build_at(STEP_NANOS), Some(16), "a span a minute");
+    assert_eq!(build(&sample()[..40]).steps, None);
 }

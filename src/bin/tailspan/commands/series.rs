@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tailspan::{Quantile, SeriesQuery, Store};
 
-use super::figures::{By, GroupTable, finish, object, parse_quantile};
+use super::figures::{Adjusted, By, GroupTable, finish, object, parse_quantile};
 use crate::args::Common;
 use crate::filters::Filters;
 use crate::outcome::Outcome;
@@ -16,7 +16,8 @@ const EXAMPLES: &str = "\
 Examples:
   tailspan series my-store --service=checkout --step=10s
   tailspan series my-store --by=service --step=1m --quantiles=0.5,0.99 --json
-  tailspan series my-store --by=service --error --no-quantiles";
+  tailspan series my-store --by=service --error --no-quantiles
+  tailspan series my-store --by=service --adjusted   # rates before sampling, by the thresholds in trace states";
 
 /// Flags of `series`.
 #[derive(Args, Debug)]
@@ -38,6 +39,8 @@ pub struct SeriesArgs {
     #[arg(long, conflicts_with = "quantiles")]
     pub no_quantiles: bool,
     #[command(flatten)]
+    pub adjusted: Adjusted,
+    #[command(flatten)]
     pub bound: TraceBound,
     /// Say what was read
     #[arg(long)]
@@ -48,14 +51,17 @@ pub struct SeriesArgs {
 pub fn run(store: &Store, args: &SeriesArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
     let query = SeriesQuery::new(args.filters.query(), args.step);
     let quantiles: &[Quantile] = if args.no_quantiles { &[] } else { &args.quantiles };
-    let query = query.by(args.by.by.clone()).quantiles(quantiles.to_vec());
+    let query = query.by(args.by.by.clone()).quantiles(quantiles.to_vec()).adjusted(args.adjusted.adjusted);
     let answer = args.bound.on(store.snapshot()).series(&query)?;
-    let mut table = GroupTable::new(&["start (UTC)", "per second"], false, &args.by.by, quantiles);
+    let mut table = GroupTable::new(&["start (UTC)", "per second"], false, &args.by.by, quantiles, args.adjusted);
     for point in &answer.points {
         if report.json() {
             let mut line = object(&args.by.by, &point.figures);
             line.insert("startUnixNano".to_owned(), json!(point.start_unix_nano));
             line.insert("ratePerSecond".to_owned(), json!(point.rate_per_second));
+            if let Some(rate) = point.adjusted_rate_per_second {
+                line.insert("adjustedRatePerSecond".to_owned(), json!(rate));
+            }
             report.row(&Value::Object(line))?;
         } else {
             let leading = vec![human_time(point.start_unix_nano), format!("{:.3}", point.rate_per_second)];
