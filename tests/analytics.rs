@@ -24,6 +24,10 @@ mod figures_of {
     mod traces;
 }
 
+mod over_time {
+    mod steps;
+}
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

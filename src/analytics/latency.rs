@@ -172,7 +172,7 @@ pub fn latency(snapshot: &Snapshot, query: &LatencyQuery, limits: &Limits) -> Re
     if let LatencySort::Quantile(quantile) = &query.sort {
         quantiles.push(quantile.clone());
     }
-    let figures = Figures::gather(&mut feed, &quantiles, limits)?;
+    let figures = Figures::of(&mut feed, &quantiles, limits)?;
     let mut groups: Vec<(Option<u64>, LatencyGroup)> = (0..feed.grouper.len() as u32)
         .map(|group| {
             let (found, sort) = (figures.group(group, &query.quantiles, &feed), figures.sort_key(group, &query.sort));
@@ -220,6 +220,19 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Totals and quantiles; where no quantile is asked for, totals without histograms will do.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    pub fn of(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
+        if quantiles.is_empty()
+            && let Some(totals) = feed.plain_totals()?
+        {
+            return Ok(Self { totals, selected: SelectedRanks::default(), incomplete: false });
+        }
+        Self::gather(feed, quantiles, limits)
+    }
+
     /// Reads the samples once, or again for the quantiles if they are many.
     ///
     /// # Errors
@@ -227,6 +240,12 @@ impl Figures {
     pub fn gather(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
         if !quantiles.is_empty()
             && let Some(totals) = feed.rolled(limits)
+            && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
+        {
+            return Ok(figures);
+        }
+        if !quantiles.is_empty()
+            && let Some(totals) = feed.whole_totals()?
             && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
         {
             return Ok(figures);

@@ -75,7 +75,7 @@ pub struct MatchPart<'q> {
     /// Pages that may hold a match, ascending.
     pub pages: Vec<u32>,
     /// Rows of deleted and doubled traces.
-    left_out: RowSet,
+    pub(super) left_out: RowSet,
 }
 
 /// Where the rows lie.
@@ -347,7 +347,7 @@ impl<'q> Matching<'q> {
 const ROLLED_DOUBLED_MAX: usize = 1_000;
 
 /// True if service, name, kind and status of a span decide.
-fn is_of_group(criterion: &Criterion) -> bool {
+pub(super) fn is_of_group(criterion: &Criterion) -> bool {
     use Criterion::{Error, Kind, Name, Service, Status};
     matches!(criterion, Service(_) | Name(_) | Kind(_) | Status(_) | Error)
 }

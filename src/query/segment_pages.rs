@@ -128,23 +128,9 @@ impl SegmentPages<'_> {
     /// # Errors
     /// Corrupt if a page it needs is damaged.
     pub fn all_starts(&self, page: u32) -> Result<Vec<u64>> {
-        let mut deltas = Vec::new();
-        self.segment.integers(Fixed::Start as u32, page as usize, self.counter, &mut deltas)?;
-        let first_ordinal = self.segment.page_ordinals()?.get(page as usize).copied().unwrap_or(0);
-        let mut rows = IntegerCursor::new(self.segment, Fixed::TraceRow as u32, true, self.counter);
-        let mut starts = IntegerCursor::new(self.segment, Fixed::TraceStart as u32, true, self.counter);
-        let (mut ordinal, traces) = (first_ordinal, self.segment.traces());
-        let mut next = if ordinal + 1 < traces { rows.get(ordinal as usize + 1)? } else { u64::MAX };
-        let mut start = starts.get(ordinal as usize)?;
-        for (row, delta) in self.rows_of(page).zip(deltas.iter_mut()) {
-            while u64::from(row) >= next {
-                ordinal += 1;
-                start = starts.get(ordinal as usize)?;
-                next = if ordinal + 1 < traces { rows.get(ordinal as usize + 1)? } else { u64::MAX };
-            }
-            *delta = if *delta == 0 { 0 } else { start.wrapping_add(*delta - 1) };
-        }
-        Ok(deltas)
+        let mut starts = Vec::new();
+        StartReader::new(self.segment, self.counter).read(page, &mut starts)?;
+        Ok(starts)
     }
 
     fn verdicts<'t>(&self, test: &'t FieldTest<'_>) -> Result<&'t [bool]> {
@@ -163,6 +149,49 @@ fn run_of<'v>(values: &'v [u64], places: &Range<usize>, column: u32) -> Result<&
     let first = places.start % PAGE_ROWS;
     let missing = || Error::corrupt(format!("column {column} has no values {places:?}"));
     values.get(first..first + places.len()).ok_or_else(missing)
+}
+
+/// Reads the starts of rows; quicker for pages that follow each other.
+pub struct StartReader<'s> {
+    segment: &'s Segment,
+    counter: &'s ReadCounter,
+    /// First trace of every page, once it was asked for.
+    page_ordinals: Option<&'s [u32]>,
+    trace_rows: IntegerCursor<'s>,
+    trace_starts: IntegerCursor<'s>,
+}
+
+impl<'s> StartReader<'s> {
+    /// A reader of this segment's rows.
+    pub fn new(segment: &'s Segment, counter: &'s ReadCounter) -> Self {
+        let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, true, counter);
+        let (trace_rows, trace_starts) = (cursor(Fixed::TraceRow), cursor(Fixed::TraceStart));
+        Self { segment, counter, page_ordinals: None, trace_rows, trace_starts }
+    }
+
+    /// Start of every row of the page, 0 for none.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn read(&mut self, page: u32, out: &mut Vec<u64>) -> Result<()> {
+        self.segment.integers(Fixed::Start as u32, page as usize, self.counter, out)?;
+        let page_ordinals = match self.page_ordinals {
+            Some(known) => known,
+            None => self.page_ordinals.insert(self.segment.page_ordinals()?),
+        };
+        let (mut ordinal, traces) = (page_ordinals.get(page as usize).copied().unwrap_or(0), self.segment.traces());
+        let (first, mut rest) = (page as usize * PAGE_ROWS, out.as_mut_slice());
+        let mut done = 0;
+        while !rest.is_empty() {
+            let next = if ordinal + 1 < traces { self.trace_rows.get(ordinal as usize + 1)? } else { u64::MAX };
+            let here = usize::try_from(next).unwrap_or(usize::MAX).saturating_sub(first + done).min(rest.len());
+            let start = self.trace_starts.get(ordinal as usize)?;
+            let (of_trace, others) = rest.split_at_mut(here);
+            of_trace.iter_mut().for_each(|delta| *delta = if *delta == 0 { 0 } else { start.wrapping_add(*delta - 1) });
+            (rest, done, ordinal) = (others, done + here, ordinal + 1);
+        }
+        Ok(())
+    }
 }
 
 fn bytes_meet(value_type: ValueType, bytes: &[u8], test: &ValueTest<'_>) -> Result<bool> {

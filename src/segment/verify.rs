@@ -110,7 +110,7 @@ impl Segment {
             }
             SectionKind::Rollup if key == ROLLUP_GROUPS => verify_rollup(&Rollup::<GroupCodes>::open(bytes)?),
             SectionKind::Rollup => verify_rollup(&Rollup::<RemoteCode>::open(bytes)?),
-            SectionKind::Steps => Steps::open(bytes)?.each_cell(|_, _, _| {}),
+            SectionKind::Steps => Steps::open(bytes)?.each_step(|_, cells| cells.each(|_| true, |_, _| Ok(()))),
             SectionKind::TailLists => {
                 let lists = TailLists::open(bytes, self.rows())?;
                 (0..lists.operations().len()).try_for_each(|place| lists.list(place).map(|_| ()))

@@ -167,7 +167,7 @@ impl Group {
 }
 
 /// Writes a sum: LEB128 like a varint, of up to 96 bits.
-pub(super) fn write_sum(mut sum: u128, out: &mut Writer) {
+fn write_sum(mut sum: u128, out: &mut Writer) {
     while sum >= 0x80 {
         out.u8(sum as u8 | 0x80);
         sum >>= 7;
@@ -176,7 +176,7 @@ pub(super) fn write_sum(mut sum: u128, out: &mut Writer) {
 }
 
 /// Reads a sum of up to 98 bits: 2^32 durations take no more than 96.
-pub(super) fn read_sum(reader: &mut Reader<'_>) -> Result<u128> {
+fn read_sum(reader: &mut Reader<'_>) -> Result<u128> {
     let mut sum = 0;
     for shift in (0..98).step_by(7) {
         let byte = reader.u8("sum of durations")?;

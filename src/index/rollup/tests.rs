@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::super::testing::{damaged, hex};
 use super::*;
 use crate::column::{Class, NONE};
+use crate::error::Result;
 use crate::limits::{PAGE_ROWS, ROLLUP_GROUPS_MAX};
 use crate::model::{SpanKind, StatusCode};
 
@@ -43,6 +44,14 @@ fn sums<K: Ord>(rows: &[TestRow], key: impl Fn(&Class) -> Option<K>) -> BTreeMap
 
 fn sortable(codes: GroupCodes) -> (u32, u32, i32, i32) {
     (codes.service, codes.name, codes.kind.0, codes.status.0)
+}
+
+fn each_cell(steps: &Steps<'_>, mut visit: impl FnMut(u64, usize, StepCell)) -> Result<()> {
+    let mut each = |step, place, cell| {
+        visit(step, place, cell);
+        Ok(())
+    };
+    steps.each_step(|step, cells| cells.each(|_| true, |place, cell| each(step, place, cell)))
 }
 
 fn rows() -> impl Strategy<Value = Vec<TestRow>> {
@@ -119,10 +128,9 @@ proptest! {
         let steps = Steps::open(bytes).unwrap();
         let keys: Vec<GroupCodes> = Rollup::open(&sections.groups).unwrap().keys().collect();
         let mut found = BTreeMap::new();
-        let mut add = |start, place: usize, cell| {
-            found.insert((start, sortable(keys[place])), cell);
-        };
-        steps.each_cell(&mut add).unwrap();
+        each_cell(&steps, |step, place, cell| {
+            found.insert((step * steps.len_nanos(), sortable(keys[place])), cell);
+        }).unwrap();
         let mut expected: BTreeMap<(u64, _), StepCell> = BTreeMap::new();
         for (code, start, duration) in started.clone() {
             let first = start.unwrap() / steps.len_nanos() * steps.len_nanos();
@@ -130,9 +138,32 @@ proptest! {
             cell.count += 1;
             cell.duration_count += u64::from(duration.is_some());
             cell.duration_sum += u128::from(duration.unwrap_or(0));
+            cell.min = cell.min.min(duration.unwrap_or(u64::MAX));
+            cell.max = cell.max.max(duration.unwrap_or(0));
         }
         prop_assert!(started.count() as u64 >= CELL_SPANS * found.len() as u64);
         prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_cell_without_some_rows_is_that_of_the_others_or_says_that_it_is_unknown(
+        durations in prop::collection::vec(prop_oneof![Just(None), (0..9u64).prop_map(Some), any::<u64>().prop_map(Some)], 1..12),
+        gone in any::<u16>(),
+    ) {
+        let of = |part: bool| {
+            let mut cell = StepCell::default();
+            let rows = durations.iter().enumerate().filter(|(at, _)| (gone >> at & 1 == 1) == part);
+            rows.for_each(|(_, duration)| cell.add_row(*duration));
+            cell
+        };
+        let (left, gone, mut all) = (of(false), of(true), of(false));
+        all.merge(&gone);
+        let extremes = |cell: &StepCell| (cell.min, cell.max);
+        let unknown = gone.duration_count > 0
+            && left.duration_count > 0
+            && (extremes(&gone).0 == all.min || extremes(&gone).1 == all.max);
+        prop_assert_eq!(all.without(&gone).unwrap(), (!unknown).then_some(left));
+        prop_assert!(gone.count == 0 || left.without(&all).is_err());
     }
 
     #[test]
@@ -143,7 +174,7 @@ proptest! {
         prop_assert!(sections.groups.len() <= 4 + 54 * groups + 7 * rows.len());
         prop_assert!(sections.tails.len() <= 4 + 40 * groups + 15 * (rows.len() / 32 + 17 * groups));
         if let Some(steps) = sections.steps {
-            prop_assert!(steps.len() as u64 <= 5 + 48 * (rows.len() as u64 / CELL_SPANS));
+            prop_assert!(steps.len() as u64 <= 5 + 50 * (rows.len() as u64 / CELL_SPANS));
         }
     }
 }
@@ -181,10 +212,10 @@ fn the_bytes_are_these() {
         hex(&sections.cells.clone().unwrap()),
         "0310100ff803d941309cb163464de7b3c96cb60768500f04863a84b163464ce7b3c96c3258a03610183d72cc7c3a9fcc269301"
     );
-    assert_eq!(sections.steps, None, "there are fewer than 64 spans a group");
+    assert_eq!(sections.steps, None, "there are fewer than 16 spans a group");
     assert_eq!(
         build(&sample()).steps.map(|steps| hex(&steps)).unwrap_or_default(),
-        "01e8070300830101c8efd5280085010084dead2a008301018cafd828"
+        "01e8072781a100024110d23bc877150589a100014264c06c3c3c554b0591a1000241900134363b8cb31505"
     );
 }
 
@@ -207,7 +238,7 @@ fn damaged_bytes_are_an_error_or_other_figures_and_never_a_panic() {
         }
     }
     for bytes in damaged(&sections.steps.unwrap()) {
-        let _ = Steps::open(&bytes).and_then(|steps| steps.each_cell(|_, _, _| {}));
+        let _ = Steps::open(&bytes).and_then(|steps| each_cell(&steps, |_, _, _| {}));
     }
 }
 
@@ -278,7 +309,7 @@ fn truncated_bytes_are_an_error() {
     }
     assert!(Steps::open(&[]).is_err());
     let steps = sections.steps.unwrap();
-    let all = |bytes: &[u8]| Steps::open(bytes).and_then(|steps| steps.each_cell(|_, _, _| {}));
+    let all = |bytes: &[u8]| Steps::open(bytes).and_then(|steps| each_cell(&steps, |_, _, _| {}));
     assert!(all(&steps).is_ok() && all(&steps[..steps.len() - 1]).is_err());
 }
 
@@ -307,8 +338,8 @@ fn steps_are_as_short_as_there_are_spans_for() {
         let rows: Vec<TestRow> = (0..6400).map(|row| (0, Some(row * spacing), Some(1))).collect();
         build(&rows).steps.map(|bytes| Steps::open(&bytes).unwrap().len_nanos() / STEP_NANOS)
     };
-    assert_eq!(build_at(STEP_NANOS / 64), Some(1), "64 spans a minute");
-    assert_eq!(build_at(STEP_NANOS / 60), Some(2), "60 spans a minute");
-    assert_eq!(build_at(STEP_NANOS), Some(64), "a span a minute");
-    assert_eq!(build(&sample()[..60]).steps, None);
+    assert_eq!(build_at(STEP_NANOS / 16), Some(1), "16 spans a minute");
+    assert_eq!(build_at(STEP_NANOS / 15), Some(2), "15 spans a minute");
+    assert_eq!(build_at(STEP_NANOS), Some(16), "a span a minute");
+    assert_eq!(build(&sample()[..40]).steps, None);
 }
