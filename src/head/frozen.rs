@@ -16,6 +16,7 @@ pub struct FrozenChapter {
     by_trace: OnceLock<Vec<(u64, u32)>>,
     totals: OnceLock<RowTotals>,
     by_class: OnceLock<ByClass>,
+    by_duration: OnceLock<Vec<(u64, u32)>>,
 }
 
 /// Rows sorted by class, and where those of each class begin.
@@ -28,7 +29,13 @@ struct ByClass {
 impl FrozenChapter {
     /// Freezes a chapter.
     pub fn new(chapter: Chapter) -> Self {
-        Self { chapter, by_trace: OnceLock::new(), totals: OnceLock::new(), by_class: OnceLock::new() }
+        Self {
+            chapter,
+            by_trace: OnceLock::new(),
+            totals: OnceLock::new(),
+            by_class: OnceLock::new(),
+            by_duration: OnceLock::new(),
+        }
     }
 
     /// (low half of the trace id, row), sorted; made at the first call.
@@ -61,6 +68,18 @@ impl FrozenChapter {
             Some([begin, end]) => &known.rows[*begin as usize..*end as usize],
             _ => &[],
         }
+    }
+
+    /// Duration and row of every row that has a duration, the longest first; sorted at the first call.
+    pub fn by_duration(&self) -> &[(u64, u32)] {
+        self.by_duration.get_or_init(|| {
+            let is_zipkin = |row: &Row| self.chapter.schema.classes[row.class as usize].bits.has(ClassBits::ZIPKIN);
+            let duration = |row: &Row| duration_nanos(row.start, row.end, is_zipkin(row));
+            let rows = (0u32..).zip(&self.chapter.rows);
+            let mut out: Vec<(u64, u32)> = rows.filter_map(|(at, row)| Some((duration(row)?, at))).collect();
+            out.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+            out
+        })
     }
 
     /// The rows added up by group; made at the first call.

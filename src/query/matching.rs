@@ -12,6 +12,7 @@
 //! [`Matching::is_by_trace`] says so, and [`Matching::each_trace`] is the way. Pages may be visited in any order
 //! and again. Damage is skipped and makes the answer incomplete, as in `find`.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
@@ -76,6 +77,8 @@ pub struct MatchPart<'q> {
     pub pages: Vec<u32>,
     /// Rows of deleted and doubled traces.
     pub(super) left_out: RowSet,
+    /// The rows that match, of pages that were scanned: they are not judged again when samples are read again.
+    judged: RefCell<Vec<Option<Mask>>>,
 }
 
 /// Where the rows lie.
@@ -206,7 +209,7 @@ impl<'q> Matching<'q> {
         }
         explain.blocks_read += blocks.len() as u64;
         let (rows, sealed, left_out) = (PartRows::Sealed(pages), Some(part), RowSet::new());
-        Ok(MatchPart { rows, criteria, sealed, pages: plan.iter().collect(), left_out })
+        Ok(MatchPart { rows, criteria, sealed, pages: plan.iter().collect(), left_out, judged: RefCell::default() })
     }
 
     pub(super) fn plan_chapter(&mut self, chapter: &'q FrozenChapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
@@ -227,7 +230,7 @@ impl<'q> Matching<'q> {
             RowSet::from_sorted((0..chapter.rows.len()).filter(|row| is_doubled(*row)).map(|row| row as u32))
         };
         let rows = PartRows::Head(chapter);
-        MatchPart { rows, criteria, sealed: None, pages: (0..pages).collect(), left_out }
+        MatchPart { rows, criteria, sealed: None, pages: (0..pages).collect(), left_out, judged: RefCell::default() }
     }
 
     /// Scans a page of a part; `None` if no row matches, or it cannot be read.
@@ -261,10 +264,18 @@ impl<'q> Matching<'q> {
         page: u32,
         wanted: impl FnOnce(&MatchedPage<'p>) -> Result<bool>,
     ) -> Result<Option<MatchedPage<'p>>> {
+        let known = part.judged.borrow().get(page as usize).copied().flatten();
+        if known.is_some_and(|rows| rows.is_empty()) {
+            return Ok(None);
+        }
         let mut scan = PageScan::new(part.source(), page)?;
         let mut matched = MatchedPage::new(part, page, std::mem::take(&mut scan.classes));
         if !wanted(&matched)? {
             return Ok(None);
+        }
+        if let Some(rows) = known {
+            matched.rows = rows;
+            return Ok(Some(matched));
         }
         scan.classes = std::mem::take(&mut matched.classes);
         let found = self.finder.scan_page(&mut scan, &part.criteria)?;
@@ -273,6 +284,7 @@ impl<'q> Matching<'q> {
         for row in part.left_out.iter_in(first..first + PAGE_ROWS as u32) {
             rows.remove((row - first) as usize);
         }
+        part.judge(page, rows);
         matched.rows = rows;
         matched.classes = scan.classes;
         Ok((!rows.is_empty()).then_some(matched))
@@ -387,6 +399,14 @@ fn read_if_in_window(snapshot: &Snapshot, window: TimeRange, id: TraceId, counte
 }
 
 impl<'q> MatchPart<'q> {
+    /// Notes the rows of a page that match.
+    fn judge(&self, page: u32, rows: Mask) {
+        let mut judged = self.judged.borrow_mut();
+        let len = judged.len().max(page as usize + 1);
+        judged.resize(len, None);
+        judged[page as usize] = Some(rows);
+    }
+
     /// Rows that do not count.
     pub(super) fn left_out(&self) -> &RowSet {
         &self.left_out

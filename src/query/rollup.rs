@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::head::trace_id_of;
 use crate::index::rollup::{Group, GroupCodes, GroupKey, RemoteCode, Rollup, RowTotals, TailLists, TailNext, TailWalk};
 use crate::limits::Limits;
-use crate::model::{Span, SpanId, SpanKind, StatusCode, duration_nanos};
+use crate::model::{Span, SpanId, SpanKind, StatusCode};
 use crate::part::ReadCounter;
 use crate::segment::{RowFinder, Segment, rollup_of_rows, rollup_of_segment};
 
@@ -241,10 +241,6 @@ fn clean_groups<F: Family>(
     }
 }
 
-fn class_duration(class: &Class, start: u64, end: u64) -> Option<u64> {
-    duration_nanos(start, end, class.bits.has(crate::column::ClassBits::ZIPKIN))
-}
-
 /// Which groups are asked for; everything that is `None` may be anything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GroupFilter<'f> {
@@ -325,12 +321,17 @@ fn add_loose(
 ) -> Result<()> {
     for chapter in &snapshot.chapters {
         let taken: Vec<bool> = chapter.schema.classes.iter().map(|class| filter.takes(&***chapter, class)).collect();
-        for row in chapter.rows.iter().filter(|row| taken[row.class as usize]) {
+        for (duration, at) in chapter.by_duration() {
+            if *duration < slowest.shortest() {
+                break;
+            }
+            let (row, duration) = (&chapter.rows[*at as usize], *duration);
+            if !taken[row.class as usize] {
+                continue;
+            }
             let class = &chapter.schema.classes[row.class as usize];
-            let Some(duration) = class_duration(class, row.start, row.end) else { continue };
             let trace_id = trace_id_of(row);
             if let Some(span_id) = SpanId::from_u64(row.span_id)
-                && duration >= slowest.shortest()
                 && !tally.has_doubled(trace_id)
             {
                 slowest.add(SlowSpan::of_row(&***chapter, class, duration, row.start, (trace_id, span_id)));
