@@ -47,8 +47,8 @@ pub struct Limits {
     pub list_read_bytes_max: usize,
     /// Groups of one answer of `latency`, `series`, `heatmap` and `compare`. Default 100,000.
     pub groups_max: usize,
-    /// Bytes of durations kept to find the value of a rank; where there are more, the samples are read again.
-    /// Default 256 MiB.
+    /// Bytes of durations kept to find the value of a rank; where there are more, the samples are read again. Bytes
+    /// of counts by trace that adjust for sampling; where there are more, the error is too low. Default 256 MiB.
     pub values_bytes_max: usize,
     /// Bytes of what figures of traces and stages hold of traces in the head or in several parts. Default 256 MiB.
     pub loose_bytes_max: usize,

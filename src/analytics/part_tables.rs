@@ -9,6 +9,7 @@ use crate::query::{FieldOf, MatchPart, MatchedPage, RawValue, raw_value, text_of
 
 use super::group_key::{GroupKey, scope_text, text_in};
 use super::groups::{Code, Groups, NO_ROOM, NULL, ROOT};
+use super::step_groups::StepGroups;
 
 /// The sample is an error.
 pub const ERROR: u8 = 1;
@@ -25,6 +26,8 @@ pub struct PartTables {
     /// The node that a class's own keys lead to.
     nodes: Vec<u32>,
     attributes: Vec<AttributeTable>,
+    /// Groups of classes in steps of time.
+    pub in_steps: StepGroups,
 }
 
 impl PartTables {
@@ -38,6 +41,7 @@ impl PartTables {
             facts: part.classes().iter().map(facts).collect(),
             nodes: vec![UNKNOWN; part.classes().len()],
             attributes: keys.map(|key| AttributeTable::new(part, key, groups)).collect(),
+            in_steps: StepGroups::default(),
         }
     }
 

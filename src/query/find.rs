@@ -12,15 +12,16 @@ use std::collections::{BTreeSet, BinaryHeap};
 use rustc_hash::FxHashMap;
 
 use crate::catalog::{SegmentPart, Snapshot, TraceIds};
+use crate::column::ClassBits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::trace_id_of;
 use crate::limits::{Limits, PAGE_ROWS};
-use crate::model::{Resource, Scope, Span, TraceId};
+use crate::model::{Resource, Scope, Span, TimeRange, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::{Fixed, IntegerCursor};
 
 use super::candidate::{BestCandidates, Candidate};
-use super::compile::{Compiled, compile};
+use super::compile::{Compiled, MATCHED, compile};
 use super::evaluate::TraceMatcher;
 use super::explain::Explain;
 use super::loose_extents::LooseExtents;
@@ -106,6 +107,15 @@ pub struct PartCriteria<'q> {
     service: Option<Compiled<'q>>,
     service_criterion: Option<Criterion>,
     criteria: Vec<Compiled<'q>>,
+    /// True if no class of the part is without a start.
+    all_have_starts: bool,
+}
+
+impl PartCriteria<'_> {
+    /// True if every row of the class meets all criteria, for those that classes decide.
+    pub fn takes_class(&self, class: u32) -> bool {
+        self.criteria.iter().all(|criterion| criterion.classes[class as usize] & MATCHED != 0)
+    }
 }
 
 /// Why a result of so many traces, with the next one so many bytes, is cut before that.
@@ -229,13 +239,15 @@ impl<'q> Finder<'q> {
             }
         });
         let criteria = self.criteria.iter().map(|c| compile(c, source, resources, scopes)).collect();
-        PartCriteria { service, service_criterion, criteria }
+        let all_have_starts = !source.schema().classes.iter().any(|class| class.bits.has(ClassBits::NO_START));
+        PartCriteria { service, service_criterion, criteria, all_have_starts }
     }
 
     /// The bits of the criteria each row of the page meets: rows by bit for scopes service and trace, one
     /// mask for scope span.
     pub(super) fn scan_page(&self, page: &mut PageScan<'_>, criteria: &PartCriteria<'_>) -> Result<Vec<Mask>> {
-        let mut base = page.in_window(self.query.window)?;
+        let every_row = self.query.window == TimeRange::ALL && criteria.all_have_starts;
+        let mut base = if every_row { Mask::below(page.classes.len()) } else { page.in_window(self.query.window)? };
         if let Some(service) = &criteria.service {
             base = base.and(&page.meeting(service)?);
         }

@@ -19,7 +19,7 @@ use rustc_hash::FxHashSet;
 use crate::catalog::{SegmentPart, Snapshot, TraceIds};
 use crate::column::{Class, ClassBits};
 use crate::error::{Error, Result};
-use crate::head::{Chapter, trace_id_of};
+use crate::head::{FrozenChapter, trace_id_of};
 use crate::index::rollup::Group;
 use crate::index::{Measure, PageSet, RowSet};
 use crate::limits::{Limits, PAGE_ROWS};
@@ -27,13 +27,13 @@ use crate::model::{Resource, Scope, Span, StatusCode, TimeRange, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::Detail;
 
-use super::evaluate::TraceMatcher;
+use super::evaluate::{TraceMatcher, kind_meets, status_meets};
 use super::explain::Explain;
 use super::find::{Finder, PartCriteria, row_criteria};
 use super::mask::Mask;
 use super::matched_page::{MatchedPage, RowIds};
 use super::predicate::{Criterion, Query, QueryScope};
-use super::rollup::{GroupFilter, GroupName, slowest_rows, totals};
+use super::rollup::{GroupFilter, GroupName, GroupRef, slowest_rows, totals};
 use super::scan::PageScan;
 use super::segment_pages::SegmentPages;
 use super::slow_span::SlowSpan;
@@ -75,13 +75,13 @@ pub struct MatchPart<'q> {
     /// Pages that may hold a match, ascending.
     pub pages: Vec<u32>,
     /// Rows of deleted and doubled traces.
-    left_out: RowSet,
+    pub(super) left_out: RowSet,
 }
 
 /// Where the rows lie.
 pub(super) enum PartRows<'q> {
     Sealed(SegmentPages<'q>),
-    Head(&'q Chapter),
+    Head(&'q FrozenChapter),
 }
 
 impl<'q> Matching<'q> {
@@ -129,7 +129,7 @@ impl<'q> Matching<'q> {
         if !decided || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
             return None;
         }
-        let meets = |name: &GroupName| criteria.iter().all(|criterion| group_meets(name, criterion));
+        let meets = |name: &GroupRef<'_>| criteria.iter().all(|criterion| group_meets(name, criterion));
         Some(totals(snapshot, limits, &meets).ok()?.into_iter().filter(|(_, group)| !group.is_empty()).collect())
     }
 
@@ -209,10 +209,10 @@ impl<'q> Matching<'q> {
         Ok(MatchPart { rows, criteria, sealed, pages: plan.iter().collect(), left_out })
     }
 
-    pub(super) fn plan_chapter(&mut self, chapter: &'q Chapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
+    pub(super) fn plan_chapter(&mut self, chapter: &'q FrozenChapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
         let resources: Vec<&Resource> = chapter.resources.iter().map(|r| &*r.resource).collect();
         let scopes: Vec<&Scope> = chapter.scopes.iter().map(|s| &**s).collect();
-        let criteria = self.finder.compile(chapter, &resources, &scopes);
+        let criteria = self.finder.compile(&**chapter, &resources, &scopes);
         let pages = chapter.rows.len().div_ceil(PAGE_ROWS) as u32;
         let explain = &mut self.finder.explain;
         explain.parts_considered += 1;
@@ -326,6 +326,11 @@ impl<'q> Matching<'q> {
         Ok(())
     }
 
+    /// Notes pages that were read.
+    pub fn note_pages(&mut self, read: u64) {
+        self.finder.explain.pages_read += read;
+    }
+
     /// Notes pages that were planned and need not be read after all.
     pub fn skip_pages(&mut self, pages: u64) {
         self.finder.explain.pages_skipped += pages;
@@ -342,17 +347,17 @@ impl<'q> Matching<'q> {
 const ROLLED_DOUBLED_MAX: usize = 1_000;
 
 /// True if service, name, kind and status of a span decide.
-fn is_of_group(criterion: &Criterion) -> bool {
+pub(super) fn is_of_group(criterion: &Criterion) -> bool {
     use Criterion::{Error, Kind, Name, Service, Status};
     matches!(criterion, Service(_) | Name(_) | Kind(_) | Status(_) | Error)
 }
 
-fn group_meets(group: &GroupName, criterion: &Criterion) -> bool {
+fn group_meets(group: &GroupRef<'_>, criterion: &Criterion) -> bool {
     match criterion {
-        Criterion::Service(service) => group.service.as_ref() == Some(service),
-        Criterion::Name(name) => group.name == *name,
-        Criterion::Kind(kind) => group.kind == *kind,
-        Criterion::Status(status) => group.status == *status,
+        Criterion::Service(service) => group.service == Some(service.as_str()),
+        Criterion::Name(name) => group.name == name.as_str(),
+        Criterion::Kind(kind) => kind_meets(group.kind, *kind),
+        Criterion::Status(status) => status_meets(group.status, *status),
         Criterion::Error => group.status == StatusCode::ERROR,
         _ => false,
     }
@@ -382,6 +387,16 @@ fn read_if_in_window(snapshot: &Snapshot, window: TimeRange, id: TraceId, counte
 }
 
 impl<'q> MatchPart<'q> {
+    /// Rows that do not count.
+    pub(super) fn left_out(&self) -> &RowSet {
+        &self.left_out
+    }
+
+    /// True if every row of the class meets the filters, for filters that classes decide.
+    pub fn takes_class(&self, class: u32) -> bool {
+        self.criteria.takes_class(class)
+    }
+
     /// The part with the rows of deleted and doubled traces left out.
     fn without_apart(mut self, counter: &ReadCounter) -> Result<Self> {
         if let Some(sealed) = self.sealed.filter(|_| !self.pages.is_empty()) {
@@ -396,7 +411,7 @@ impl<'q> MatchPart<'q> {
     pub(super) fn source(&self) -> &dyn super::scan::PageSource {
         match &self.rows {
             PartRows::Sealed(pages) => pages,
-            PartRows::Head(chapter) => *chapter,
+            PartRows::Head(chapter) => &***chapter,
         }
     }
 

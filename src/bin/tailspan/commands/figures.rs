@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use tailspan::{Explain, GroupKey, LatencyGroup, Quantile};
+use tailspan::{AdjustedCounts, Explain, GroupKey, LatencyGroup, Quantile};
 
 use super::{explain, warn};
 use crate::outcome::Outcome;
@@ -20,6 +20,14 @@ pub struct By {
     /// Groups: service, name, remote-service, kind, status, attr:KEY; with commas, or repeated
     #[arg(long, value_name = "KEYS", value_delimiter = ',', value_parser = GroupKey::from_str)]
     pub by: Vec<GroupKey>,
+}
+
+/// Counts before sampling.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Adjusted {
+    /// Adjust counts for sampling, by the thresholds in trace states (ot=th:), with the 95 % error
+    #[arg(long)]
+    pub adjusted: bool,
 }
 
 /// The quantiles asked for, with commas or repeated.
@@ -48,7 +56,7 @@ pub fn object(by: &[GroupKey], group: &LatencyGroup) -> Map<String, Value> {
         })
     };
     let quantiles: Vec<Value> = group.quantiles.iter().map(quantile).collect();
-    let fields = [
+    let mut fields = vec![
         ("group", group_object(by, group)),
         ("count", json!(group.count)),
         ("durationCount", json!(group.duration_count)),
@@ -58,6 +66,14 @@ pub fn object(by: &[GroupKey], group: &LatencyGroup) -> Map<String, Value> {
         ("maxNano", json!(group.max_nano)),
         ("quantiles", Value::Array(quantiles)),
     ];
+    if let Some(adjusted) = &group.adjusted {
+        fields.extend([
+            ("adjustedCount", json!(adjusted.count)),
+            ("adjustedErrors", json!(adjusted.errors)),
+            ("adjustedCountError", json!(adjusted.count_error)),
+            ("sampledShare", json!(adjusted.sampled_share)),
+        ]);
+    }
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -67,15 +83,22 @@ pub struct GroupTable {
     quantiles: Vec<Quantile>,
 }
 
+/// An adjusted count with its error.
+fn adjusted_cell(adjusted: &AdjustedCounts) -> String {
+    format!("{} ±{}", count(adjusted.count.round() as u64), count(adjusted.count_error.ceil() as u64))
+}
+
 impl GroupTable {
     /// A table with these leading columns.
-    pub fn new(leading: &[&str], staged: bool, by: &[GroupKey], quantiles: &[Quantile]) -> Self {
+    pub fn new(leading: &[&str], staged: bool, by: &[GroupKey], quantiles: &[Quantile], adjusted: Adjusted) -> Self {
         let left = |heading: &str| (heading.to_owned(), Align::Left);
         let right = |heading: &str| (heading.to_owned(), Align::Right);
         let mut headings: Vec<(String, Align)> = leading.iter().map(|heading| left(heading)).collect();
         headings.extend(staged.then(|| left("stage")));
         headings.extend(by.iter().map(|key| left(&key.to_string())));
-        headings.extend(["count", "errors", "min", "mean"].map(right));
+        headings.extend(["count", "errors"].map(right));
+        headings.extend(adjusted.adjusted.then(|| right("before sampling")));
+        headings.extend(["min", "mean"].map(right));
         headings.extend(quantiles.iter().map(|quantile| right(&format!("q{quantile}"))));
         headings.extend(
             ["max", "at the last"].into_iter().zip([Align::Right, Align::Left]).map(|(h, a)| (h.to_owned(), a)),
@@ -90,6 +113,7 @@ impl GroupTable {
         cells.extend(group.stage.clone());
         cells.extend(group.group.iter().map(|text| text.clone().unwrap_or_else(|| ABSENT.to_owned())));
         cells.extend([count(group.count), count(group.errors)]);
+        cells.extend(group.adjusted.as_ref().map(adjusted_cell));
         cells.extend([nanos(group.min_nano), nanos(group.mean_nano.map(|mean| mean as u64))]);
         let found = |at: usize| group.quantiles.get(at).map(|found| found.value_nano);
         cells.extend((0..self.quantiles.len()).map(|at| nanos(found(at))));
