@@ -366,7 +366,8 @@ impl<'q> Feed<'q> {
         let full = self.grouper.is_full().then(|| too_many_groups(limits));
         let cut = self.is_cut.then(|| {
             let max = limits.loose_bytes_max;
-            format!("traces in the head or in several parts take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
+            let what = "traces in the head or in several parts";
+            format!("{what} take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
         });
         let reasons: Vec<String> = reason.into_iter().chain(full).chain(cut).collect();
         (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
