@@ -20,6 +20,14 @@ mod common {
     pub mod values;
 }
 
+mod figures_of {
+    mod traces;
+}
+
+mod over_time {
+    mod steps;
+}
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

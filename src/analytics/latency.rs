@@ -13,7 +13,7 @@ use super::feed::{Feed, Unit};
 use super::group_key::GroupKey;
 use super::grouper::Grouper;
 use super::quantile::Quantile;
-use super::select::{KeptAll, SelectedRanks, Wanted, select};
+use super::select::{KeptAll, SelectedRanks, Wanted, select, select_rolled};
 use super::totals::{Totals, add_batch};
 
 /// Durations that are kept from the first pass, so that few matches need no second.
@@ -167,12 +167,12 @@ pub fn latency(snapshot: &Snapshot, query: &LatencyQuery, limits: &Limits) -> Re
     let asked = Asked::new(&query.filter, limits)?;
     let staged = matches!(query.unit, Unit::Stages(_));
     let grouper = Grouper::new(&query.by, None, staged, limits);
-    let mut feed = Feed::new(&asked, snapshot, query.unit.clone(), grouper)?;
+    let mut feed = Feed::new(&asked, snapshot, query.unit.clone(), grouper, limits)?;
     let mut quantiles = query.quantiles.clone();
     if let LatencySort::Quantile(quantile) = &query.sort {
         quantiles.push(quantile.clone());
     }
-    let figures = Figures::gather(&mut feed, &quantiles, limits)?;
+    let figures = Figures::of(&mut feed, &quantiles, limits)?;
     let mut groups: Vec<(Option<u64>, LatencyGroup)> = (0..feed.grouper.len() as u32)
         .map(|group| {
             let (found, sort) = (figures.group(group, &query.quantiles, &feed), figures.sort_key(group, &query.sort));
@@ -220,6 +220,19 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Totals and quantiles; where no quantile is asked for, totals without histograms will do.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    pub fn of(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
+        if quantiles.is_empty()
+            && let Some(totals) = feed.plain_totals()?
+        {
+            return Ok(Self { totals, selected: SelectedRanks::default(), incomplete: false });
+        }
+        Self::gather(feed, quantiles, limits)
+    }
+
     /// Reads the samples once, or again for the quantiles if they are many.
     ///
     /// # Errors
@@ -227,6 +240,12 @@ impl Figures {
     pub fn gather(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
         if !quantiles.is_empty()
             && let Some(totals) = feed.rolled(limits)
+            && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
+        {
+            return Ok(figures);
+        }
+        if !quantiles.is_empty()
+            && let Some(totals) = feed.whole_totals()?
             && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
         {
             return Ok(figures);
@@ -264,17 +283,20 @@ impl Figures {
     ) -> Result<Option<Self>> {
         let mut wanted: Vec<Wanted> = Vec::new();
         for (group, totals) in (0u32..).zip(&totals).filter(|(_, totals)| totals.sums.duration_count > 0) {
-            let ranks = quantiles.iter().map(|quantile| quantile.rank(totals.sums.duration_count));
-            wanted.extend(ranks.chain([1, totals.sums.duration_count]).map(|rank| (group, rank)));
+            let count = totals.sums.duration_count;
+            wanted.extend(quantiles.iter().map(|quantile| (group, quantile.rank(count))));
+            if totals.sums.extremes.is_none() {
+                wanted.extend([(group, 1), (group, count)]);
+            }
         }
-        let selected = select(&wanted, &totals, feed, limits)?;
+        let Some(selected) = select_rolled(&wanted, &totals, feed, limits)? else { return Ok(None) };
         if wanted.iter().any(|wanted| !selected.contains_key(wanted)) {
             return Ok(None);
         }
         for (group, totals) in (0u32..).zip(&mut totals) {
             let value = |rank: u64| selected.get(&(group, rank)).map(|found| found.value);
-            totals.min = value(1).unwrap_or(totals.min);
-            totals.max = value(totals.sums.duration_count).unwrap_or(totals.max);
+            let known = totals.sums.extremes.or_else(|| value(1).zip(value(totals.sums.duration_count)));
+            (totals.min, totals.max) = known.unwrap_or((totals.min, totals.max));
         }
         totals.resize_with(feed.grouper.len(), Totals::default);
         Ok(Some(Self { totals, selected, incomplete: false }))

@@ -96,8 +96,8 @@ pub fn series(snapshot: &Snapshot, query: &SeriesQuery, limits: &Limits) -> Resu
     let step = checked_step(query.step_nano)?;
     let asked = Asked::new(&query.filter, limits)?;
     let grouper = Grouper::new(&query.by, Some(step), false, limits);
-    let mut feed = Feed::new(&asked, snapshot, Unit::Span, grouper)?;
-    let figures = Figures::gather(&mut feed, &query.quantiles, limits)?;
+    let mut feed = Feed::new(&asked, snapshot, Unit::Span, grouper, limits)?;
+    let figures = Figures::of(&mut feed, &query.quantiles, limits)?;
     let point = |group: u32| {
         let figures = figures.group(group, &query.quantiles, &feed);
         let start_unix_nano = feed.grouper.path(group).instant.unwrap_or(0);

@@ -122,7 +122,7 @@ impl MatchPart<'_> {
     pub fn tables(&self) -> &dyn RowSource {
         match &self.rows {
             PartRows::Sealed(pages) => &pages.source,
-            PartRows::Head(chapter) => *chapter,
+            PartRows::Head(chapter) => &***chapter,
         }
     }
 

@@ -16,10 +16,10 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
 
-use crate::catalog::{Snapshot, TraceIds};
+use crate::catalog::{SegmentPart, Snapshot, TraceIds};
 use crate::column::{Class, ClassBits};
 use crate::error::{Error, Result};
-use crate::head::{Chapter, trace_id_of};
+use crate::head::{FrozenChapter, trace_id_of};
 use crate::index::rollup::Group;
 use crate::index::{Measure, PageSet, RowSet};
 use crate::limits::{Limits, PAGE_ROWS};
@@ -33,7 +33,7 @@ use super::find::{Finder, PartCriteria, row_criteria};
 use super::mask::Mask;
 use super::matched_page::{MatchedPage, RowIds};
 use super::predicate::{Criterion, Query, QueryScope};
-use super::rollup::{GroupFilter, GroupName, slowest_rows, totals};
+use super::rollup::{GroupFilter, GroupName, GroupRef, slowest_rows, totals};
 use super::scan::PageScan;
 use super::segment_pages::SegmentPages;
 use super::slow_span::SlowSpan;
@@ -60,7 +60,7 @@ impl Asked {
 
 /// The search for matching spans of one snapshot.
 pub struct Matching<'q> {
-    finder: Finder<'q>,
+    pub(super) finder: Finder<'q>,
     /// Ids of doubled traces that live, ascending.
     doubled: Vec<TraceId>,
     passes: u32,
@@ -69,17 +69,19 @@ pub struct Matching<'q> {
 /// The clean rows of one part.
 pub struct MatchPart<'q> {
     pub(super) rows: PartRows<'q>,
-    criteria: PartCriteria<'q>,
+    pub(super) criteria: PartCriteria<'q>,
+    /// The segment with its dirty traces, if it is one.
+    pub(super) sealed: Option<&'q SegmentPart>,
     /// Pages that may hold a match, ascending.
     pub pages: Vec<u32>,
     /// Rows of deleted and doubled traces.
-    left_out: RowSet,
+    pub(super) left_out: RowSet,
 }
 
 /// Where the rows lie.
 pub(super) enum PartRows<'q> {
     Sealed(SegmentPages<'q>),
-    Head(&'q Chapter),
+    Head(&'q FrozenChapter),
 }
 
 impl<'q> Matching<'q> {
@@ -89,16 +91,15 @@ impl<'q> Matching<'q> {
     /// # Errors
     /// Whatever is not damage.
     pub fn new(asked: &'q Asked, snapshot: &'q Snapshot) -> Result<(Self, Vec<MatchPart<'q>>)> {
-        let finder = Finder::new(snapshot, &asked.query, &asked.criteria, &asked.counter);
-        let mut matching = Self { finder, doubled: Vec::new(), passes: 0 };
-        let mut parts = Vec::new();
+        let (mut matching, mut parts) = (Self::unplanned(asked, snapshot), Vec::new());
         if matching.is_by_trace() {
             return Ok((matching, parts));
         }
         let lows = matching.find_doubled()?;
         for index in 0..snapshot.segments.len() {
-            match matching.plan_segment(index) {
-                Ok(part) => parts.extend(part),
+            let planned = matching.plan_segment(index).and_then(|part| part.without_apart(matching.finder.counter));
+            match planned {
+                Ok(part) => parts.extend(Some(part).filter(|part| !part.pages.is_empty())),
                 Err(error) => matching.finder.problem(error)?,
             }
         }
@@ -106,6 +107,12 @@ impl<'q> Matching<'q> {
             parts.push(matching.plan_chapter(chapter, &lows));
         }
         Ok((matching, parts))
+    }
+
+    /// A matching that has read nothing yet.
+    pub(super) fn unplanned(asked: &'q Asked, snapshot: &'q Snapshot) -> Self {
+        let finder = Finder::new(snapshot, &asked.query, &asked.criteria, &asked.counter);
+        Self { finder, doubled: Vec::new(), passes: 0 }
     }
 
     /// True if only whole traces tell which spans match.
@@ -122,7 +129,7 @@ impl<'q> Matching<'q> {
         if !decided || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
             return None;
         }
-        let meets = |name: &GroupName| criteria.iter().all(|criterion| group_meets(name, criterion));
+        let meets = |name: &GroupRef<'_>| criteria.iter().all(|criterion| group_meets(name, criterion));
         Some(totals(snapshot, limits, &meets).ok()?.into_iter().filter(|(_, group)| !group.is_empty()).collect())
     }
 
@@ -173,7 +180,8 @@ impl<'q> Matching<'q> {
         Ok(lows)
     }
 
-    fn plan_segment(&mut self, index: usize) -> Result<Option<MatchPart<'q>>> {
+    /// Plans a segment, of which perhaps no page may hold a match.
+    pub(super) fn plan_segment(&mut self, index: usize) -> Result<MatchPart<'q>> {
         let (part, counter) = (&self.finder.snapshot.segments[index], self.finder.counter);
         let segment = &*part.segment;
         let explain = &mut self.finder.explain;
@@ -193,21 +201,18 @@ impl<'q> Matching<'q> {
         explain.blocks_pruned += segment.blocks() - blocks.len() as u64;
         if plan.is_empty() {
             explain.parts_pruned += 1;
-            return Ok(None);
+        } else {
+            explain.parts_read += 1;
         }
-        explain.parts_read += 1;
         explain.blocks_read += blocks.len() as u64;
-        let mut left_out = RowSet::new();
-        for ordinal in part.apart().iter() {
-            left_out.insert_range(segment.trace_rows(ordinal, counter)?);
-        }
-        Ok(Some(MatchPart { rows: PartRows::Sealed(pages), criteria, pages: plan.iter().collect(), left_out }))
+        let (rows, sealed, left_out) = (PartRows::Sealed(pages), Some(part), RowSet::new());
+        Ok(MatchPart { rows, criteria, sealed, pages: plan.iter().collect(), left_out })
     }
 
-    fn plan_chapter(&mut self, chapter: &'q Chapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
+    pub(super) fn plan_chapter(&mut self, chapter: &'q FrozenChapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
         let resources: Vec<&Resource> = chapter.resources.iter().map(|r| &*r.resource).collect();
         let scopes: Vec<&Scope> = chapter.scopes.iter().map(|s| &**s).collect();
-        let criteria = self.finder.compile(chapter, &resources, &scopes);
+        let criteria = self.finder.compile(&**chapter, &resources, &scopes);
         let pages = chapter.rows.len().div_ceil(PAGE_ROWS) as u32;
         let explain = &mut self.finder.explain;
         explain.parts_considered += 1;
@@ -221,7 +226,8 @@ impl<'q> Matching<'q> {
         } else {
             RowSet::from_sorted((0..chapter.rows.len()).filter(|row| is_doubled(*row)).map(|row| row as u32))
         };
-        MatchPart { rows: PartRows::Head(chapter), criteria, pages: (0..pages).collect(), left_out }
+        let rows = PartRows::Head(chapter);
+        MatchPart { rows, criteria, sealed: None, pages: (0..pages).collect(), left_out }
     }
 
     /// Scans a page of a part; `None` if no row matches, or it cannot be read.
@@ -320,6 +326,11 @@ impl<'q> Matching<'q> {
         Ok(())
     }
 
+    /// Notes pages that were read.
+    pub fn note_pages(&mut self, read: u64) {
+        self.finder.explain.pages_read += read;
+    }
+
     /// Notes pages that were planned and need not be read after all.
     pub fn skip_pages(&mut self, pages: u64) {
         self.finder.explain.pages_skipped += pages;
@@ -336,15 +347,15 @@ impl<'q> Matching<'q> {
 const ROLLED_DOUBLED_MAX: usize = 1_000;
 
 /// True if service, name, kind and status of a span decide.
-fn is_of_group(criterion: &Criterion) -> bool {
+pub(super) fn is_of_group(criterion: &Criterion) -> bool {
     use Criterion::{Error, Kind, Name, Service, Status};
     matches!(criterion, Service(_) | Name(_) | Kind(_) | Status(_) | Error)
 }
 
-fn group_meets(group: &GroupName, criterion: &Criterion) -> bool {
+fn group_meets(group: &GroupRef<'_>, criterion: &Criterion) -> bool {
     match criterion {
-        Criterion::Service(service) => group.service.as_ref() == Some(service),
-        Criterion::Name(name) => group.name == *name,
+        Criterion::Service(service) => group.service == Some(service.as_str()),
+        Criterion::Name(name) => group.name == name.as_str(),
         Criterion::Kind(kind) => kind_meets(group.kind, *kind),
         Criterion::Status(status) => status_meets(group.status, *status),
         Criterion::Error => group.status == StatusCode::ERROR,
@@ -376,11 +387,31 @@ fn read_if_in_window(snapshot: &Snapshot, window: TimeRange, id: TraceId, counte
 }
 
 impl<'q> MatchPart<'q> {
+    /// Rows that do not count.
+    pub(super) fn left_out(&self) -> &RowSet {
+        &self.left_out
+    }
+
+    /// True if every row of the class meets the filters, for filters that classes decide.
+    pub fn takes_class(&self, class: u32) -> bool {
+        self.criteria.takes_class(class)
+    }
+
+    /// The part with the rows of deleted and doubled traces left out.
+    fn without_apart(mut self, counter: &ReadCounter) -> Result<Self> {
+        if let Some(sealed) = self.sealed.filter(|_| !self.pages.is_empty()) {
+            for ordinal in sealed.apart().iter() {
+                self.left_out.insert_range(sealed.segment.trace_rows(ordinal, counter)?);
+            }
+        }
+        Ok(self)
+    }
+
     /// The part's pages of span rows.
     pub(super) fn source(&self) -> &dyn super::scan::PageSource {
         match &self.rows {
             PartRows::Sealed(pages) => pages,
-            PartRows::Head(chapter) => *chapter,
+            PartRows::Head(chapter) => &***chapter,
         }
     }
 

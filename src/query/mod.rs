@@ -20,6 +20,7 @@ pub mod fixture;
 mod list;
 #[cfg(test)]
 mod list_tests;
+mod loose_extents;
 mod mask;
 mod matched_page;
 mod matching;
@@ -35,17 +36,24 @@ mod predicate;
 pub mod rollup;
 #[cfg(test)]
 mod rollup_tests;
+mod rows_within;
 mod scan;
 mod segment_pages;
 mod slow_span;
+mod slowest_traces;
+mod step_totals;
 mod summary;
 mod tag;
 #[cfg(test)]
 mod tag_tests;
 mod tally;
 mod text;
+mod timed_rows;
+mod trace_rows;
+mod trace_table;
 mod value_counts;
 mod walk;
+mod whole_parts;
 
 pub use annotation::AnnotationTerm;
 pub use attribute_values::{AttributeValueCount, attribute_values};
@@ -58,12 +66,17 @@ pub use matched_page::MatchedPage;
 pub use matching::{Asked, MatchPart, Matching};
 pub use names::{OperationCount, RemoteServiceCount, ServiceCount, operations, remote_services, services};
 pub use predicate::{DurationRange, Order, Query, QueryScope};
+pub use rows_within::{Durations, RangesOfClasses};
 pub use scan::FieldOf;
 pub use slow_span::{SlowSpan, SlowestSpans};
+pub use step_totals::GroupTexts;
 pub use summary::{TraceSummary, trace_duration};
 pub use tag::{Operand, TagFilter, TagOperator, TagScope};
 pub use tally::counts;
 pub use text::text_of;
+pub use timed_rows::TimedRows;
+pub use trace_rows::MatchingTraces;
+pub use trace_table::TraceTable;
 pub use value_counts::raw_value;
 pub use walk::RawValue;
 

@@ -16,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   tailspan series my-store --service=checkout --step=10s
   tailspan series my-store --by=service --step=1m --quantiles=0.5,0.99 --json
+  tailspan series my-store --by=service --error --no-quantiles
   tailspan series my-store --by=service --adjusted   # rates before sampling, by the thresholds in trace states";
 
 /// Flags of `series`.
@@ -34,6 +35,9 @@ pub struct SeriesArgs {
     /// Quantiles, as decimals from 0 to 1
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_quantile, default_value = "0.5,0.9,0.99,0.999")]
     pub quantiles: Vec<Quantile>,
+    /// No quantiles: sums of steps tell the rest, and hardly a span is read
+    #[arg(long, conflicts_with = "quantiles")]
+    pub no_quantiles: bool,
     #[command(flatten)]
     pub adjusted: Adjusted,
     #[command(flatten)]
@@ -46,9 +50,10 @@ pub struct SeriesArgs {
 /// Prints a line for every group in every step.
 pub fn run(store: &Store, args: &SeriesArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
     let query = SeriesQuery::new(args.filters.query(), args.step);
-    let query = query.by(args.by.by.clone()).quantiles(args.quantiles.clone()).adjusted(args.adjusted.adjusted);
+    let quantiles: &[Quantile] = if args.no_quantiles { &[] } else { &args.quantiles };
+    let query = query.by(args.by.by.clone()).quantiles(quantiles.to_vec()).adjusted(args.adjusted.adjusted);
     let answer = args.bound.on(store.snapshot()).series(&query)?;
-    let mut table = GroupTable::new(&["start (UTC)", "per second"], false, &args.by.by, &args.quantiles, args.adjusted);
+    let mut table = GroupTable::new(&["start (UTC)", "per second"], false, &args.by.by, quantiles, args.adjusted);
     for point in &answer.points {
         if report.json() {
             let mut line = object(&args.by.by, &point.figures);
