@@ -193,7 +193,7 @@ pub fn compile<'q>(
 }
 
 /// Whether a string code is this text. The text once found, no other code is: a part has each text once.
-fn is_text(source: &dyn RowSource, text: &str) -> impl Fn(u32) -> bool {
+pub fn is_text(source: &dyn RowSource, text: &str) -> impl Fn(u32) -> bool {
     let found = std::cell::Cell::new(None);
     move |code| match found.get() {
         Some(known) => known == code,

@@ -136,8 +136,31 @@ impl<'q> Matching<'q> {
         Some(totals(snapshot, limits, &meets).ok()?.into_iter().filter(|(_, group)| !group.is_empty()).collect())
     }
 
-    /// The slowest matching spans, from tail lists; `None` where these cannot tell, as [`Matching::rolled`].
-    pub fn rolled_slowest(&self, limit: usize, limits: &Limits) -> Option<Vec<SlowSpan>> {
+    /// The slowest matching spans, from tail lists, without a plan; `None` where these cannot tell, as
+    /// [`Matching::rolled`].
+    pub fn listed_slowest(
+        asked: &'q Asked,
+        snapshot: &'q Snapshot,
+        limit: usize,
+        limits: &Limits,
+    ) -> Option<(Vec<SlowSpan>, Explain)> {
+        let mut matching = Self::unplanned(asked, snapshot);
+        matching.find_doubled().ok()?;
+        let found = matching.rolled_slowest(limit, limits)?;
+        let explain = &mut matching.finder.explain;
+        for part in &snapshot.segments {
+            explain.blocks_considered += part.segment.blocks();
+            explain.pages_considered += u64::from(part.segment.row_pages());
+            explain.bytes_considered += part.segment.len_bytes();
+        }
+        explain.parts_considered += (snapshot.segments.len() + snapshot.chapters.len()) as u64;
+        explain.parts_read = explain.parts_considered;
+        explain.pages_skipped = explain.pages_considered;
+        let (explain, reason) = matching.finish();
+        reason.is_none().then_some((found, explain))
+    }
+
+    fn rolled_slowest(&self, limit: usize, limits: &Limits) -> Option<Vec<SlowSpan>> {
         let (query, snapshot) = (self.finder.query, self.finder.snapshot);
         let decided = !self.is_by_trace() && query.window == TimeRange::ALL;
         if !decided || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {

@@ -21,6 +21,7 @@ use crate::model::{Span, SpanId, SpanKind, StatusCode};
 use crate::part::ReadCounter;
 use crate::segment::{RowFinder, Segment, rollup_of_rows, rollup_of_segment};
 
+use super::compile::is_text;
 use super::evaluate::{kind_meets, status_meets};
 use super::slow_span::{SlowSpan, SlowestSpans};
 use super::tally::{ListRoom, Selection, Tally};
@@ -259,10 +260,25 @@ impl GroupFilter<'_> {
         (self.service.is_none() || self.service == service) && self.name.is_none_or(|wanted| wanted == name)
     }
 
+    /// Which classes of a part are taken, by code.
+    fn of_classes(&self, source: &dyn RowSource) -> Vec<bool> {
+        let service = self.service.map(|service| is_text(source, service));
+        let name = self.name.map(|name| is_text(source, name));
+        let taken = |class: &Class| {
+            service.as_ref().is_none_or(|is_it| class.service != NONE && is_it(class.service))
+                && name.as_ref().is_none_or(|is_it| is_it(class.name))
+                && self.takes_sort(class)
+        };
+        source.schema().classes.iter().map(taken).collect()
+    }
+
     fn takes(&self, source: &dyn RowSource, class: &Class) -> bool {
         let name = text(source, class.name).unwrap_or_default();
-        self.takes_operation(text(source, class.service), name)
-            && self.kind.is_none_or(|kind| kind_meets(class.kind, kind))
+        self.takes_operation(text(source, class.service), name) && self.takes_sort(class)
+    }
+
+    fn takes_sort(&self, class: &Class) -> bool {
+        self.kind.is_none_or(|kind| kind_meets(class.kind, kind))
             && self.status.is_none_or(|status| status_meets(class.status, status))
     }
 
@@ -320,7 +336,7 @@ fn add_loose(
     slowest: &mut SlowestSpans,
 ) -> Result<()> {
     for chapter in &snapshot.chapters {
-        let taken: Vec<bool> = chapter.schema.classes.iter().map(|class| filter.takes(&***chapter, class)).collect();
+        let taken = filter.of_classes(&***chapter);
         for (duration, at) in chapter.by_duration() {
             if *duration < slowest.shortest() {
                 break;

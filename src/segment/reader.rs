@@ -14,7 +14,7 @@ use crate::bytes::{Reader, Seed, checksum, pod_slice};
 use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
 use crate::encoding::{Strings, decode_integers, decode_strings};
 use crate::error::{Error, Result, ensure};
-use crate::index::rollup::{CellPages, OperationCodes, RemoteCode, Rollup, Steps, TailList, TailLists};
+use crate::index::rollup::{CellPages, OperationCodes, RemoteCode, Rollup, Steps, TailHeads, TailList, TailLists};
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope};
@@ -40,6 +40,7 @@ pub struct Segment {
     columns: FxHashMap<u32, ColumnEntry>,
     verified: Box<[AtomicBool]>,
     tables: OnceLock<Tables>,
+    tail_heads: OnceLock<Option<TailHeads>>,
 }
 
 /// What gives a segment's codes a meaning, in memory.
@@ -79,7 +80,18 @@ impl Segment {
         let sections = directory.sections.iter().enumerate().map(|(i, s)| ((s.kind, s.key), i)).collect();
         let columns = directory.columns.iter().map(|c| (c.code, *c)).collect();
         let verified = directory.sections.iter().map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { id, name, file, seed, directory, sections, columns, verified, tables: OnceLock::new() })
+        Ok(Self {
+            id,
+            name,
+            file,
+            seed,
+            directory,
+            sections,
+            columns,
+            verified,
+            tables: OnceLock::new(),
+            tail_heads: OnceLock::new(),
+        })
     }
 
     /// The file's id in the store.
@@ -292,7 +304,9 @@ impl Segment {
 
     /// The slowest rows of every operation; `None` if they are missing or damaged.
     pub fn tail_lists(&self) -> Option<TailLists<'_>> {
-        TailLists::open(self.section(SectionKind::TailLists, 0).ok()??, self.rows()).ok()
+        let bytes = self.section(SectionKind::TailLists, 0).ok()??;
+        let heads = self.tail_heads.get_or_init(|| TailHeads::read(bytes, self.rows()).ok());
+        heads.as_ref().map(|heads| TailLists::new(heads, bytes))
     }
 
     /// The pages of the operations that have tail lists, in the same order, by duration bucket; `None` if they

@@ -2,7 +2,7 @@
 
 use crate::encoding::Strings;
 use crate::error::{Error, Result};
-use crate::index::rollup::{CellPages, GroupCodes, GroupKey, RemoteCode, Rollup, Steps, TailLists};
+use crate::index::rollup::{CellPages, GroupCodes, GroupKey, RemoteCode, Rollup, Steps, TailHeads, TailLists};
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::part::ReadCounter;
@@ -112,7 +112,8 @@ impl Segment {
             SectionKind::Rollup => verify_rollup(&Rollup::<RemoteCode>::open(bytes)?),
             SectionKind::Steps => Steps::open(bytes)?.each_step(|_, cells| cells.each(|_| true, |_, _| Ok(()))),
             SectionKind::TailLists => {
-                let lists = TailLists::open(bytes, self.rows())?;
+                let heads = TailHeads::read(bytes, self.rows())?;
+                let lists = TailLists::new(&heads, bytes);
                 (0..lists.operations().len()).try_for_each(|place| lists.list(place).map(|_| ()))
             }
             SectionKind::CellPages => {

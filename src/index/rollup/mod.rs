@@ -35,7 +35,7 @@ pub use section::Rollup;
 #[cfg(test)]
 pub use steps::{CELL_SPANS, STEP_NANOS, StepCells};
 pub use steps::{StepCell, Steps};
-pub use tails::{OperationCodes, TailList, TailLists, TailNext, TailWalk};
+pub use tails::{OperationCodes, TailHeads, TailList, TailLists, TailNext, TailWalk};
 #[cfg(test)]
 pub use tails::{TAIL_ROWS_MIN, TAIL_SHARE, TailRow};
 #[cfg(test)]

@@ -212,6 +212,16 @@ pub struct TailList {
     pub bound: Option<u64>,
 }
 
+/// What stands in front of the tail lists: which operations there are and where their lists lie.
+#[derive(Clone, Debug)]
+pub struct TailHeads {
+    rows: u32,
+    operations: u64,
+    listed: Vec<Listed>,
+    /// Where the lists begin.
+    lists_at: usize,
+}
+
 #[derive(Clone, Debug)]
 struct Listed {
     codes: OperationCodes,
@@ -221,20 +231,18 @@ struct Listed {
 }
 
 /// The tail lists of a segment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct TailLists<'a> {
-    rows: u32,
-    operations: u64,
-    listed: Vec<Listed>,
+    heads: &'a TailHeads,
     lists: &'a [u8],
 }
 
-impl<'a> TailLists<'a> {
-    /// The lists in `bytes`, of a segment of so many rows.
+impl TailHeads {
+    /// The heads of the tail lists in `bytes`, of a segment of so many rows.
     ///
     /// # Errors
     /// Corrupt if the bytes are no tail lists; a list is checked as it is read.
-    pub fn open(bytes: &'a [u8], rows: u32) -> Result<Self> {
+    pub fn read(bytes: &[u8], rows: u32) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         let operations = reader.varint("operations")?;
         let count = reader.count(5, "listed operations")?;
@@ -254,24 +262,31 @@ impl<'a> TailLists<'a> {
             })?;
             listed.push(Listed { codes, duration_count, count, list: start..end });
         }
-        let lists = reader.bytes(reader.remaining(), "tail lists")?;
-        ensure(end == lists.len(), || format!("tail lists take {end} bytes, {} are there", lists.len()))?;
-        Ok(Self { rows, operations, listed, lists })
+        let len = reader.remaining();
+        ensure(end == len, || format!("tail lists take {end} bytes, {len} are there"))?;
+        Ok(Self { rows, operations, listed, lists_at: bytes.len() - len })
+    }
+}
+
+impl<'a> TailLists<'a> {
+    /// The lists in `bytes`, whose heads were read of the same bytes.
+    pub fn new(heads: &'a TailHeads, bytes: &'a [u8]) -> Self {
+        Self { heads, lists: bytes.get(heads.lists_at..).unwrap_or_default() }
     }
 
     /// True if every operation of the segment has a list.
     pub fn is_complete(&self) -> bool {
-        self.operations == self.listed.len() as u64
+        self.heads.operations == self.heads.listed.len() as u64
     }
 
     /// The operations that have a list, by place.
-    pub fn operations(&self) -> impl ExactSizeIterator<Item = OperationCodes> + '_ {
-        self.listed.iter().map(|listed| listed.codes)
+    pub fn operations(&self) -> impl ExactSizeIterator<Item = OperationCodes> + 'a {
+        self.heads.listed.iter().map(|listed| listed.codes)
     }
 
     /// How many rows of the operation at this place have a duration; 0 if there is none.
     pub fn duration_count(&self, place: usize) -> u64 {
-        self.listed.get(place).map_or(0, |listed| listed.duration_count)
+        self.heads.listed.get(place).map_or(0, |listed| listed.duration_count)
     }
 
     /// Goes through the list of the operation at this place, from the slowest row on.
@@ -280,15 +295,15 @@ impl<'a> TailLists<'a> {
     /// Corrupt if it is damaged, or there is none.
     pub fn walk(&self, place: usize) -> Result<TailWalk<'a>> {
         let missing = || Error::corrupt(format!("there is no tail list {place}"));
-        let listed = self.listed.get(place).ok_or_else(missing)?;
+        let listed = self.heads.listed.get(place).ok_or_else(missing)?;
         let bytes = self.lists.get(listed.list.clone()).ok_or_else(missing)?;
-        let width = row_bits(self.rows as usize);
+        let width = row_bits(self.heads.rows as usize);
         let packed = packed_len(listed.count as u64, width) as usize;
         let durations = bytes.len().checked_sub(packed).ok_or_else(missing)?;
         let (durations, rows) = bytes.split_at(durations);
         let (durations, rows) = (Reader::new(durations), Packed::new(rows, width));
         let has_all = listed.count as u64 == listed.duration_count;
-        Ok(TailWalk { durations, rows, rows_max: self.rows, at: 0, count: listed.count, has_all, duration: 0 })
+        Ok(TailWalk { durations, rows, rows_max: self.heads.rows, at: 0, count: listed.count, has_all, duration: 0 })
     }
 
     /// The list of the operation at this place.
