@@ -1,9 +1,9 @@
-//! What the commands with figures share: flags for groups and quantiles, a group as JSON, the end of an answer.
+//! What the commands with figures share: flags for groups and quantiles, tables of groups, the end of an answer.
 
 use std::str::FromStr;
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tailspan::{AdjustedCounts, Explain, GroupKey, LatencyGroup, Quantile};
 
 use super::{explain, warn};
@@ -33,48 +33,6 @@ pub struct Adjusted {
 /// The quantiles asked for, with commas or repeated.
 pub fn parse_quantile(text: &str) -> Result<Quantile, String> {
     Quantile::parse(text).map_err(|error| error.to_string())
-}
-
-/// The object of a group: its keys as typed, and their texts.
-pub fn group_object(by: &[GroupKey], group: &LatencyGroup) -> Value {
-    let mut object: Map<String, Value> =
-        by.iter().zip(&group.group).map(|(key, text)| (key.to_string(), json!(text))).collect();
-    if let Some(stage) = &group.stage {
-        object.insert("stage".to_owned(), json!(stage));
-    }
-    Value::Object(object)
-}
-
-/// The line of a group.
-pub fn object(by: &[GroupKey], group: &LatencyGroup) -> Map<String, Value> {
-    let quantile = |found: &tailspan::Exemplar| {
-        json!({
-            "q": found.quantile.as_f64(),
-            "valueNano": found.value_nano,
-            "traceId": found.trace_id.to_string(),
-            "spanId": found.span_id.map(|id| id.to_string()),
-        })
-    };
-    let quantiles: Vec<Value> = group.quantiles.iter().map(quantile).collect();
-    let mut fields = vec![
-        ("group", group_object(by, group)),
-        ("count", json!(group.count)),
-        ("durationCount", json!(group.duration_count)),
-        ("errors", json!(group.errors)),
-        ("minNano", json!(group.min_nano)),
-        ("meanNano", json!(group.mean_nano)),
-        ("maxNano", json!(group.max_nano)),
-        ("quantiles", Value::Array(quantiles)),
-    ];
-    if let Some(adjusted) = &group.adjusted {
-        fields.extend([
-            ("adjustedCount", json!(adjusted.count)),
-            ("adjustedErrors", json!(adjusted.errors)),
-            ("adjustedCountError", json!(adjusted.count_error)),
-            ("sampledShare", json!(adjusted.sampled_share)),
-        ]);
-    }
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A table of groups for people: their texts, then counts, then durations.

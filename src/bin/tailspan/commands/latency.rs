@@ -1,10 +1,10 @@
 //! `latency`: counts, errors and exact percentiles of groups.
 
 use clap::Args;
-use serde_json::Value;
 use tailspan::{LatencyQuery, LatencySort, LatencyUnit, Quantile, Store};
 
-use super::figures::{Adjusted, By, GroupTable, finish, object, parse_quantile};
+use super::figure_line::LineKeys;
+use super::figures::{Adjusted, By, GroupTable, finish, parse_quantile};
 use crate::args::Common;
 use crate::filters::Filters;
 use crate::outcome::{Outcome, usage};
@@ -60,9 +60,10 @@ pub fn run(store: &Store, args: &LatencyArgs, report: &mut Report<'_>) -> anyhow
     query = query.sort(args.sort.clone()).top(args.top).adjusted(args.adjusted.adjusted);
     let answer = args.bound.on(store.snapshot()).latency(&query)?;
     let mut table = GroupTable::new(&[], staged, &args.by.by, &args.quantiles, args.adjusted);
+    let keys = LineKeys::new(&args.by.by);
     for group in &answer.groups {
         if report.json() {
-            report.row(&Value::Object(object(&args.by.by, group)))?;
+            report.row(&keys.line(group))?;
         } else {
             table.push(Vec::new(), group);
         }

@@ -1,10 +1,10 @@
 //! `series`: rate, errors and durations of each step of time.
 
 use clap::Args;
-use serde_json::{Value, json};
 use tailspan::{Quantile, SeriesQuery, Store};
 
-use super::figures::{Adjusted, By, GroupTable, finish, object, parse_quantile};
+use super::figure_line::LineKeys;
+use super::figures::{Adjusted, By, GroupTable, finish, parse_quantile};
 use crate::args::Common;
 use crate::filters::Filters;
 use crate::outcome::Outcome;
@@ -54,15 +54,14 @@ pub fn run(store: &Store, args: &SeriesArgs, report: &mut Report<'_>) -> anyhow:
     let query = query.by(args.by.by.clone()).quantiles(quantiles.to_vec()).adjusted(args.adjusted.adjusted);
     let answer = args.bound.on(store.snapshot()).series(&query)?;
     let mut table = GroupTable::new(&["start (UTC)", "per second"], false, &args.by.by, quantiles, args.adjusted);
+    let keys = LineKeys::new(&args.by.by);
     for point in &answer.points {
         if report.json() {
-            let mut line = object(&args.by.by, &point.figures);
-            line.insert("startUnixNano".to_owned(), json!(point.start_unix_nano));
-            line.insert("ratePerSecond".to_owned(), json!(point.rate_per_second));
-            if let Some(rate) = point.adjusted_rate_per_second {
-                line.insert("adjustedRatePerSecond".to_owned(), json!(rate));
-            }
-            report.row(&Value::Object(line))?;
+            let mut line = keys.line(&point.figures);
+            line.start_unix_nano = Some(point.start_unix_nano);
+            line.rate_per_second = Some(point.rate_per_second);
+            line.adjusted_rate_per_second = point.adjusted_rate_per_second;
+            report.row(&line)?;
         } else {
             let leading = vec![human_time(point.start_unix_nano), format!("{:.3}", point.rate_per_second)];
             table.push(leading, &point.figures);
