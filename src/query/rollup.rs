@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BinaryHeap};
 use rustc_hash::FxHashMap;
 
 use crate::catalog::{SegmentPart, Snapshot};
-use crate::column::{Class, NONE, RowSource};
+use crate::column::{Class, ClassBits, NONE, RowSource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::head::trace_id_of;
+use crate::head::{Row, trace_id_of};
 use crate::index::rollup::{Group, GroupCodes, GroupKey, RemoteCode, Rollup, RowTotals, TailLists, TailNext, TailWalk};
 use crate::limits::Limits;
-use crate::model::{Span, SpanId, SpanKind, StatusCode};
+use crate::model::{Span, SpanId, SpanKind, StatusCode, duration_nanos};
 use crate::part::ReadCounter;
 use crate::segment::{RowFinder, Segment, rollup_of_rows, rollup_of_segment};
 
@@ -337,20 +337,34 @@ fn add_loose(
 ) -> Result<()> {
     for chapter in &snapshot.chapters {
         let taken = filter.of_classes(&***chapter);
-        for (duration, at) in chapter.by_duration() {
-            if *duration < slowest.shortest() {
-                break;
-            }
-            let (row, duration) = (&chapter.rows[*at as usize], *duration);
-            if !taken[row.class as usize] {
-                continue;
-            }
+        let mut add = |duration: u64, row: &Row| {
             let class = &chapter.schema.classes[row.class as usize];
             let trace_id = trace_id_of(row);
             if let Some(span_id) = SpanId::from_u64(row.span_id)
                 && !tally.has_doubled(trace_id)
             {
                 slowest.add(SlowSpan::of_row(&***chapter, class, duration, row.start, (trace_id, span_id)));
+            }
+            slowest.shortest()
+        };
+        let taken: Vec<u32> = (0u32..).zip(&taken).filter(|(_, taken)| **taken).map(|(class, _)| class).collect();
+        let rows: usize = taken.iter().map(|class| chapter.rows_of_class(*class).len()).sum();
+        if rows * 8 < chapter.rows.len() {
+            let of_class = taken.iter().flat_map(|class| chapter.rows_of_class(*class));
+            for row in of_class.map(|at| &chapter.rows[*at as usize]) {
+                let is_zipkin = chapter.schema.classes[row.class as usize].bits.has(ClassBits::ZIPKIN);
+                duration_nanos(row.start, row.end, is_zipkin).map(|duration| add(duration, row));
+            }
+            continue;
+        }
+        let mut shortest = 0;
+        for (duration, at) in chapter.by_duration() {
+            if *duration < shortest {
+                break;
+            }
+            let row = &chapter.rows[*at as usize];
+            if taken.binary_search(&row.class).is_ok() {
+                shortest = add(*duration, row);
             }
         }
     }
