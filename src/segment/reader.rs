@@ -14,7 +14,9 @@ use crate::bytes::{Reader, Seed, checksum, pod_slice};
 use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
 use crate::encoding::{Strings, decode_integers, decode_strings};
 use crate::error::{Error, Result, ensure};
-use crate::index::rollup::{CellPages, OperationCodes, RemoteCode, Rollup, Steps, TailHeads, TailList, TailLists};
+use crate::index::rollup::{
+    CellPages, OperationCodes, RemoteCode, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
+};
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope};
@@ -41,6 +43,7 @@ pub struct Segment {
     verified: Box<[AtomicBool]>,
     tables: OnceLock<Tables>,
     tail_heads: OnceLock<Option<TailHeads>>,
+    rollup_heads: OnceLock<Option<RollupHeads>>,
 }
 
 /// What gives a segment's codes a meaning, in memory.
@@ -91,6 +94,7 @@ impl Segment {
             verified,
             tables: OnceLock::new(),
             tail_heads: OnceLock::new(),
+            rollup_heads: OnceLock::new(),
         })
     }
 
@@ -289,7 +293,9 @@ impl Segment {
 
     /// The rollup by group; `None` if it is missing or damaged, which costs time and nothing else.
     pub fn rollup(&self) -> Option<Rollup<'_>> {
-        Rollup::open(self.section(SectionKind::Rollup, ROLLUP_GROUPS).ok()??).ok()
+        let bytes = self.section(SectionKind::Rollup, ROLLUP_GROUPS).ok()??;
+        let heads = self.rollup_heads.get_or_init(|| RollupHeads::read(bytes).ok());
+        heads.as_ref().map(|heads| Rollup::with_heads(heads, bytes))
     }
 
     /// The rollup by remote service; `None` if it is missing or damaged.

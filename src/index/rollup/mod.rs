@@ -31,7 +31,7 @@ pub use cells::CELL_PAGES_MAX;
 pub use cells::CellPages;
 pub use group::{Group, GroupCodes, GroupKey, RemoteCode};
 pub use histogram::{BUCKETS, Histogram};
-pub use section::Rollup;
+pub use section::{Rollup, RollupHeads};
 #[cfg(test)]
 pub use steps::{CELL_SPANS, STEP_NANOS, StepCells};
 pub use steps::{StepCell, Steps};
