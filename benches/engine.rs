@@ -3,56 +3,27 @@
 //! Figures are spans a second (append, seal) or time a query. Run `cargo bench`; compare ratios inside one
 //! run, since machines differ and are noisy.
 
+mod common {
+    pub mod workload;
+}
+
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1 as pb;
-use prost::Message;
-use tailspan::{Durability, Order, Query, Store, TraceId};
+use tailspan::{Durability, Order, Query, TraceId};
+
+use common::workload::{self, BEGIN, Dice, attribute, fill, open, text, trace_id};
 
 const TRACES: u64 = 20_000;
 const SPANS_A_TRACE: u64 = 10;
-const TRACES_A_MESSAGE: u64 = 100;
 const SPANS: u64 = TRACES * SPANS_A_TRACE;
 const SERVICES: [&str; 6] = ["frontend", "checkout", "payment", "bank-adapter", "inventory", "email"];
 
-/// SplitMix64: small, seeded, good enough to spread values.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Nanoseconds with a long tail.
-    fn duration(&mut self) -> u64 {
-        let octave = (self.next() % 64).min(self.next() % 64) / 4;
-        50_000 + ((self.next() % 100_000) << octave)
-    }
-}
-
-fn attribute(key: &str, value: Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
-}
-
-fn text(key: &str, value: impl Into<String>) -> KeyValue {
-    attribute(key, Value::StringValue(value.into()))
-}
-
-fn trace_id(trace: u64) -> [u8; 16] {
-    let mut dice = Dice(trace);
-    (u128::from(dice.next()) << 64 | u128::from(dice.next())).to_be_bytes()
-}
-
 fn span(trace: u64, index: u64, dice: &mut Dice) -> pb::Span {
-    let start = 1_767_225_600_000_000_000 + trace * 700_000 + index * 40_000;
+    let start = BEGIN + trace * 700_000 + index * 40_000;
     let failed = dice.next().is_multiple_of(150);
     pb::Span {
         trace_id: trace_id(trace).to_vec(),
@@ -75,47 +46,17 @@ fn span(trace: u64, index: u64, dice: &mut Dice) -> pb::Span {
     }
 }
 
-/// The workload as OTLP messages of 1,000 spans, grouped by resource.
+/// The workload as OTLP messages of 1,000 spans: chains of calls between services.
 fn messages() -> Vec<Vec<u8>> {
-    let mut dice = Dice(42);
-    let mut out = Vec::new();
-    for first in (0..TRACES).step_by(TRACES_A_MESSAGE as usize) {
-        let mut request = ExportTraceServiceRequest::default();
-        for service in SERVICES {
-            let attributes = vec![text("service.name", service), text("service.version", "1.4.2")];
-            let resource = Resource { attributes, ..Default::default() };
-            let scope = InstrumentationScope { name: "bench".to_owned(), ..Default::default() };
-            let scope_spans = pb::ScopeSpans { scope: Some(scope), ..Default::default() };
-            request.resource_spans.push(pb::ResourceSpans {
-                resource: Some(resource),
-                scope_spans: vec![scope_spans],
-                ..Default::default()
-            });
-        }
-        for trace in first..first + TRACES_A_MESSAGE {
-            let mut parent = Vec::new();
-            for index in 0..SPANS_A_TRACE {
-                let mut span = span(trace, index, &mut dice);
-                span.parent_span_id = std::mem::replace(&mut parent, span.span_id.clone());
-                let service = (dice.next() % SERVICES.len() as u64) as usize;
-                request.resource_spans[service].scope_spans[0].spans.push(span);
-            }
-        }
-        out.push(request.encode_to_vec());
-    }
-    out
-}
-
-fn fill(store: &Store, messages: &[Vec<u8>]) {
-    for message in messages {
-        let appended = store.append_otlp(message).expect("the workload is sound");
-        assert_eq!(appended.rejected_count(), 0, "the workload is sound");
-    }
-}
-
-fn open(directory: &tempfile::TempDir, durability: Durability) -> Store {
-    let builder = Store::builder(directory.path()).durability(durability).seal_automatically(false);
-    builder.open().expect("a new store")
+    workload::messages(&SERVICES.map(str::to_owned), TRACES, |trace, dice| {
+        let mut parent = Vec::new();
+        let call = |index: u64| {
+            let mut span = span(trace, index, dice);
+            span.parent_span_id = std::mem::replace(&mut parent, span.span_id.clone());
+            ((dice.next() % SERVICES.len() as u64) as usize, span)
+        };
+        (0..SPANS_A_TRACE).map(call).collect()
+    })
 }
 
 fn append(c: &mut Criterion) {

@@ -259,6 +259,7 @@ fn claim_schema(said: &mut Documented) {
 fn claim_rollups(said: &mut Documented) {
     said.claim("ROLLUP_GROUPS_MAX", ROLLUP_GROUPS_MAX);
     said.claim("BUCKETS", rollup::BUCKETS);
+    said.claim("CELL_PAGES_MAX", rollup::CELL_PAGES_MAX);
     said.claim("STEP_NANOS", rollup::STEP_NANOS);
     said.claim("CELL_SPANS", rollup::CELL_SPANS);
     said.claim("TAIL_SHARE", rollup::TAIL_SHARE);

@@ -24,8 +24,9 @@ mod store;
 mod upkeep;
 
 pub use analytics::{
-    Comparison, Exemplar, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport, LatencySort,
-    LatencyUnit, Quantile, QuantilePair, Series, SeriesPoint, SeriesQuery, Slowest, SlowestReport, ValueShare,
+    AdjustedCounts, Comparison, Exemplar, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport,
+    LatencySort, LatencyUnit, Quantile, QuantilePair, Series, SeriesPoint, SeriesQuery, Slowest, SlowestReport,
+    ValueShare,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};

@@ -47,9 +47,11 @@ pub struct Limits {
     pub list_read_bytes_max: usize,
     /// Groups of one answer of `latency`, `series`, `heatmap` and `compare`. Default 100,000.
     pub groups_max: usize,
-    /// Bytes of durations kept to find the value of a rank; where there are more, the samples are read again.
-    /// Default 256 MiB.
+    /// Bytes of durations kept to find the value of a rank; where there are more, the samples are read again. Bytes
+    /// of counts by trace that adjust for sampling; where there are more, the error is too low. Default 256 MiB.
     pub values_bytes_max: usize,
+    /// Bytes of what figures of traces and stages hold of traces in the head or in several parts. Default 256 MiB.
+    pub loose_bytes_max: usize,
     /// Bytes of sealed spans a writer keeps at hand to compare late ones with. Default 64 MiB.
     pub cached_bytes_max: usize,
 }
@@ -68,6 +70,7 @@ impl Default for Limits {
             list_read_bytes_max: 512 << 20,
             groups_max: 100_000,
             values_bytes_max: 256 << 20,
+            loose_bytes_max: 256 << 20,
             cached_bytes_max: 64 << 20,
         }
     }
@@ -91,6 +94,7 @@ mod tests {
             list_read_bytes_max,
             groups_max,
             values_bytes_max,
+            loose_bytes_max,
             cached_bytes_max,
         } = Limits::default();
         vec![
@@ -105,6 +109,7 @@ mod tests {
             ("list_read_bytes_max", list_read_bytes_max),
             ("groups_max", groups_max),
             ("values_bytes_max", values_bytes_max),
+            ("loose_bytes_max", loose_bytes_max),
             ("cached_bytes_max", cached_bytes_max),
         ]
     }

@@ -1,12 +1,14 @@
 //! Every figure equals what sorting a list of all spans gives, wherever the spans lie.
 //!
 //! ```text
-//! spans --> head --> sealed in pieces, late and repeated --> deleted --> merged --> reopened
+//! append  several traces at once, late spans, what was delivered before
+//! seal    delete    merge    merge --all    reopen              in any order
 //! ```
-//! In each state every figure is compared with the oracle in `common/figures.rs`, which knows no storage, no
+//! A life of a store is a random list of these. After each event every figure is compared with the oracle in `common/figures.rs`, which knows no storage, no
 //! histogram and no page, and shares no code with the engine's queries. `PROPTEST_CASES=1000` asks for more.
 
 mod common {
+    pub mod adjusted;
     pub mod ask;
     pub mod distinct;
     pub mod figures;
@@ -18,9 +20,18 @@ mod common {
     pub mod values;
 }
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod figures_of {
+    mod traces;
+}
 
+mod over_time {
+    mod steps;
+}
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use common::adjusted::{self, assert_adjusted};
 use common::ask::Ask;
 use common::distinct::{assert_same_spans, distinct};
 use common::figures::{self, Figure, Group, Sample, figure};
@@ -28,14 +39,15 @@ use common::matching::roots;
 use common::queries::ask;
 use common::spans::{BASE, Recipe, spans};
 use proptest::collection::vec;
+use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use tailspan::{
     Durability, GroupKey, LatencyGroup, LatencyQuery, LatencySort, LatencyUnit, Limits, Quantile, SeriesQuery,
-    Snapshot, Span, Store, TraceId,
+    SimulatedDisk, Snapshot, Span, Store, TraceId,
 };
 
-const CASES: u32 = 10;
+const CASES: u32 = 60;
 const CASES_LARGE: u32 = 1;
 /// Quantiles of every figure, in thousandths and in words.
 const THOUSANDTHS: [u64; 5] = [500, 0, 900, 999, 1000];
@@ -55,6 +67,8 @@ struct Figures {
     by: Vec<&'static str>,
     step: u64,
     limit: usize,
+    /// Where the window begins and ends instead, if so: at the starts of two spans, or at steps.
+    cut: Option<(Index, Index, bool)>,
 }
 
 fn question() -> impl Strategy<Value = Figures> {
@@ -70,11 +84,13 @@ fn question() -> impl Strategy<Value = Figures> {
     ];
     let by = (0..4usize).prop_flat_map(move |count| subsequence(keys.clone(), count)).prop_shuffle();
     let step = select(vec![1, 3, 7, 1_000_000, 60_000_000_000, u64::MAX]);
-    (ask(), by, step, 0..4usize).prop_map(|(ask, by, step, limit)| Figures {
+    let cut = weighted(0.4, any::<(Index, Index, bool)>());
+    (ask(), by, step, 0..4usize, cut).prop_map(|(ask, by, step, limit, cut)| Figures {
         ask: Ask { lenient: false, ..ask },
         by,
         step,
         limit,
+        cut,
     })
 }
 
@@ -83,6 +99,17 @@ fn quantiles() -> Vec<Quantile> {
 }
 
 impl Figures {
+    /// The question with its window cut where spans of the pool start: through traces, pages and steps.
+    fn on(&self, pool: &[Span]) -> Self {
+        let mut out = self.clone();
+        if let Some((a, b, at_steps)) = &self.cut {
+            let starts = [a, b].map(|pick| pick.get(pool).start_unix_nano);
+            let ends = starts.map(|start| if *at_steps { start / self.step * self.step } else { start });
+            (out.ask.since, out.ask.until) = (Some(ends[0].min(ends[1])), Some(ends[0].max(ends[1])));
+        }
+        out
+    }
+
     fn keys(&self) -> Vec<GroupKey> {
         self.by.iter().map(|key| key.parse().unwrap()).collect()
     }
@@ -91,8 +118,7 @@ impl Figures {
         let state = format!("{state}: {self:?}");
         self.check_latency(snapshot, LatencyUnit::Span, figures::spans_by(live, &self.ask, &self.by), &state);
         self.check_latency(snapshot, LatencyUnit::Trace, figures::traces_by(live, &self.ask, &self.by), &state);
-        let stages = LatencyUnit::Stages(STAGES.map(str::to_owned).to_vec());
-        self.check_latency(snapshot, stages, figures::stages_by(live, &self.ask, &self.by, &STAGES), &state);
+        self.check_latency(snapshot, stages(), figures::stages_by(live, &self.ask, &self.by, &STAGES), &state);
         self.check_series(snapshot, live, &state);
         self.check_heat_map(snapshot, live, &state);
         self.check_slowest(snapshot, live, &state);
@@ -193,6 +219,40 @@ impl Figures {
         }
     }
 
+    /// What sampling makes of the counts, beside which all figures stay what they are.
+    fn check_adjusted(&self, snapshot: &Snapshot, live: &[Span], state: &str) {
+        let units = [
+            (LatencyUnit::Span, adjusted::spans_by(live, &self.ask, &self.by, None)),
+            (LatencyUnit::Trace, adjusted::traces_by(live, &self.ask, &self.by, None)),
+            (stages(), adjusted::traces_by(live, &self.ask, &self.by, Some(&STAGES))),
+        ];
+        for (unit, wanted) in units {
+            let state = format!("{state}: adjusted: {unit:?}");
+            let query = LatencyQuery::new(self.ask.query()).quantiles(Vec::new()).by(self.keys()).of(unit);
+            let mut report = snapshot.latency(&query.clone().adjusted(true)).unwrap();
+            assert!(report.complete, "{state}: {:?}", report.reason);
+            assert_eq!(report.groups.len(), wanted.len(), "{state}");
+            for group in &report.groups {
+                let name = figure_of(group).0;
+                assert_adjusted(&group.adjusted.unwrap(), &wanted[&(0, name)], &format!("{state}: {group:?}"));
+            }
+            if query.unit == LatencyUnit::Span {
+                report.groups.iter_mut().for_each(|group| group.adjusted = None);
+                assert_eq!(report.groups, snapshot.latency(&query).unwrap().groups, "{state}");
+            }
+        }
+        let wanted = adjusted::spans_by(live, &self.ask, &self.by, Some(self.step));
+        let query = SeriesQuery::new(self.ask.query(), self.step).by(self.keys()).adjusted(true);
+        let series = snapshot.series(&query).unwrap();
+        assert_eq!((series.points.len(), series.complete), (wanted.len(), true), "{state}: adjusted series");
+        for point in &series.points {
+            let (counts, state) = (point.figures.adjusted.unwrap(), format!("{state}: adjusted series: {point:?}"));
+            let samples = &wanted[&(point.start_unix_nano, point.figures.group.clone())];
+            assert_adjusted(&counts, samples, &state);
+            assert_eq!(point.adjusted_rate_per_second, Some(counts.count / (self.step as f64 / 1e9)), "{state}");
+        }
+    }
+
     /// The question against all spans of the window's begin on.
     fn check_comparison(&self, snapshot: &Snapshot, live: &[Span], state: &str) {
         let against = Ask { since: self.ask.since, scope: self.ask.scope, ..Ask::default() };
@@ -229,6 +289,10 @@ impl Figures {
     }
 }
 
+fn stages() -> LatencyUnit {
+    LatencyUnit::Stages(STAGES.map(str::to_owned).to_vec())
+}
+
 fn figure_of(group: &LatencyGroup) -> (Group, Figure) {
     let quantiles = group.quantiles.iter().map(|found| (found.value_nano, found.trace_id, found.span_id)).collect();
     let figure = Figure {
@@ -243,74 +307,145 @@ fn figure_of(group: &LatencyGroup) -> (Group, Figure) {
     (group.stage.iter().cloned().map(Some).chain(group.group.iter().cloned()).collect(), figure)
 }
 
-fn open(directory: &Path) -> Store {
-    Store::builder(directory)
+/// The store on a disk in memory, where a sync takes no time.
+fn open(disk: &SimulatedDisk, block_rows: usize) -> Store {
+    Store::builder("")
+        .storage(Arc::new(disk.clone()))
         .durability(Durability::Buffered)
         .seal_automatically(false)
-        .block_rows(1024)
+        .block_rows(block_rows)
         .open()
         .unwrap()
 }
 
+fn new_store() -> Store {
+    open(&SimulatedDisk::new(1), 1024)
+}
+
+/// What can happen to a store.
+#[derive(Clone, Debug)]
+enum Event {
+    /// Appends a piece of the pool: several traces. Pieces overlap, so that much was delivered before.
+    Append(Index, Index),
+    /// Appends all spans of these spans' traces: some late, the others delivered before.
+    Late(Vec<Index>),
+    /// Appends all of what lives once more.
+    Again,
+    /// Deletes the traces of these spans.
+    Delete(Vec<Index>),
+    Seal,
+    /// Merges what a merge by hand does; with true everything.
+    Merge(bool),
+    Reopen,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => any::<(Index, Index)>().prop_map(|(first, last)| Event::Append(first, last)),
+        2 => vec(any::<Index>(), 1..3).prop_map(Event::Late),
+        1 => Just(Event::Again),
+        2 => vec(any::<Index>(), 1..3).prop_map(Event::Delete),
+        5 => Just(Event::Seal),
+        3 => any::<bool>().prop_map(Event::Merge),
+        2 => Just(Event::Reopen),
+    ]
+}
+
+/// A life: what is appended in it, what happens, what is asked after each event, and the rows of a block.
+type Life = (Vec<Span>, Vec<Event>, Vec<Figures>, usize);
+
+fn life(pool: Recipe, events: std::ops::Range<usize>) -> impl Strategy<Value = Life> {
+    (spans(pool), vec(event(), events), vec(question(), 3), select(vec![1024, 2048]))
+}
+
 /// A store and what lives in it.
-struct Life<'q> {
-    store: Store,
+struct Living<'l> {
+    disk: &'l SimulatedDisk,
+    store: Option<Store>,
+    pool: &'l [Span],
     live: Vec<Span>,
-    questions: &'q [Figures],
+    block_rows: usize,
 }
 
-impl Life<'_> {
-    fn append(&mut self, batch: &[Span]) {
-        assert_eq!(self.store.append(batch).unwrap().rejected, []);
+impl Living<'_> {
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    fn append(&mut self, batch: &[Span], state: &str) {
+        let appended = self.store().append(batch).unwrap();
+        let before = self.live.len();
         self.live = distinct(self.live.iter().chain(batch));
+        let new = (self.live.len() - before) as u64;
+        assert_eq!((appended.accepted, appended.total()), (new, batch.len() as u64), "{state}");
     }
 
-    /// Asks everything, with room for all durations at once and with room for next to none.
-    fn check(&self, state: &str) {
-        let exported: Vec<Span> = self.store.spans().flat_map(|trace| trace.unwrap()).collect();
+    fn traces_of(&self, picks: &[Index]) -> BTreeSet<TraceId> {
+        picks.iter().map(|pick| pick.get(self.pool).trace_id).collect()
+    }
+
+    fn run(&mut self, event: &Event, state: &str) {
+        match event {
+            Event::Append(first, last) => {
+                let ends = [first, last].map(|end| end.index(self.pool.len()));
+                self.append(&self.pool[ends[0].min(ends[1])..=ends[0].max(ends[1])], state);
+            }
+            Event::Late(picks) => {
+                let ids = self.traces_of(picks);
+                let batch: Vec<Span> = self.pool.iter().filter(|span| ids.contains(&span.trace_id)).cloned().collect();
+                self.append(&batch, state);
+            }
+            Event::Again => {
+                let batch = self.live.clone();
+                self.append(&batch, state);
+            }
+            Event::Delete(picks) => {
+                let ids = self.traces_of(picks);
+                self.store().delete(&ids.iter().copied().collect::<Vec<_>>()).unwrap();
+                self.live.retain(|span| !ids.contains(&span.trace_id));
+            }
+            Event::Seal => drop(self.store().seal().unwrap()),
+            Event::Merge(true) => drop(self.store().merge_all().unwrap()),
+            Event::Merge(false) => drop(self.store().merge().unwrap()),
+            Event::Reopen => {
+                // The lock goes with the last clone of a store.
+                self.store.take().unwrap().close().unwrap();
+                self.store = Some(open(self.disk, self.block_rows));
+                assert_eq!(self.store().recovery().damage, [""; 0], "{state}");
+            }
+        }
+    }
+
+    /// Asks everything, with room for all durations at once or with room for next to none.
+    fn check(&self, question: &Figures, narrow: bool, state: &str) {
+        let exported: Vec<Span> = self.store().spans().flat_map(|trace| trace.unwrap()).collect();
         assert_same_spans(&exported, &self.live, state);
-        let mut narrow = Limits::default();
-        narrow.values_bytes_max = 100;
-        for question in self.questions {
-            question.check(&self.store.snapshot(), &self.live, state);
-            question.check(&self.store.snapshot().with_limits(narrow.clone()), &self.live, &format!("{state}, narrow"));
+        let snapshot = self.store().snapshot();
+        if narrow {
+            let mut limits = Limits::default();
+            limits.values_bytes_max = 100;
+            question.check(&snapshot.with_limits(limits), &self.live, &format!("{state}, narrow"));
+        } else {
+            question.check(&snapshot, &self.live, state);
+            question.check_adjusted(&snapshot, &self.live, state);
         }
     }
 }
 
-fn live(spans: &[Span], cuts: &[Index], deleted: &[Index], questions: &[Figures]) {
-    let directory = tempfile::tempdir().unwrap();
-    let mut life = Life { store: open(directory.path()), live: Vec::new(), questions };
-    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(spans.len() + 1)).chain([spans.len()]).collect();
-    ends.sort_unstable();
-    let mut first = 0;
-    for (at, end) in ends.into_iter().enumerate() {
-        life.append(&spans[first..end]);
-        first = end;
-        life.check(&format!("batch {at} in the head"));
-        if at % 2 == 0 {
-            life.store.seal().unwrap();
-            life.check(&format!("batch {at} sealed"));
-        }
+fn live((pool, events, questions, block_rows): &Life) {
+    if pool.is_empty() {
+        return;
     }
-    life.append(spans);
-    life.check("delivered again");
-    if !spans.is_empty() {
-        let ids: Vec<TraceId> = deleted.iter().map(|pick| pick.get(spans).trace_id).collect();
-        life.store.delete(&ids).unwrap();
-        life.live.retain(|span| !ids.contains(&span.trace_id));
-        life.check("deleted");
-        life.store.seal().unwrap();
-        life.check("deleted, sealed");
+    let disk = SimulatedDisk::new(1);
+    let store = Some(open(&disk, *block_rows));
+    let mut living = Living { disk: &disk, store, pool, live: Vec::new(), block_rows: *block_rows };
+    let questions: Vec<Figures> = questions.iter().map(|question| question.on(pool)).collect();
+    for ((at, event), question) in events.iter().enumerate().zip(questions.iter().cycle()) {
+        let state = format!("event {at}, {event:?}");
+        living.run(event, &state);
+        // Three questions and two limits take turns, so that each pair of them comes.
+        living.check(question, at % 2 == 1, &state);
     }
-    life.store.merge_all().unwrap();
-    life.check("merged");
-    let late = &spans[..spans.len() / 4];
-    life.append(late);
-    let Life { store, live, .. } = life;
-    store.close().unwrap();
-    let life = Life { store: open(directory.path()), live, questions };
-    life.check("late, reopened");
 }
 
 proptest! {
@@ -318,26 +453,20 @@ proptest! {
 
     #[test]
     fn figures_are_those_of_a_list_wherever_spans_lie(
-        spans in spans(Recipe { spans: 0..40, traces: 4, zipkin_share: 0.3 }),
-        cuts in vec(any::<Index>(), 0..3),
-        deleted in vec(any::<Index>(), 0..2),
-        questions in vec(question(), 2),
+        life in life(Recipe { spans: 1..50, traces: 4, zipkin_share: 0.3 }, 4..20),
     ) {
-        live(&spans, &cuts, &deleted, &questions);
+        live(&life);
     }
 }
 
 proptest! {
-    #![proptest_config(cases(CASES_LARGE, 10))]
+    #![proptest_config(cases(CASES_LARGE, 50))]
 
     #[test]
     fn figures_are_those_of_a_list_where_windows_and_traces_cut_pages(
-        spans in spans(Recipe { spans: 1500..2500, traces: 150, zipkin_share: 0.2 }),
-        cuts in vec(any::<Index>(), 0..2),
-        deleted in vec(any::<Index>(), 0..3),
-        questions in vec(question(), 2),
+        life in life(Recipe { spans: 1100..1500, traces: 50, zipkin_share: 0.2 }, 4..7),
     ) {
-        live(&spans, &cuts, &deleted, &questions);
+        live(&life);
     }
 }
 
@@ -357,15 +486,13 @@ fn made(change: impl Fn(u64, &mut Span), count: u64) -> Vec<Span> {
 
 fn one_span() -> Span {
     let text = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000007","spanId":"0000000000000001","name":"a"}]}]}]}"#;
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+    let store = new_store();
     assert_eq!(store.append_otlp_json(text.as_bytes()).unwrap().accepted, 1);
     store.trace(TraceId::from_halves(0, 7).unwrap()).unwrap().remove(0)
 }
 
 fn latency_of(spans: &[Span], query: &LatencyQuery) -> Vec<LatencyGroup> {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+    let store = new_store();
     assert_eq!(store.append(spans).unwrap().rejected, []);
     store.seal().unwrap();
     store.latency(query).unwrap().groups
@@ -400,10 +527,25 @@ fn the_exemplar_is_the_smallest_id_of_exactly_that_duration() {
 }
 
 #[test]
+fn kinds_and_statuses_without_a_word_are_found_as_what_they_read_as() {
+    let odd = |n: u64, span: &mut Span| {
+        span.kind = tailspan::SpanKind(if n == 0 { 17 } else { 0 });
+        span.status =
+            Some(tailspan::Status { code: tailspan::StatusCode(if n == 1 { 7 } else { 0 }), ..Default::default() });
+    };
+    let spans = made(odd, 3);
+    let filter = tailspan::Query::new().kind(tailspan::SpanKind::UNSPECIFIED).status(tailspan::StatusCode::UNSET);
+    assert_eq!(latency_of(&spans, &LatencyQuery::new(filter.clone()))[0].count, 3);
+    let store = new_store();
+    assert_eq!(store.append(&spans).unwrap().rejected, []);
+    store.seal().unwrap();
+    assert_eq!(store.slowest_spans(&filter, 5).unwrap().items.len(), 3);
+}
+
+#[test]
 fn groups_past_the_limit_are_not_counted_and_the_answer_says_so() {
     let spans = made(|n, span| span.name = format!("operation {n}"), 10);
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+    let store = new_store();
     assert_eq!(store.append(&spans).unwrap().rejected, []);
     let mut limits = Limits::default();
     limits.groups_max = 3;
@@ -417,8 +559,7 @@ fn groups_past_the_limit_are_not_counted_and_the_answer_says_so() {
 #[test]
 fn the_slowest_spans_are_found_on_few_pages() {
     let spans = made(|n, span| span.end_unix_nano = span.start_unix_nano + 1 + n / 1000, 20_000);
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+    let store = new_store();
     assert_eq!(store.append(&spans).unwrap().rejected, []);
     store.seal().unwrap();
     let report = store.slowest_spans(&tailspan::Query::new(), 5).unwrap();

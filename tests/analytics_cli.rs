@@ -218,6 +218,52 @@ fn heatmap_and_series_share_steps_that_begin_at_multiples() {
     }
 }
 
+/// Spans of which a fifth of the traces was kept with 1/4, the rest with unknown probability.
+fn sampled() -> Vec<Span> {
+    let mut spans: Vec<Span> = (0..SPANS).map(numbered::span).collect();
+    for (number, span) in (0..).zip(&mut spans) {
+        if (number / numbered::TRACE_SPANS).is_multiple_of(5) {
+            "a=b,ot=th:c;rv:9b8233f7e3a151".clone_into(&mut span.trace_state);
+        }
+    }
+    spans
+}
+
+#[test]
+fn adjusted_counts_say_how_many_there_were_before_sampling() {
+    for sealed in [false, true] {
+        let ground = Ground { folder: tempfile::tempdir().expect("a folder for temporary files"), spans: sampled() };
+        let (store, lines) = (ground.store(), lines(&ground.spans));
+        tailspan_reading(["import".as_ref(), store.as_os_str(), "-".as_ref()], &lines).expect(0);
+        if sealed {
+            ground.run("seal", &[]).expect(0);
+        }
+        let (kept, traces) = (SPANS / 5, SPANS / numbered::TRACE_SPANS / 5);
+        let got = ground.json("latency", &["--adjusted", "--quantiles=0.5"]);
+        let line = &got[0];
+        assert_eq!(
+            (line["count"].as_u64(), line["adjustedCount"].as_f64()),
+            (Some(SPANS), Some((SPANS + 3 * kept) as f64))
+        );
+        assert_eq!(line["sampledShare"].as_f64(), Some(0.2));
+        // Five spans of each sampled trace: n^2 (1 - p) / p^2 = 25 * 0.75 * 16.
+        let error = 1.96 * (traces as f64 * 300.0).sqrt();
+        assert!((line["adjustedCountError"].as_f64().unwrap() - error).abs() < 1e-9, "{line}");
+        let errors = ground.spans.iter().filter(|span| span.status.is_some());
+        let wanted: u64 = errors.map(|span| if span.trace_state.is_empty() { 1 } else { 4 }).sum();
+        assert_eq!(line["adjustedErrors"].as_f64(), Some(wanted as f64));
+        let traces_line = &ground.json("latency", &["--adjusted", "--of=trace"])[0];
+        assert_eq!(traces_line["adjustedCount"].as_f64(), Some((SPANS / numbered::TRACE_SPANS + 3 * traces) as f64));
+        for point in ground.json("series", &["--adjusted", "--step=7ms"]) {
+            let (rate, count) = (point["adjustedRatePerSecond"].as_f64().unwrap(), point["adjustedCount"].as_f64());
+            assert_eq!((Some(rate), point["ratePerSecond"].as_f64() <= Some(rate)), (count.map(|c| c / 0.007), true));
+        }
+        let table = String::from_utf8(ground.run("latency", &["--adjusted"]).expect(0).out).unwrap();
+        assert!(table.contains("before sampling") && table.contains("480 ±"), "{table}");
+        assert!(ground.json("latency", &[])[0].get("adjustedCount").is_none());
+    }
+}
+
 #[test]
 fn compare_names_what_the_selection_has_more_often() {
     for ground in Ground::each_way() {

@@ -7,13 +7,18 @@ use crate::catalog::Snapshot;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::model::{Span, SpanId, TraceId};
-use crate::query::{Asked, Explain, MatchPart, MatchedPage, Matching, trace_duration};
+use crate::query::{
+    Asked, Durations, Explain, MatchPart, MatchedPage, Matching, MatchingTraces, RangesOfClasses, trace_duration,
+};
 use crate::segment::Detail;
 
 use super::grouper::Grouper;
 use super::groups::NO_ROOM;
+use super::heat_counts::HeatCounts;
 use super::part_tables::{DURATION, ERROR};
+use super::stepped::{each_row, plain_totals, whole_totals};
 use super::totals::Totals;
+use super::trace_feed::TracePass;
 
 /// Spans that wait before they make a batch.
 const LISTED_MAX: usize = 1024;
@@ -91,6 +96,11 @@ pub struct Feed<'q> {
     unit: Unit,
     /// How they are grouped.
     pub grouper: Grouper,
+    loose_bytes_max: usize,
+    /// The traces with a matching span, once they were found.
+    found: Option<MatchingTraces>,
+    /// True if there was no room for some traces.
+    is_cut: bool,
 }
 
 impl<'q> Feed<'q> {
@@ -98,9 +108,18 @@ impl<'q> Feed<'q> {
     ///
     /// # Errors
     /// Whatever is not damage; so do all methods here. Damage is noted, and what it hides is left out.
-    pub fn new(asked: &'q Asked, snapshot: &'q Snapshot, unit: Unit, grouper: Grouper) -> Result<Self> {
-        let (matching, parts) = Matching::new(asked, snapshot)?;
-        Ok(Self { matching, parts, unit, grouper })
+    pub fn new(
+        asked: &'q Asked,
+        snapshot: &'q Snapshot,
+        unit: Unit,
+        grouper: Grouper,
+        limits: &Limits,
+    ) -> Result<Self> {
+        let (matching, parts) = match unit {
+            Unit::Span => Matching::new(asked, snapshot)?,
+            Unit::Trace | Unit::Stages(_) => Matching::of_traces(asked, snapshot)?,
+        };
+        Ok(Self { matching, parts, unit, grouper, loose_bytes_max: limits.loose_bytes_max, found: None, is_cut: false })
     }
 
     /// Hands every sample to the sink.
@@ -112,8 +131,28 @@ impl<'q> Feed<'q> {
             Unit::Span if self.matching.is_by_trace() => self.spans_by_trace(sink),
             Unit::Span => self.spans_by_page(sink),
             Unit::Trace => self.traces(&[], sink),
-            Unit::Stages(stages) => self.traces(&stages, sink),
+            Unit::Stages(mut stages) => {
+                stages.sort();
+                stages.dedup();
+                self.traces(&stages, sink)
+            }
         }
+    }
+
+    /// Traces, or the stages of these names in them if there are any.
+    fn traces(&mut self, stages: &[String], sink: &mut Sink<'_>) -> Result<()> {
+        if !self.matching.is_by_rows() {
+            return self.whole_traces(stages, sink);
+        }
+        let Self { matching, parts, grouper, .. } = self;
+        let found = match self.found.take() {
+            Some(found) => found,
+            None => MatchingTraces::find(matching, parts, self.loose_bytes_max)?,
+        };
+        let complete = TracePass { matching, parts, found: &found, grouper, stages }.run(sink)?;
+        self.is_cut |= found.is_cut() || !complete;
+        self.found = Some(found);
+        Ok(())
     }
 
     /// The totals of every group, from rollups; `None` where these cannot tell. Minima and maxima are not known.
@@ -135,8 +174,44 @@ impl<'q> Feed<'q> {
         Some(out)
     }
 
+    /// The totals of every group without histograms; `None` if only whole traces tell.
+    ///
+    /// # Errors
+    /// As [`Feed::new`].
+    pub fn plain_totals(&mut self) -> Result<Option<Vec<Totals>>> {
+        if self.unit != Unit::Span || self.matching.is_by_trace() {
+            return Ok(None);
+        }
+        plain_totals(&mut self.matching, &self.parts, &mut self.grouper).map(Some)
+    }
+
+    /// The spans by step of time and bucket of durations; `None` if only whole traces tell.
+    ///
+    /// # Errors
+    /// As [`Feed::new`].
+    pub fn heat_counts(&mut self, step: u64, limits: &Limits) -> Result<Option<HeatCounts>> {
+        if self.matching.is_by_trace() {
+            return Ok(None);
+        }
+        let mut counts = HeatCounts::new(step, limits);
+        counts.add_all(&mut self.matching, &self.parts)?;
+        Ok(Some(counts))
+    }
+
+    /// The totals of every group with histograms, from rollups where these tell and else from rows; `None` if no
+    /// rollup tells anything.
+    ///
+    /// # Errors
+    /// As [`Feed::new`].
+    pub fn whole_totals(&mut self) -> Result<Option<Vec<Totals>>> {
+        if self.unit != Unit::Span || !self.grouper.is_by_group() || !self.matching.is_by_group() {
+            return Ok(None);
+        }
+        whole_totals(&mut self.matching, &self.parts, &mut self.grouper)
+    }
+
     fn spans_by_page(&mut self, sink: &mut Sink<'_>) -> Result<()> {
-        let Self { matching, parts, grouper, .. } = self;
+        let Self { matching, parts, grouper, .. } = &mut *self;
         let (mut rows, mut groups, mut durations, mut facts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (index, part) in parts.iter().enumerate() {
             for number in &part.pages {
@@ -159,12 +234,69 @@ impl<'q> Feed<'q> {
                 }
             }
         }
+        self.doubled_spans(sink)
+    }
+
+    /// Hands the matching spans of doubled traces to the sink.
+    fn doubled_spans(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        let Self { matching, grouper, .. } = self;
         let mut list = List::default();
         matching.each_doubled_span(|span| {
             list.add_span(span, grouper);
             list.flush_if_full(sink)
         })?;
         list.flush(sink)
+    }
+
+    /// Hands to `keep` the samples in some ranges of durations of some groups, where [`Feed::rolled`] or
+    /// [`Feed::whole_totals`] gave the totals: the number of the range, the place and the duration. What no part holds
+    /// is put at the end of `listed`.
+    ///
+    /// # Errors
+    /// As [`Feed::run`], and Corrupt if something cannot be read: then all totals are in doubt.
+    pub fn rows_within(
+        &mut self,
+        ranges: &[(u32, Durations)],
+        listed: &mut Vec<SampleIds>,
+        keep: &mut dyn FnMut(u32, Place, u64),
+    ) -> Result<()> {
+        let mut of_group: Vec<Vec<u32>> = vec![Vec::new(); self.grouper.len()];
+        for (number, (group, _)) in (0u32..).zip(ranges) {
+            of_group[*group as usize].push(number);
+        }
+        let numbered: Vec<(Durations, u32)> = ranges.iter().map(|(_, range)| range.clone()).zip(0..).collect();
+        let mut read = 0;
+        for (index, part) in self.parts.iter().enumerate() {
+            if !self.matching.has_all_inside(part) {
+                each_row((index, part), &mut self.matching, &mut self.grouper, |row| {
+                    let own = of_group.get(row.group as usize).filter(|_| row.facts & DURATION != 0);
+                    let holds = |range: &&u32| ranges[**range as usize].1.contains(&row.duration);
+                    let held = own.into_iter().flatten().filter(holds);
+                    held.for_each(|range| keep(*range, (index as u32, row.row), row.duration));
+                })?;
+                continue;
+            }
+            let wanted = |class: u32| match part.takes_class(class) {
+                true => of_group.get(self.grouper.of_class(index, part, class) as usize).cloned().unwrap_or_default(),
+                false => Vec::new(),
+            };
+            let of_class = (0..part.classes().len() as u32).map(wanted).collect();
+            let sought = RangesOfClasses { ranges: numbered.clone(), of_class };
+            read += part.rows_within(&sought, &mut |range, row, nanos| keep(range, (index as u32, row), nanos))?;
+        }
+        self.matching.note_pages(read);
+        self.doubled_spans(&mut |batch| {
+            for (sample, group) in batch.groups.iter().enumerate() {
+                let Some(own) = of_group.get(*group as usize).filter(|_| batch.facts[sample] & DURATION != 0) else {
+                    continue;
+                };
+                let nanos = batch.durations[sample];
+                for range in own.iter().filter(|range| ranges[**range as usize].1.contains(&nanos)) {
+                    keep(*range, batch.place(sample, listed), nanos);
+                }
+            }
+            Ok(())
+        })
     }
 
     fn spans_by_trace(&mut self, sink: &mut Sink<'_>) -> Result<()> {
@@ -178,8 +310,8 @@ impl<'q> Feed<'q> {
         list.flush(sink)
     }
 
-    /// Traces, or the stages of these names in them if there are any.
-    fn traces(&mut self, stages: &[String], sink: &mut Sink<'_>) -> Result<()> {
+    /// The same, by building all spans of each trace.
+    fn whole_traces(&mut self, stages: &[String], sink: &mut Sink<'_>) -> Result<()> {
         let Self { matching, grouper, .. } = self;
         let detail = detail_for(grouper);
         let (mut list, mut groups) = (List::default(), Vec::new());
@@ -231,13 +363,20 @@ impl<'q> Feed<'q> {
     /// What was read, and why the answer is not complete if it is not.
     pub fn finish(self, limits: &Limits) -> (Explain, Option<String>) {
         let (explain, reason) = self.matching.finish();
-        let full = self
-            .grouper
-            .is_full()
-            .then(|| format!("more than {} groups: the rest is not counted (Limits::groups_max)", limits.groups_max));
-        let reasons: Vec<String> = reason.into_iter().chain(full).collect();
+        let full = self.grouper.is_full().then(|| too_many_groups(limits));
+        let cut = self.is_cut.then(|| {
+            let max = limits.loose_bytes_max;
+            let what = "traces in the head or in several parts";
+            format!("{what} take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
+        });
+        let reasons: Vec<String> = reason.into_iter().chain(full).chain(cut).collect();
         (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
     }
+}
+
+/// Why an answer is not complete that has as many groups as the limits allow.
+pub fn too_many_groups(limits: &Limits) -> String {
+    format!("more than {} groups: the rest is not counted (Limits::groups_max)", limits.groups_max)
 }
 
 fn detail_for(grouper: &Grouper) -> Detail {
@@ -253,7 +392,7 @@ fn extent_of(spans: &[&Span]) -> Option<u64> {
 
 /// Samples that wait for a batch.
 #[derive(Default)]
-struct List {
+pub(super) struct List {
     groups: Vec<u32>,
     durations: Vec<u64>,
     facts: Vec<u8>,
@@ -261,7 +400,7 @@ struct List {
 }
 
 impl List {
-    fn add(&mut self, group: u32, duration: Option<u64>, error: bool, ids: SampleIds) {
+    pub(super) fn add(&mut self, group: u32, duration: Option<u64>, error: bool, ids: SampleIds) {
         self.groups.push(group);
         self.durations.push(duration.unwrap_or(0));
         self.facts.push(if error { ERROR } else { 0 } | if duration.is_some() { DURATION } else { 0 });
@@ -285,11 +424,11 @@ impl List {
         groups.iter().for_each(|group| self.add(*group, Some(duration), error, (first.trace_id, None)));
     }
 
-    fn flush_if_full(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+    pub(super) fn flush_if_full(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         if self.groups.len() >= LISTED_MAX { self.flush(sink) } else { Ok(()) }
     }
 
-    fn flush(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+    pub(super) fn flush(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         let Self { groups, durations, facts, ids } = self;
         if !groups.is_empty() {
             sink(&Batch { groups, durations, facts, from: From::List(ids) })?;

@@ -9,11 +9,12 @@ use crate::error::Result;
 use crate::limits::Limits;
 use crate::model::Span;
 use crate::query::rollup::GroupName;
-use crate::query::{MatchPart, MatchedPage};
+use crate::query::{GroupTexts, MatchPart, MatchedPage};
 
 use super::group_key::GroupKey;
 use super::groups::{Code, Groups, NO_ROOM, NULL, ROOT};
-use super::part_tables::PartTables;
+use super::part_tables::{PartTables, text_of_class};
+use super::step_groups::UNKNOWN;
 
 /// How samples are grouped.
 pub struct Grouper {
@@ -98,6 +99,12 @@ impl Grouper {
         let Some(Some(tables)) = self.tables.get_mut(index) else { return Ok(()) };
         let (class_keys, groups) = (&self.keys[..self.class_keys], &mut self.groups);
         let classes = page.classes();
+        if let Some(step) = self.step
+            && self.class_keys == self.keys.len()
+            && of_classes_in_steps(tables, (class_keys, step), (part, page), rows, groups, out)?
+        {
+            return Ok(());
+        }
         out.extend(rows.iter().map(|row| tables.node(classes[usize::from(*row)], class_keys, part, groups)));
         tables.step_by_attributes(page, rows, out, groups)?;
         if let Some(step) = self.step {
@@ -118,26 +125,61 @@ impl Grouper {
         Ok(())
     }
 
+    /// Length of a step of time in nanoseconds, if time is a key.
+    pub fn step(&self) -> Option<u64> {
+        self.step
+    }
+
+    /// The group of the rows of a class of the part of this index, where classes decide.
+    pub fn of_class(&mut self, index: usize, part: &MatchPart<'_>, class: u32) -> u32 {
+        self.tables(index, part);
+        let Some(Some(tables)) = self.tables.get_mut(index) else { return NO_ROOM };
+        let node = tables.node(class, &self.keys[..self.class_keys], part, &mut self.groups);
+        self.groups.group(node)
+    }
+
     /// True if service, name, kind and status of a span decide about its group.
     pub fn is_by_group(&self) -> bool {
+        self.step.is_none() && self.is_by_group_and_time()
+    }
+
+    /// True if service, name, kind and status of a span, and its start where time is a key, decide about its group.
+    pub fn is_by_group_and_time(&self) -> bool {
         let decides = |key: &GroupKey| !matches!(key, GroupKey::Attribute(_) | GroupKey::RemoteService);
-        !self.staged && self.step.is_none() && self.keys.iter().all(decides)
+        !self.staged && self.keys.iter().all(decides)
     }
 
     /// The group of the spans of a rollup's group, if these decide.
     pub fn of_group(&mut self, name: &GroupName) -> u32 {
+        let (service, text) = (name.service.as_deref(), name.name.as_str());
+        let node = self.node_of_group(&GroupTexts { service, name: text, kind: name.kind, status: name.status });
+        self.groups.group(node)
+    }
+
+    /// The node that the spans of a rollup's group lead to, but for the step of time; [`NO_ROOM`] if they do not decide.
+    pub fn node_of_group(&mut self, texts: &GroupTexts<'_>) -> u32 {
         let mut node = ROOT;
         for key in &self.keys {
             let text = match key {
-                GroupKey::Service => name.service.as_deref(),
-                GroupKey::Name => Some(name.name.as_str()).filter(|name| !name.is_empty()),
-                GroupKey::Kind => Some(name.kind.as_str()),
-                GroupKey::Status => Some(name.status.as_str()),
+                GroupKey::Service => texts.service,
+                GroupKey::Name => Some(texts.name).filter(|name| !name.is_empty()),
+                GroupKey::Kind => Some(texts.kind.as_str()),
+                GroupKey::Status => Some(texts.status.as_str()),
                 GroupKey::RemoteService | GroupKey::Attribute(_) => return NO_ROOM,
             };
             let code = self.groups.code(text);
             node = self.groups.step(node, code);
         }
+        node
+    }
+
+    /// The group at a node, of the step of time that begins at this instant where time is a key.
+    pub fn group_at(&mut self, node: u32, instant: u64) -> u32 {
+        if self.step.is_none() {
+            return self.groups.group(node);
+        }
+        let code = self.groups.code_of_instant(instant);
+        let node = self.groups.step(node, code);
         self.groups.group(node)
     }
 
@@ -167,7 +209,44 @@ impl Grouper {
         self.keys.iter().map(codes_of).collect()
     }
 
-    /// The groups of every combination of these codes, of a stage if that is a key.
+    /// How many keys there are, and how many of them, the first ones, a class decides.
+    pub fn keys_len(&self) -> (usize, usize) {
+        (self.keys.len(), self.class_keys)
+    }
+
+    /// The code of a key that a class decides.
+    pub fn code_of_class(&mut self, key: usize, class: u32, part: &MatchPart<'_>) -> Code {
+        let text = text_of_class(&self.keys[key], &part.classes()[class as usize], part.tables());
+        self.groups.code(text)
+    }
+
+    /// True for each class of a part whose rows may say something of a key.
+    pub fn classes_with_keys(&mut self, index: usize, part: &MatchPart<'_>) -> Vec<bool> {
+        let by_class = self.class_keys > 0;
+        let tables = self.tables(index, part);
+        (0..part.classes().len()).map(|class| by_class || tables.may_have_attribute(class)).collect()
+    }
+
+    /// The codes of each attribute on rows of a page; see [`PartTables::attribute_codes`].
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn attribute_codes(
+        &mut self,
+        index: usize,
+        part: &MatchPart<'_>,
+        page: &MatchedPage<'_>,
+        rows: &[u16],
+        out: &mut Vec<Vec<Code>>,
+    ) -> Result<()> {
+        self.tables(index, part);
+        match self.tables.get_mut(index) {
+            Some(Some(tables)) => tables.attribute_codes(page, rows, &mut self.groups, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// The groups of every combination of these codes, "none" where a key has no code; of a stage if that is a key.
     pub fn of_trace(&mut self, stage: Option<&str>, codes: &[Vec<Code>], out: &mut Vec<u32>) {
         let first = match stage {
             Some(_) if self.staged => {
@@ -176,13 +255,20 @@ impl Grouper {
             }
             _ => ROOT,
         };
-        let mut nodes = vec![first];
-        for codes in codes {
-            let steps = nodes.iter().flat_map(|node| codes.iter().map(|code| (*node, *code)));
-            nodes = steps.map(|(node, code)| self.groups.step(node, code)).filter(|node| *node != NO_ROOM).collect();
-        }
         out.clear();
-        out.extend(nodes.into_iter().map(|node| self.groups.group(node)));
+        out.push(first);
+        for codes in codes {
+            match codes.as_slice() {
+                [] => out.iter_mut().for_each(|node| *node = self.groups.step(*node, NULL)),
+                [code] => out.iter_mut().for_each(|node| *node = self.groups.step(*node, *code)),
+                codes => {
+                    let steps = out.iter().flat_map(|node| codes.iter().map(|code| (*node, *code)));
+                    *out = steps.map(|(node, code)| self.groups.step(node, code)).collect();
+                }
+            }
+            out.retain(|node| *node != NO_ROOM);
+        }
+        out.iter_mut().for_each(|node| *node = self.groups.group(*node));
     }
 
     /// What the path of a group says.
@@ -197,4 +283,40 @@ impl Grouper {
         }
         GroupPath { stage, texts, instant }
     }
+}
+
+/// The groups of rows where class and step decide; false if they lie in too many steps to be looked up by place.
+fn of_classes_in_steps(
+    tables: &mut PartTables,
+    (keys, step): (&[GroupKey], u64),
+    (part, page): (&MatchPart<'_>, &MatchedPage<'_>),
+    rows: &[u16],
+    groups: &mut Groups,
+    out: &mut Vec<u32>,
+) -> Result<bool> {
+    let (classes, starts) = (page.classes(), page.starts()?);
+    let ends = |(first, last): (u64, u64), start: u64| (first.min(start), last.max(start));
+    let (first, last) = rows.iter().map(|row| starts[usize::from(*row)]).fold((u64::MAX, 0), ends);
+    if first > last || !tables.in_steps.cover(part.classes().len(), first / step, last / step) {
+        return Ok(false);
+    }
+    let (mut number, mut instant) = (first / step, first - first % step);
+    for row in rows {
+        let (class, start) = (classes[usize::from(*row)], starts[usize::from(*row)]);
+        if start.wrapping_sub(instant) >= step {
+            (number, instant) = (start / step, start - start % step);
+        }
+        let known = *tables.in_steps.group(class, number);
+        if known != UNKNOWN {
+            out.push(known);
+            continue;
+        }
+        let node = tables.node(class, keys, part, groups);
+        let code = groups.code_of_instant(instant);
+        let node = groups.step(node, code);
+        let group = groups.group(node);
+        *tables.in_steps.group(class, number) = group;
+        out.push(group);
+    }
+    Ok(true)
 }

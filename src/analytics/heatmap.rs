@@ -7,7 +7,7 @@ use crate::limits::Limits;
 use crate::model::UnixNanos;
 use crate::query::{Asked, Explain, Query};
 
-use super::feed::{Feed, Unit};
+use super::feed::{Feed, Unit, too_many_groups};
 use super::grouper::Grouper;
 use super::latency::Figures;
 use super::series::checked_step;
@@ -49,23 +49,32 @@ pub struct HeatMap {
 pub fn heat_map(snapshot: &Snapshot, filter: &Query, step_nano: u64, limits: &Limits) -> Result<HeatMap> {
     let step = checked_step(step_nano)?;
     let asked = Asked::new(filter, limits)?;
-    let mut feed = Feed::new(&asked, snapshot, Unit::Span, Grouper::new(&[], Some(step), false, limits))?;
-    let figures = Figures::gather(&mut feed, &[], limits)?;
-    let mut cells = Vec::new();
-    for (group, totals) in (0u32..).zip(&figures.totals) {
-        let start = feed.grouper.path(group).instant.unwrap_or(0);
-        cells.extend(totals.sums.durations.cells().map(|(bucket, count)| {
-            let (first, last) = Histogram::bounds(bucket).into_inner();
-            HeatCell {
-                start_unix_nano: start,
-                end_unix_nano: start.saturating_add(step),
-                min_nano: first,
-                max_nano: last.saturating_add(1),
-                count,
-            }
-        }));
+    let mut feed = Feed::new(&asked, snapshot, Unit::Span, Grouper::new(&[], Some(step), false, limits), limits)?;
+    let cell = |start: u64, bucket: usize, count: u64| {
+        let (first, last) = Histogram::bounds(bucket).into_inner();
+        HeatCell {
+            start_unix_nano: start,
+            end_unix_nano: start.saturating_add(step),
+            min_nano: first,
+            max_nano: last.saturating_add(1),
+            count,
+        }
+    };
+    let mut cells: Vec<HeatCell> = Vec::new();
+    let mut full = None;
+    if let Some(counts) = feed.heat_counts(step, limits)? {
+        cells.extend(counts.cells().map(|(start, bucket, count)| cell(start, bucket, count)));
+        full = counts.is_full().then(|| too_many_groups(limits));
+    } else {
+        let figures = Figures::gather(&mut feed, &[], limits)?;
+        for (group, totals) in (0u32..).zip(&figures.totals) {
+            let start = feed.grouper.path(group).instant.unwrap_or(0);
+            cells.extend(totals.sums.durations.cells().map(|(bucket, count)| cell(start, bucket, count)));
+        }
+        cells.sort_unstable();
     }
-    cells.sort_unstable();
     let (explain, reason) = feed.finish(limits);
+    let reasons: Vec<String> = reason.into_iter().chain(full).collect();
+    let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
     Ok(HeatMap { cells, complete: reason.is_none(), reason, explain })
 }

@@ -8,11 +8,12 @@ use crate::limits::Limits;
 use crate::model::{SpanId, TraceId};
 use crate::query::{Asked, Explain, Query};
 
+use super::adjusted::{AdjustedCounts, AdjustedQuestion, Adjustments};
 use super::feed::{Feed, Unit};
 use super::group_key::GroupKey;
 use super::grouper::Grouper;
 use super::quantile::Quantile;
-use super::select::{KeptAll, SelectedRanks, Wanted, select};
+use super::select::{KeptAll, SelectedRanks, Wanted, select, select_rolled};
 use super::totals::{Totals, add_batch};
 
 /// Durations that are kept from the first pass, so that few matches need no second.
@@ -50,6 +51,8 @@ pub struct LatencyQuery {
     pub sort: LatencySort,
     /// The first so many groups; 0 for all.
     pub top: usize,
+    /// True if counts are also to be adjusted for sampling.
+    pub adjusted: bool,
 }
 
 impl LatencyQuery {
@@ -57,7 +60,7 @@ impl LatencyQuery {
     pub fn new(filter: Query) -> Self {
         let quantiles = ["0.5", "0.9", "0.99", "0.999"].iter().filter_map(|text| Quantile::parse(text).ok()).collect();
         let (unit, sort) = (LatencyUnit::Span, LatencySort::Count);
-        Self { filter, quantiles, by: Vec::new(), unit, sort, top: 0 }
+        Self { filter, quantiles, by: Vec::new(), unit, sort, top: 0, adjusted: false }
     }
 
     /// Asks for these quantiles.
@@ -92,6 +95,13 @@ impl LatencyQuery {
     #[must_use]
     pub fn top(mut self, top: usize) -> Self {
         self.top = top;
+        self
+    }
+
+    /// Asks, if true, for counts adjusted for sampling: [`LatencyGroup::adjusted`].
+    #[must_use]
+    pub fn adjusted(mut self, adjusted: bool) -> Self {
+        self.adjusted = adjusted;
         self
     }
 }
@@ -131,6 +141,8 @@ pub struct LatencyGroup {
     pub max_nano: Option<u64>,
     /// The quantiles asked for, in that order; empty if there is no duration.
     pub quantiles: Vec<Exemplar>,
+    /// How many samples there were before sampling, if that was asked for.
+    pub adjusted: Option<AdjustedCounts>,
 }
 
 /// The groups, in order.
@@ -155,12 +167,12 @@ pub fn latency(snapshot: &Snapshot, query: &LatencyQuery, limits: &Limits) -> Re
     let asked = Asked::new(&query.filter, limits)?;
     let staged = matches!(query.unit, Unit::Stages(_));
     let grouper = Grouper::new(&query.by, None, staged, limits);
-    let mut feed = Feed::new(&asked, snapshot, query.unit.clone(), grouper)?;
+    let mut feed = Feed::new(&asked, snapshot, query.unit.clone(), grouper, limits)?;
     let mut quantiles = query.quantiles.clone();
     if let LatencySort::Quantile(quantile) = &query.sort {
         quantiles.push(quantile.clone());
     }
-    let figures = Figures::gather(&mut feed, &quantiles, limits)?;
+    let figures = Figures::of(&mut feed, &quantiles, limits)?;
     let mut groups: Vec<(Option<u64>, LatencyGroup)> = (0..feed.grouper.len() as u32)
         .map(|group| {
             let (found, sort) = (figures.group(group, &query.quantiles, &feed), figures.sort_key(group, &query.sort));
@@ -173,10 +185,24 @@ pub fn latency(snapshot: &Snapshot, query: &LatencyQuery, limits: &Limits) -> Re
         groups.truncate(query.top);
     }
     let incomplete = figures.incomplete;
-    let (explain, reason) = feed.finish(limits);
-    let reason = reason.or_else(|| incomplete.then(|| "some values could not be read".to_owned()));
-    let groups = groups.into_iter().map(|(_, group)| group).collect();
+    let (mut explain, reason) = feed.finish(limits);
+    let mut reason = reason.or_else(|| incomplete.then(|| "some values could not be read".to_owned()));
+    let mut groups: Vec<LatencyGroup> = groups.into_iter().map(|(_, group)| group).collect();
+    if query.adjusted {
+        let question = AdjustedQuestion { filter: &query.filter, unit: &query.unit, by: &query.by, step: None };
+        let adjustments = Adjustments::gather(snapshot, &question, limits)?;
+        groups.iter_mut().for_each(|group| group.adjust(&adjustments, None));
+        adjustments.finish(&mut explain, &mut reason);
+    }
     Ok(LatencyReport { groups, complete: reason.is_none(), reason, explain })
+}
+
+impl LatencyGroup {
+    /// Adds the counts adjusted for sampling, of the group in this step of time if time is a key.
+    pub(super) fn adjust(&mut self, adjustments: &Adjustments, step: Option<u64>) {
+        let name = (self.stage.clone(), self.group.clone(), step);
+        self.adjusted = Some(adjustments.of(&name, self.count, self.errors));
+    }
 }
 
 /// What orders groups of equal rank.
@@ -194,6 +220,19 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Totals and quantiles; where no quantile is asked for, totals without histograms will do.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    pub fn of(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
+        if quantiles.is_empty()
+            && let Some(totals) = feed.plain_totals()?
+        {
+            return Ok(Self { totals, selected: SelectedRanks::default(), incomplete: false });
+        }
+        Self::gather(feed, quantiles, limits)
+    }
+
     /// Reads the samples once, or again for the quantiles if they are many.
     ///
     /// # Errors
@@ -201,6 +240,12 @@ impl Figures {
     pub fn gather(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
         if !quantiles.is_empty()
             && let Some(totals) = feed.rolled(limits)
+            && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
+        {
+            return Ok(figures);
+        }
+        if !quantiles.is_empty()
+            && let Some(totals) = feed.whole_totals()?
             && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
         {
             return Ok(figures);
@@ -238,17 +283,20 @@ impl Figures {
     ) -> Result<Option<Self>> {
         let mut wanted: Vec<Wanted> = Vec::new();
         for (group, totals) in (0u32..).zip(&totals).filter(|(_, totals)| totals.sums.duration_count > 0) {
-            let ranks = quantiles.iter().map(|quantile| quantile.rank(totals.sums.duration_count));
-            wanted.extend(ranks.chain([1, totals.sums.duration_count]).map(|rank| (group, rank)));
+            let count = totals.sums.duration_count;
+            wanted.extend(quantiles.iter().map(|quantile| (group, quantile.rank(count))));
+            if totals.sums.extremes.is_none() {
+                wanted.extend([(group, 1), (group, count)]);
+            }
         }
-        let selected = select(&wanted, &totals, feed, limits)?;
+        let Some(selected) = select_rolled(&wanted, &totals, feed, limits)? else { return Ok(None) };
         if wanted.iter().any(|wanted| !selected.contains_key(wanted)) {
             return Ok(None);
         }
         for (group, totals) in (0u32..).zip(&mut totals) {
             let value = |rank: u64| selected.get(&(group, rank)).map(|found| found.value);
-            totals.min = value(1).unwrap_or(totals.min);
-            totals.max = value(totals.sums.duration_count).unwrap_or(totals.max);
+            let known = totals.sums.extremes.or_else(|| value(1).zip(value(totals.sums.duration_count)));
+            (totals.min, totals.max) = known.unwrap_or((totals.min, totals.max));
         }
         totals.resize_with(feed.grouper.len(), Totals::default);
         Ok(Some(Self { totals, selected, incomplete: false }))
@@ -273,6 +321,7 @@ impl Figures {
             mean_nano: totals.mean(),
             max_nano: some.then_some(totals.max),
             quantiles: quantiles.iter().filter_map(exemplar).collect(),
+            adjusted: None,
         }
     }
 

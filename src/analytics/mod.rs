@@ -10,21 +10,34 @@
 //! of that bucket. A faster source of the same figures (counts and histograms kept with a segment) can take the
 //! place of the first pass for the parts it covers: [`Totals`](totals::Totals) can be added up.
 
+mod adjusted;
+mod adjusted_pass;
 mod compare;
+mod exact_sum;
 mod feed;
 mod group_key;
 mod grouper;
 mod groups;
+mod heat_counts;
 mod heatmap;
 mod latency;
 mod pairs;
 mod part_tables;
 mod quantile;
+mod sampling;
 mod select;
 mod series;
 mod slowest;
+mod step_groups;
+mod stepped;
 mod totals;
+mod trace_feed;
+mod trace_page;
+mod trace_pieces;
+mod trace_samples;
+mod trace_states;
 
+pub use adjusted::AdjustedCounts;
 pub use compare::{Comparison, QuantilePair, ValueShare, compare};
 pub use group_key::GroupKey;
 pub use heatmap::{HeatCell, HeatMap, heat_map};

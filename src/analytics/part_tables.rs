@@ -9,6 +9,7 @@ use crate::query::{FieldOf, MatchPart, MatchedPage, RawValue, raw_value, text_of
 
 use super::group_key::{GroupKey, scope_text, text_in};
 use super::groups::{Code, Groups, NO_ROOM, NULL, ROOT};
+use super::step_groups::StepGroups;
 
 /// The sample is an error.
 pub const ERROR: u8 = 1;
@@ -16,7 +17,7 @@ pub const ERROR: u8 = 1;
 pub const DURATION: u8 = 2;
 
 /// Not yet known; no code or node is so large.
-const UNKNOWN: u32 = u32::MAX - 1;
+pub(super) const UNKNOWN: u32 = u32::MAX - 1;
 
 /// The tables of one part.
 pub struct PartTables {
@@ -25,6 +26,8 @@ pub struct PartTables {
     /// The node that a class's own keys lead to.
     nodes: Vec<u32>,
     attributes: Vec<AttributeTable>,
+    /// Groups of classes in steps of time.
+    pub in_steps: StepGroups,
 }
 
 impl PartTables {
@@ -38,6 +41,7 @@ impl PartTables {
             facts: part.classes().iter().map(facts).collect(),
             nodes: vec![UNKNOWN; part.classes().len()],
             attributes: keys.map(|key| AttributeTable::new(part, key, groups)).collect(),
+            in_steps: StepGroups::default(),
         }
     }
 
@@ -75,10 +79,33 @@ impl PartTables {
         }
         Ok(())
     }
+
+    /// The codes of each attribute on the given rows of a page, by row of the page; other rows have any.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn attribute_codes(
+        &mut self,
+        page: &MatchedPage<'_>,
+        rows: &[u16],
+        groups: &mut Groups,
+        out: &mut Vec<Vec<Code>>,
+    ) -> Result<()> {
+        out.clear();
+        for table in &mut self.attributes {
+            out.push(table.codes(page, rows, groups)?);
+        }
+        Ok(())
+    }
+
+    /// True if a row of this class may have one of the attributes.
+    pub fn may_have_attribute(&self, class: usize) -> bool {
+        self.attributes.iter().any(|table| table.may_be_on(class))
+    }
 }
 
 /// The text of a key that the class decides.
-fn text_of_class<'t>(key: &GroupKey, class: &Class, tables: &'t dyn RowSource) -> Option<&'t str> {
+pub(super) fn text_of_class<'t>(key: &GroupKey, class: &Class, tables: &'t dyn RowSource) -> Option<&'t str> {
     let text = |code: u32| (code != NONE).then(|| tables.text(code));
     match key {
         GroupKey::Service => text(class.service),
@@ -135,6 +162,15 @@ impl AttributeTable {
             scopes: part.scopes().iter().map(|scope| code(scope_text(scope, key))).collect(),
             scope_of: schema.classes.iter().map(|class| class.scope).collect(),
         }
+    }
+
+    /// True if a row of this class may have the key.
+    fn may_be_on(&self, class: usize) -> bool {
+        let known = |code: &Code| *code != UNKNOWN;
+        let scope = self.scope_of.get(class).and_then(|scope| self.scopes.get(*scope as usize));
+        self.first_field.get(class).is_some_and(|field| *field != NONE)
+            || self.resources.iter().any(known)
+            || scope.is_some_and(known)
     }
 
     /// The code of the given rows, by row of the page; others have any.

@@ -12,9 +12,10 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::index::rollup::Histogram;
 use crate::limits::Limits;
+use crate::query::Durations;
 
 use super::feed::{Batch, Feed, Place, SampleIds};
 use super::groups::NO_ROOM;
@@ -187,6 +188,45 @@ pub fn select(wanted: &[Wanted], totals: &[Totals], feed: &mut Feed<'_>, limits:
         ranges = narrowed(ranges, feed)?;
     }
     collect(ranges, feed)
+}
+
+/// The values of ranks in groups of these totals, which came from rollups, so that a class says the group: from the
+/// rows of the buckets alone, which indexes find. `None` if rows are missing that were counted.
+///
+/// # Errors
+/// Whatever is not damage.
+pub fn select_rolled(
+    wanted: &[Wanted],
+    totals: &[Totals],
+    feed: &mut Feed<'_>,
+    limits: &Limits,
+) -> Result<Option<SelectedRanks>> {
+    let kept_max = (limits.values_bytes_max / size_of::<Kept>()).max(1) as u64;
+    let ranges = bucket_ranges(wanted, totals);
+    if ranges.iter().map(|range| range.count).sum::<u64>() > kept_max {
+        return select(wanted, totals, feed, limits).map(Some);
+    }
+    let bounds: Vec<(u32, Durations)> = ranges.iter().map(|range| (range.group, range.first..=range.last)).collect();
+    let (mut kept, mut listed) = (Vec::new(), Vec::new());
+    let mut keep = |of: u32, place: Place, duration: u64| kept.push(Kept { of, place, duration });
+    if let Err(error) = feed.rows_within(&bounds, &mut listed, &mut keep) {
+        // It is met again, and told, by the scan that follows.
+        return if error.kind() == ErrorKind::Corrupt { Ok(None) } else { Err(error) };
+    }
+    kept.sort_unstable_by_key(Kept::key);
+    let mut found = kept.chunk_by(|a, b| a.of == b.of).map(|of_range| of_range.len() as u64);
+    if kept.chunk_by(|a, b| a.of == b.of).count() != ranges.len()
+        || !ranges.iter().all(|r| found.next() == Some(r.count))
+    {
+        return Ok(None);
+    }
+    let mut out = SelectedRanks::default();
+    let picks: Vec<(Wanted, u32, u64)> = (0u32..)
+        .zip(&ranges)
+        .flat_map(|(at, range)| range.ranks.iter().map(move |rank| ((range.group, *rank), at, *rank - range.below)))
+        .collect();
+    pick(&kept, &listed, picks.into_iter(), feed, &mut out)?;
+    Ok(Some(out))
 }
 
 /// The buckets in which the ranks lie, by group, ascending.

@@ -6,6 +6,7 @@ use crate::limits::Limits;
 use crate::model::UnixNanos;
 use crate::query::{Asked, Explain, Query};
 
+use super::adjusted::{AdjustedQuestion, Adjustments};
 use super::feed::{Feed, Unit};
 use super::group_key::GroupKey;
 use super::grouper::Grouper;
@@ -26,12 +27,14 @@ pub struct SeriesQuery {
     pub quantiles: Vec<Quantile>,
     /// What groups are made of.
     pub by: Vec<GroupKey>,
+    /// True if counts and rates are also to be adjusted for sampling.
+    pub adjusted: bool,
 }
 
 impl SeriesQuery {
     /// A series of the spans that match, in steps of so many nanoseconds, without quantiles and groups.
     pub fn new(filter: Query, step_nano: u64) -> Self {
-        Self { filter, step_nano, quantiles: Vec::new(), by: Vec::new() }
+        Self { filter, step_nano, quantiles: Vec::new(), by: Vec::new(), adjusted: false }
     }
 
     /// Asks for these quantiles.
@@ -47,6 +50,13 @@ impl SeriesQuery {
         self.by = by;
         self
     }
+
+    /// Asks, if true, for counts and rates adjusted for sampling.
+    #[must_use]
+    pub fn adjusted(mut self, adjusted: bool) -> Self {
+        self.adjusted = adjusted;
+        self
+    }
 }
 
 /// The figures of one group in one step.
@@ -57,6 +67,8 @@ pub struct SeriesPoint {
     pub start_unix_nano: UnixNanos,
     /// Spans per second: their count divided by the length of the step.
     pub rate_per_second: f64,
+    /// The same before sampling, if that was asked for: the adjusted count divided by the length of the step.
+    pub adjusted_rate_per_second: Option<f64>,
     /// The figures of the spans.
     pub figures: LatencyGroup,
 }
@@ -84,13 +96,13 @@ pub fn series(snapshot: &Snapshot, query: &SeriesQuery, limits: &Limits) -> Resu
     let step = checked_step(query.step_nano)?;
     let asked = Asked::new(&query.filter, limits)?;
     let grouper = Grouper::new(&query.by, Some(step), false, limits);
-    let mut feed = Feed::new(&asked, snapshot, Unit::Span, grouper)?;
-    let figures = Figures::gather(&mut feed, &query.quantiles, limits)?;
+    let mut feed = Feed::new(&asked, snapshot, Unit::Span, grouper, limits)?;
+    let figures = Figures::of(&mut feed, &query.quantiles, limits)?;
     let point = |group: u32| {
         let figures = figures.group(group, &query.quantiles, &feed);
         let start_unix_nano = feed.grouper.path(group).instant.unwrap_or(0);
         let rate_per_second = figures.count as f64 / (step as f64 / NANOS_OF_SECOND);
-        SeriesPoint { start_unix_nano, rate_per_second, figures }
+        SeriesPoint { start_unix_nano, rate_per_second, adjusted_rate_per_second: None, figures }
     };
     let groups = 0..feed.grouper.len() as u32;
     let mut points: Vec<SeriesPoint> = groups.map(point).filter(|point| point.figures.count > 0).collect();
@@ -99,8 +111,18 @@ pub fn series(snapshot: &Snapshot, query: &SeriesQuery, limits: &Limits) -> Resu
         place(a).cmp(&place(b)).then_with(|| a.figures.group.cmp(&b.figures.group))
     });
     let incomplete = figures.incomplete;
-    let (explain, reason) = feed.finish(limits);
-    let reason = reason.or_else(|| incomplete.then(|| "some values could not be read".to_owned()));
+    let (mut explain, reason) = feed.finish(limits);
+    let mut reason = reason.or_else(|| incomplete.then(|| "some values could not be read".to_owned()));
+    if query.adjusted {
+        let question = AdjustedQuestion { filter: &query.filter, unit: &Unit::Span, by: &query.by, step: Some(step) };
+        let adjustments = Adjustments::gather(snapshot, &question, limits)?;
+        for point in &mut points {
+            point.figures.adjust(&adjustments, Some(point.start_unix_nano));
+            let adjusted = point.figures.adjusted;
+            point.adjusted_rate_per_second = adjusted.map(|counts| counts.count / (step as f64 / NANOS_OF_SECOND));
+        }
+        adjustments.finish(&mut explain, &mut reason);
+    }
     Ok(Series { points, complete: reason.is_none(), reason, explain })
 }
 

@@ -70,13 +70,12 @@ pub struct SlowestReport {
 /// Invalid if the filter has too many criteria. Damage and limits are no errors: they make the answer incomplete.
 pub fn slowest_spans(snapshot: &Snapshot, filter: &Query, limit: usize, limits: &Limits) -> Result<SlowestReport> {
     let asked = Asked::new(filter, limits)?;
-    let (mut matching, parts) = Matching::new(&asked, snapshot)?;
-    let lists = (1..=LISTED_MAX).contains(&limit).then(|| matching.rolled_slowest(limit, limits)).flatten();
-    if let Some(found) = lists {
-        let (explain, reason) = matching.finish();
+    let listed = || Matching::listed_slowest(&asked, snapshot, limit, limits);
+    if let Some((found, explain)) = (1..=LISTED_MAX).contains(&limit).then(listed).flatten() {
         let items = found.into_iter().map(Slowest::from).collect();
-        return Ok(SlowestReport { items, complete: reason.is_none(), reason, explain });
+        return Ok(SlowestReport { items, complete: true, reason: None, explain });
     }
+    let (mut matching, parts) = Matching::new(&asked, snapshot)?;
     let room = if limit == 0 { limits.result_traces_max } else { limit.min(limits.result_traces_max) };
     let mut best = SlowestSpans::new(room.max(1));
     if matching.is_by_trace() {

@@ -1,6 +1,6 @@
 //! What one pass counts of every group.
 
-use crate::index::rollup::Group;
+use crate::index::rollup::{Group, StepCell};
 
 use super::feed::Batch;
 use super::groups::NO_ROOM;
@@ -27,10 +27,34 @@ impl Default for Totals {
 }
 
 impl Totals {
-    fn add(&mut self, duration: u64, facts: u8) {
+    /// Adds a sample.
+    pub fn add(&mut self, duration: u64, facts: u8) {
         let has_duration = facts & DURATION != 0;
         self.sums.add_row(has_duration.then_some(duration), facts & ERROR != 0);
         if has_duration {
+            self.min = self.min.min(duration);
+            self.max = self.max.max(duration);
+        }
+    }
+
+    /// Adds spans of which so many are errors, without their durations' histogram.
+    pub fn add_step(&mut self, spans: &StepCell, errors: u64) {
+        self.sums.count += spans.count;
+        self.sums.duration_count += spans.duration_count;
+        self.sums.duration_sum += spans.duration_sum;
+        self.sums.errors += errors;
+        self.min = self.min.min(spans.min);
+        self.max = self.max.max(spans.max);
+    }
+
+    /// Adds a sample, without its duration's histogram.
+    #[inline]
+    pub fn add_plain(&mut self, duration: u64, facts: u8) {
+        self.sums.count += 1;
+        self.sums.errors += u64::from(facts & ERROR != 0);
+        if facts & DURATION != 0 {
+            self.sums.duration_count += 1;
+            self.sums.duration_sum += u128::from(duration);
             self.min = self.min.min(duration);
             self.max = self.max.max(duration);
         }

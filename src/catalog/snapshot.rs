@@ -228,6 +228,18 @@ impl Snapshot {
         })
     }
 
+    /// The extent of every trace of the head, in the head.
+    pub fn head_extents_by_id(&self) -> FxHashMap<TraceId, Extent> {
+        let mut out: FxHashMap<TraceId, Extent> = FxHashMap::default();
+        for chapter in &self.chapters {
+            for row in &chapter.rows {
+                let extent = extent_of(chapter, row);
+                out.entry(extent.trace_id).and_modify(|e| *e = e.join(extent)).or_insert(extent);
+            }
+        }
+        out
+    }
+
     /// The extent of a trace over all parts; `None` if there is no such trace.
     ///
     /// # Errors

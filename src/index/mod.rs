@@ -18,6 +18,7 @@
 //! read all the same: bytes that were never validated give wrong answers at worst, never a panic.
 //! Checksums are the caller's.
 
+mod bit_stream;
 mod bucket;
 mod code;
 mod packed;

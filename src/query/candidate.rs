@@ -44,6 +44,16 @@ impl BestCandidates {
         }
     }
 
+    /// True if a candidate of this key would stay.
+    pub fn would_take(&self, key: SortKey) -> bool {
+        self.last_first.len() < self.room || self.last_first.peek().is_some_and(|last| key < last.key)
+    }
+
+    /// Notes that some for which there is no room were not even looked at.
+    pub fn let_go(&mut self) {
+        self.dropped = true;
+    }
+
     /// True if one had to go.
     pub fn dropped(&self) -> bool {
         self.dropped

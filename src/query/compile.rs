@@ -1,7 +1,7 @@
 //! A criterion against the tables of one part: what its classes and resources decide alone, and which
 //! values must be looked at for the rest.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use crate::column::{Class, ClassBits, Field, NONE, RowSource, Table, ValueType, internal};
 use crate::model::{Resource, Scope, Value, ValueRef};
@@ -68,6 +68,43 @@ pub struct FieldTest<'q> {
     pub per_class: Vec<u32>,
     /// The verdict on each dictionary entry, once known.
     pub verdicts: OnceCell<Vec<bool>>,
+    /// What was read and judged last: the values of one page stand on several pages of rows.
+    pub memory: RefCell<FieldMemory>,
+}
+
+/// A page of values, and verdicts on numbers.
+#[derive(Debug, Default)]
+pub struct FieldMemory {
+    /// The page of the column that is decoded.
+    pub page: Option<usize>,
+    /// Its values.
+    pub values: Vec<u64>,
+    /// Numbers that were judged.
+    pub judged: Judged,
+}
+
+/// Verdicts on numbers, by a few of their bits.
+#[derive(Debug, Default)]
+pub struct Judged(Vec<Option<(u64, bool)>>);
+
+impl Judged {
+    /// Numbers whose verdict is kept, as a power of two.
+    const BITS: u32 = 8;
+
+    /// The verdict on a number.
+    #[inline]
+    pub fn verdict(&mut self, number: u64, judge: impl FnOnce() -> bool) -> bool {
+        self.0.resize(1 << Self::BITS, None);
+        let place = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::BITS)) as usize;
+        match self.0[place] {
+            Some((known, verdict)) if known == number => verdict,
+            _ => {
+                let verdict = judge();
+                self.0[place] = Some((number, verdict));
+                verdict
+            }
+        }
+    }
 }
 
 /// How events and links are asked.
@@ -139,13 +176,16 @@ pub fn compile<'q>(
             set_classes(source, &mut out, |class| !class.bits.has(ClassBits::NO_DURATION));
         }
         Criterion::Service(service) => {
-            set_classes(source, &mut out, |class| class.service != NONE && source.text(class.service) == service);
+            let is_it = is_text(source, service);
+            set_classes(source, &mut out, |class| class.service != NONE && is_it(class.service));
         }
         Criterion::Name(name) => {
-            set_classes(source, &mut out, |class| source.text(class.name) == name);
+            let is_it = is_text(source, name);
+            set_classes(source, &mut out, |class| is_it(class.name));
         }
         Criterion::RemoteService(service) => {
-            set_classes(source, &mut out, |class| class.remote != NONE && source.text(class.remote) == service);
+            let is_it = is_text(source, service);
+            set_classes(source, &mut out, |class| class.remote != NONE && is_it(class.remote));
         }
         Criterion::Text(field, filter) => compile_text(*field, filter, source, scopes, &mut out),
         Criterion::Kind(kind) => set_classes(source, &mut out, |class| kind_meets(class.kind, *kind)),
@@ -153,6 +193,20 @@ pub fn compile<'q>(
         Criterion::Error => set_classes(source, &mut out, |class| class.status == crate::model::StatusCode::ERROR),
     }
     out
+}
+
+/// Whether a string code is this text. The text once found, no other code is: a part has each text once.
+pub fn is_text(source: &dyn RowSource, text: &str) -> impl Fn(u32) -> bool {
+    let found = std::cell::Cell::new(None);
+    move |code| match found.get() {
+        Some(known) => known == code,
+        None if source.text(code) == text => {
+            // The empty text is also that of no code.
+            found.set((!text.is_empty()).then_some(code));
+            true
+        }
+        None => false,
+    }
 }
 
 fn set_classes(source: &dyn RowSource, out: &mut Compiled<'_>, test: impl Fn(&crate::column::Class) -> bool) {
@@ -308,5 +362,12 @@ fn mark_field(source: &dyn RowSource, field: u32, look: u8, out: &mut Compiled<'
 fn test_field<'q>(source: &dyn RowSource, field: u32, test: ValueTest<'q>, out: &mut Compiled<'q>) {
     let per_class = mark_field(source, field, FIELDS | PRESENT, out);
     let value_type = source.schema().fields[field as usize].value_type;
-    out.fields.push(FieldTest { field, value_type, test, per_class, verdicts: OnceCell::new() });
+    out.fields.push(FieldTest {
+        field,
+        value_type,
+        test,
+        per_class,
+        verdicts: OnceCell::new(),
+        memory: RefCell::default(),
+    });
 }

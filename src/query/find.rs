@@ -12,17 +12,19 @@ use std::collections::{BTreeSet, BinaryHeap};
 use rustc_hash::FxHashMap;
 
 use crate::catalog::{SegmentPart, Snapshot, TraceIds};
+use crate::column::ClassBits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::trace_id_of;
 use crate::limits::{Limits, PAGE_ROWS};
-use crate::model::{Resource, Scope, Span, TraceId};
+use crate::model::{Resource, Scope, Span, TimeRange, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::{Fixed, IntegerCursor};
 
 use super::candidate::{BestCandidates, Candidate};
-use super::compile::{Compiled, compile};
+use super::compile::{Compiled, MATCHED, compile};
 use super::evaluate::{Matched, TraceMatcher};
 use super::explain::Explain;
+use super::loose_extents::LooseExtents;
 use super::mask::Mask;
 use super::page::{PageToken, SortKey};
 use super::plan::{Pruned, criterion_pages, window_pages};
@@ -109,6 +111,15 @@ pub struct PartCriteria<'q> {
     criteria: Vec<Compiled<'q>>,
     /// The structural condition.
     pub(super) structure: Option<PartSet<'q>>,
+    /// True if no class of the part is without a start.
+    all_have_starts: bool,
+}
+
+impl PartCriteria<'_> {
+    /// True if every row of the class meets all criteria, for those that classes decide.
+    pub fn takes_class(&self, class: u32) -> bool {
+        self.criteria.iter().all(|criterion| criterion.classes[class as usize] & MATCHED != 0)
+    }
 }
 
 /// Why a result of so many traces, with the next one so many bytes, is cut before that.
@@ -158,6 +169,8 @@ impl<'q> Finder<'q> {
             let Some(mut scan) = self.begin_segment(index, &mut loose)? else { continue };
             if lazy {
                 scan.head = self.next_clean(&mut scan)?;
+            } else if self.query.scope == QueryScope::Span {
+                self.push_slowest(&mut scan, &mut best)?;
             } else {
                 while let Some(candidate) = self.next_clean(&mut scan)? {
                     best.push(candidate);
@@ -231,24 +244,15 @@ impl<'q> Finder<'q> {
         });
         let criteria = self.criteria.iter().map(|c| compile(c, source, resources, scopes)).collect();
         let structure = self.query.structure.as_ref().map(|set| PartSet::new(set, source, resources, scopes));
-        PartCriteria { service, service_criterion, criteria, structure }
-    }
-
-    /// Makes the structural condition, if there is one, decide the clean traces of the segment it was compiled for.
-    ///
-    /// # Errors
-    /// Corrupt if the segment's tables are damaged.
-    pub(super) fn decide(&self, criteria: &mut PartCriteria<'q>, part: &'q SegmentPart) -> Result<()> {
-        match &mut criteria.structure {
-            Some(set) => set.decide(part, self.counter, self.query.include_unknown),
-            None => Ok(()),
-        }
+        let all_have_starts = !source.schema().classes.iter().any(|class| class.bits.has(ClassBits::NO_START));
+        PartCriteria { service, service_criterion, criteria, structure, all_have_starts }
     }
 
     /// The bits of the criteria each row of the page meets: rows by bit for scopes service and trace, one
     /// mask for scope span.
     pub(super) fn scan_page(&self, page: &mut PageScan<'_>, criteria: &PartCriteria<'_>) -> Result<Vec<Mask>> {
-        let mut base = page.in_window(self.query.window)?;
+        let every_row = self.query.window == TimeRange::ALL && criteria.all_have_starts;
+        let mut base = if every_row { Mask::below(page.classes.len()) } else { page.in_window(self.query.window)? };
         if let Some(service) = &criteria.service {
             base = base.and(&page.meeting(service)?);
         }
@@ -427,7 +431,7 @@ impl<'q> Finder<'q> {
     }
 
     /// The masks of a page; the last pages scanned are kept.
-    fn masks(&mut self, scan: &mut SegmentScan<'q>, page: u32) -> Result<Vec<Mask>> {
+    pub(super) fn masks(&mut self, scan: &mut SegmentScan<'q>, page: u32) -> Result<Vec<Mask>> {
         if let Some((_, masks)) = scan.kept.iter().find(|(kept, _)| *kept == page) {
             return Ok(masks.clone());
         }
@@ -454,7 +458,7 @@ impl<'q> Finder<'q> {
         for page in std::mem::take(&mut scan.pages) {
             let masks = self.masks(scan, page)?;
             for (bit, mask) in masks.iter().enumerate() {
-                match scan.ordinals(page, mask, self.counter) {
+                match scan.ordinals(page, mask) {
                     Ok(ordinals) => ordinals.into_iter().for_each(|o| *bits.entry(o).or_default() |= 1 << bit),
                     Err(error) => self.problem(error)?,
                 }
@@ -473,7 +477,7 @@ impl<'q> Finder<'q> {
             let Some(ordinal) = scan.ready.pop() else {
                 let Some(page) = scan.pages.pop() else { return Ok(None) };
                 let mask = self.masks(scan, page)?[0];
-                scan.ready = match scan.ordinals(page, &mask, self.counter) {
+                scan.ready = match scan.ordinals(page, &mask) {
                     Ok(ordinals) => ordinals,
                     Err(error) => {
                         self.problem(error)?;
@@ -482,33 +486,30 @@ impl<'q> Finder<'q> {
                 };
                 continue;
             };
-            // A trace that reaches into the page before was met there or will be met again.
-            if scan.last == Some(ordinal) || scan.part.dirty.contains(ordinal) {
-                continue;
+            if let Some(candidate) = self.candidate(scan, ordinal)? {
+                return Ok(Some(candidate));
             }
-            scan.last = Some(ordinal);
-            let (start, duration) = match scan.extent(ordinal) {
-                Ok(extent) => extent,
-                Err(error) => {
-                    self.problem(error)?;
-                    continue;
-                }
-            };
-            if !self.query.trace_duration.contains(duration) {
-                continue;
+        }
+    }
+
+    /// A trace as a candidate, if it is clean, was not met before, and comes into question.
+    pub(super) fn candidate(&mut self, scan: &mut SegmentScan<'q>, ordinal: u32) -> Result<Option<Candidate>> {
+        // A trace that reaches into the page before was met there or will be met again.
+        if scan.last == Some(ordinal) || scan.part.dirty.contains(ordinal) {
+            return Ok(None);
+        }
+        scan.last = Some(ordinal);
+        let read = scan.extent(ordinal).and_then(|(start, duration)| {
+            let wanted = self.query.trace_duration.contains(duration);
+            let trace_id = wanted.then(|| scan.part.segment.trace_id(ordinal, self.counter)).transpose()?;
+            Ok(trace_id.map(|trace_id| (SortKey::new(self.query.order, start, duration, trace_id), trace_id)))
+        });
+        match read {
+            Ok(Some((key, trace_id))) if self.after.is_none_or(|after| key > after) => {
+                Ok(Some(Candidate { key, place: Some((scan.index, ordinal)), trace_id }))
             }
-            let trace_id = match scan.part.segment.trace_id(ordinal, self.counter) {
-                Ok(trace_id) => trace_id,
-                Err(error) => {
-                    self.problem(error)?;
-                    continue;
-                }
-            };
-            let key = SortKey::new(self.query.order, start, duration, trace_id);
-            if self.after.is_some_and(|after| key <= after) {
-                continue;
-            }
-            return Ok(Some(Candidate { key, place: Some((scan.index, ordinal)), trace_id }));
+            Ok(_) => Ok(None),
+            Err(error) => self.problem(error).map(|()| None),
         }
     }
 
@@ -517,12 +518,13 @@ impl<'q> Finder<'q> {
         loose: FxHashMap<u128, (TraceId, u128)>,
     ) -> Result<BinaryHeap<Reverse<Candidate>>> {
         let wanted = self.wanted_bits();
+        let extents = LooseExtents::new(self.snapshot, self.ids, loose.len(), self.counter);
         let mut out = Vec::new();
         for (id, bits) in loose.into_values() {
             if bits != wanted {
                 continue;
             }
-            let extent = match self.snapshot.extent(id, self.ids, self.counter) {
+            let extent = match extents.get(id) {
                 Ok(Some(extent)) => extent,
                 Ok(None) => continue,
                 Err(error) => {
@@ -626,7 +628,7 @@ pub struct SegmentScan<'q> {
     /// Planned pages, ascending.
     plan: Vec<u32>,
     /// Those not yet scanned.
-    pages: Vec<u32>,
+    pub(super) pages: Vec<u32>,
     /// Ordinals of the page scanned last, ascending, not yet handed out.
     ready: Vec<u32>,
     last: Option<u32>,
@@ -671,7 +673,7 @@ impl<'q> SegmentScan<'q> {
     }
 
     /// The traces the rows of a page belong to, ascending, each once.
-    fn ordinals(&mut self, page: u32, mask: &Mask, _counter: &ReadCounter) -> Result<Vec<u32>> {
+    pub(super) fn ordinals(&mut self, page: u32, mask: &Mask) -> Result<Vec<u32>> {
         let segment = &self.part.segment;
         let first = segment.page_ordinals()?.get(page as usize).copied();
         let mut ordinal = first.ok_or_else(|| Error::corrupt(format!("page {page} has no first trace")))?;
@@ -688,7 +690,8 @@ impl<'q> SegmentScan<'q> {
         Ok(out)
     }
 
-    fn extent(&mut self, ordinal: u32) -> Result<(u64, u64)> {
+    /// Earliest start and duration of a trace.
+    pub(super) fn extent(&mut self, ordinal: u32) -> Result<(u64, u64)> {
         Ok((self.starts.get(ordinal as usize)?, self.durations.get(ordinal as usize)?))
     }
 }

@@ -50,6 +50,16 @@ impl Mask {
         self
     }
 
+    /// The rows below `rows`.
+    pub fn below(rows: usize) -> Self {
+        let mut mask = Self::NONE;
+        for (word, bits) in mask.0.iter_mut().enumerate() {
+            let count = rows.saturating_sub(word * 64).min(64) as u32;
+            *bits = u64::MAX.checked_shr(64 - count).unwrap_or(0);
+        }
+        mask
+    }
+
     /// Adds a row.
     pub fn insert(&mut self, row: usize) {
         self.0[row / 64] |= 1 << (row % 64);

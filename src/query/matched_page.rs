@@ -8,7 +8,7 @@ use crate::error::{Error, Result, ensure};
 use crate::head::{Row, trace_id_of};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope, SpanId, TraceId};
-use crate::segment::{Fixed, IntegerCursor};
+use crate::segment::{Fixed, IntegerCursor, Segment};
 
 use super::mask::Mask;
 use super::matching::{MatchPart, PartRows};
@@ -122,7 +122,15 @@ impl MatchPart<'_> {
     pub fn tables(&self) -> &dyn RowSource {
         match &self.rows {
             PartRows::Sealed(pages) => &pages.source,
-            PartRows::Head(chapter) => *chapter,
+            PartRows::Head(chapter) => &***chapter,
+        }
+    }
+
+    /// The part, if it is sealed.
+    pub fn segment(&self) -> Option<&Segment> {
+        match &self.rows {
+            PartRows::Sealed(pages) => Some(pages.segment),
+            PartRows::Head(_) => None,
         }
     }
 

@@ -13,14 +13,15 @@
 //! and again. Damage is skipped and makes the answer incomplete, as in `find`.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
-use crate::catalog::{Snapshot, TraceIds};
+use crate::catalog::{SegmentPart, Snapshot, TraceIds};
 use crate::column::{Class, ClassBits};
 use crate::error::{Error, Result};
-use crate::head::{Chapter, trace_id_of};
+use crate::head::{FrozenChapter, trace_id_of};
 use crate::index::rollup::Group;
 use crate::index::{Measure, PageSet, RowSet};
 use crate::limits::{Limits, PAGE_ROWS};
@@ -28,17 +29,16 @@ use crate::model::{Resource, Scope, Span, StatusCode, TimeRange, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::Detail;
 
-use super::evaluate::TraceMatcher;
+use super::evaluate::{TraceMatcher, kind_meets, status_meets};
 use super::explain::Explain;
 use super::find::{Finder, PartCriteria, row_criteria};
 use super::mask::Mask;
 use super::matched_page::{MatchedPage, RowIds};
 use super::predicate::{Criterion, Query, QueryScope};
-use super::rollup::{GroupFilter, GroupName, slowest_rows, totals};
+use super::rollup::{GroupFilter, GroupName, GroupRef, slowest_rows, totals};
 use super::scan::PageScan;
 use super::segment_pages::SegmentPages;
 use super::slow_span::SlowSpan;
-use super::structure::{HeadRows, head_rows};
 
 /// A query made ready for any snapshot, and the count of what it reads.
 #[derive(Debug)]
@@ -62,26 +62,30 @@ impl Asked {
 
 /// The search for matching spans of one snapshot.
 pub struct Matching<'q> {
-    finder: Finder<'q>,
+    pub(super) finder: Finder<'q>,
     /// Ids of doubled traces that live, ascending.
-    doubled: Vec<TraceId>,
+    pub(super) doubled: Vec<TraceId>,
     passes: u32,
 }
 
 /// The clean rows of one part.
 pub struct MatchPart<'q> {
     pub(super) rows: PartRows<'q>,
-    criteria: PartCriteria<'q>,
+    pub(super) criteria: PartCriteria<'q>,
+    /// The segment with its dirty traces, if it is one.
+    pub(super) sealed: Option<&'q SegmentPart>,
     /// Pages that may hold a match, ascending.
     pub pages: Vec<u32>,
     /// Rows of deleted and doubled traces.
-    left_out: RowSet,
+    pub(super) left_out: RowSet,
+    /// The rows that match, of pages that were scanned: they are not judged again when samples are read again.
+    judged: RefCell<Vec<Option<Mask>>>,
 }
 
 /// Where the rows lie.
 pub(super) enum PartRows<'q> {
     Sealed(SegmentPages<'q>),
-    Head(&'q Chapter),
+    Head(&'q FrozenChapter),
 }
 
 impl<'q> Matching<'q> {
@@ -91,17 +95,16 @@ impl<'q> Matching<'q> {
     /// # Errors
     /// Whatever is not damage.
     pub fn new(asked: &'q Asked, snapshot: &'q Snapshot) -> Result<(Self, Vec<MatchPart<'q>>)> {
-        let finder = Finder::new(snapshot, &asked.query, &asked.criteria, &asked.counter);
-        let mut matching = Self { finder, doubled: Vec::new(), passes: 0 };
-        let mut parts = Vec::new();
+        let (mut matching, mut parts) = (Self::unplanned(asked, snapshot), Vec::new());
         if matching.is_by_trace() {
             return Ok((matching, parts));
         }
         let structural = asked.query.structure.is_some();
         let (lows, head) = if structural { matching.find_loose()? } else { (matching.find_doubled()?, None) };
         for index in 0..snapshot.segments.len() {
-            match matching.plan_segment(index) {
-                Ok(part) => parts.extend(part),
+            let planned = matching.plan_segment(index).and_then(|part| part.without_apart(matching.finder.counter));
+            match planned {
+                Ok(part) => parts.extend(Some(part).filter(|part| !part.pages.is_empty())),
                 Err(error) => matching.finder.problem(error)?,
             }
         }
@@ -116,6 +119,12 @@ impl<'q> Matching<'q> {
             parts.push(part);
         }
         Ok((matching, parts))
+    }
+
+    /// A matching that has read nothing yet.
+    pub(super) fn unplanned(asked: &'q Asked, snapshot: &'q Snapshot) -> Self {
+        let finder = Finder::new(snapshot, &asked.query, &asked.criteria, &asked.counter);
+        Self { finder, doubled: Vec::new(), passes: 0 }
     }
 
     /// True if only whole traces tell which spans match.
@@ -138,12 +147,38 @@ impl<'q> Matching<'q> {
         if !decided || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
             return None;
         }
-        let meets = |name: &GroupName| criteria.iter().all(|criterion| group_meets(name, criterion));
+        let meets = |name: &GroupRef<'_>| criteria.iter().all(|criterion| group_meets(name, criterion));
         Some(totals(snapshot, limits, &meets).ok()?.into_iter().filter(|(_, group)| !group.is_empty()).collect())
     }
 
-    /// The slowest matching spans, from tail lists; `None` where these cannot tell, as [`Matching::rolled`].
-    pub fn rolled_slowest(&self, limit: usize, limits: &Limits) -> Option<Vec<SlowSpan>> {
+    /// The slowest matching spans, from tail lists, without a plan; `None` where these cannot tell, as
+    /// [`Matching::rolled`].
+    pub fn listed_slowest(
+        asked: &'q Asked,
+        snapshot: &'q Snapshot,
+        limit: usize,
+        limits: &Limits,
+    ) -> Option<(Vec<SlowSpan>, Explain)> {
+        let mut matching = Self::unplanned(asked, snapshot);
+        if !matching.is_plain() {
+            return None;
+        }
+        matching.find_doubled().ok()?;
+        let found = matching.rolled_slowest(limit, limits)?;
+        let explain = &mut matching.finder.explain;
+        for part in &snapshot.segments {
+            explain.blocks_considered += part.segment.blocks();
+            explain.pages_considered += u64::from(part.segment.row_pages());
+            explain.bytes_considered += part.segment.len_bytes();
+        }
+        explain.parts_considered += (snapshot.segments.len() + snapshot.chapters.len()) as u64;
+        explain.parts_read = explain.parts_considered;
+        explain.pages_skipped = explain.pages_considered;
+        let (explain, reason) = matching.finish();
+        reason.is_none().then_some((found, explain))
+    }
+
+    fn rolled_slowest(&self, limit: usize, limits: &Limits) -> Option<Vec<SlowSpan>> {
         let snapshot = self.finder.snapshot;
         if !self.is_plain() || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
             return None;
@@ -188,47 +223,8 @@ impl<'q> Matching<'q> {
         Ok(lows)
     }
 
-    /// For a structural condition, which takes whole traces: finds the dirty traces that may have a match. They stand
-    /// in for the doubled ones, and no rows of theirs are taken from pages. Returns the low halves of the ids of all
-    /// dirty traces, and the rows of the others in the head; `None` if these, too, are judged as spans.
-    fn find_loose(&mut self) -> Result<(FxHashSet<u64>, Option<HeadRows>)> {
-        let (snapshot, mut lows) = (self.finder.snapshot, FxHashSet::default());
-        for part in &snapshot.segments {
-            for ordinal in part.loose() {
-                match part.segment.trace_id(ordinal, self.finder.counter) {
-                    Ok(id) => drop(lows.insert(id.low())),
-                    Err(error) => self.finder.problem(error)?,
-                }
-            }
-        }
-        let set = self.finder.query.structure.as_ref();
-        let head = set.map(|set| head_rows(set, &snapshot.chapters, &|low| lows.contains(&low)));
-        let head = match head.transpose() {
-            Ok(head) => head.flatten(),
-            Err(error) => self.finder.problem(error).map(|()| None)?,
-        };
-        let mut loose = FxHashMap::default();
-        if head.is_none() {
-            self.finder.scan_chapters(&mut loose)?;
-        }
-        let before = self.finder.explain.clone();
-        for (index, part) in snapshot.segments.iter().enumerate() {
-            if part.loose().next().is_some() {
-                self.finder.begin_segment(index, &mut loose)?;
-            }
-        }
-        self.finder.explain = before;
-        let mut ids: FxHashSet<TraceId> = loose.into_values().map(|(id, _)| id).collect();
-        if head.is_some() && !lows.is_empty() {
-            let rows = snapshot.chapters.iter().flat_map(|chapter| &chapter.rows);
-            ids.extend(rows.map(trace_id_of).filter(|id| lows.contains(&id.low())));
-        }
-        self.doubled = ids.into_iter().collect();
-        self.doubled.sort_unstable();
-        Ok((lows, head))
-    }
-
-    fn plan_segment(&mut self, index: usize) -> Result<Option<MatchPart<'q>>> {
+    /// Plans a segment, of which perhaps no page may hold a match.
+    pub(super) fn plan_segment(&mut self, index: usize) -> Result<MatchPart<'q>> {
         let (part, counter) = (&self.finder.snapshot.segments[index], self.finder.counter);
         let segment = &*part.segment;
         let explain = &mut self.finder.explain;
@@ -249,23 +245,18 @@ impl<'q> Matching<'q> {
         explain.blocks_pruned += segment.blocks() - blocks.len() as u64;
         if plan.is_empty() {
             explain.parts_pruned += 1;
-            return Ok(None);
+        } else {
+            explain.parts_read += 1;
         }
-        explain.parts_read += 1;
         explain.blocks_read += blocks.len() as u64;
-        let mut left_out = RowSet::new();
-        let structural = self.finder.query.structure.is_some();
-        let apart = if structural { Cow::Borrowed(&*part.dirty) } else { part.apart() };
-        for ordinal in apart.iter() {
-            left_out.insert_range(segment.trace_rows(ordinal, counter)?);
-        }
-        Ok(Some(MatchPart { rows: PartRows::Sealed(pages), criteria, pages: plan.iter().collect(), left_out }))
+        let (rows, sealed, left_out) = (PartRows::Sealed(pages), Some(part), RowSet::new());
+        Ok(MatchPart { rows, criteria, sealed, pages: plan.iter().collect(), left_out, judged: RefCell::default() })
     }
 
-    fn plan_chapter(&mut self, chapter: &'q Chapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
+    pub(super) fn plan_chapter(&mut self, chapter: &'q FrozenChapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
         let resources: Vec<&Resource> = chapter.resources.iter().map(|r| &*r.resource).collect();
         let scopes: Vec<&Scope> = chapter.scopes.iter().map(|s| &**s).collect();
-        let criteria = self.finder.compile(chapter, &resources, &scopes);
+        let criteria = self.finder.compile(&**chapter, &resources, &scopes);
         let pages = chapter.rows.len().div_ceil(PAGE_ROWS) as u32;
         let explain = &mut self.finder.explain;
         explain.parts_considered += 1;
@@ -279,7 +270,8 @@ impl<'q> Matching<'q> {
         } else {
             RowSet::from_sorted((0..chapter.rows.len()).filter(|row| is_doubled(*row)).map(|row| row as u32))
         };
-        MatchPart { rows: PartRows::Head(chapter), criteria, pages: (0..pages).collect(), left_out }
+        let rows = PartRows::Head(chapter);
+        MatchPart { rows, criteria, sealed: None, pages: (0..pages).collect(), left_out, judged: RefCell::default() }
     }
 
     /// Scans a page of a part; `None` if no row matches, or it cannot be read.
@@ -313,10 +305,18 @@ impl<'q> Matching<'q> {
         page: u32,
         wanted: impl FnOnce(&MatchedPage<'p>) -> Result<bool>,
     ) -> Result<Option<MatchedPage<'p>>> {
+        let known = part.judged.borrow().get(page as usize).copied().flatten();
+        if known.is_some_and(|rows| rows.is_empty()) {
+            return Ok(None);
+        }
         let mut scan = PageScan::new(part.source(), page)?;
         let mut matched = MatchedPage::new(part, page, std::mem::take(&mut scan.classes));
         if !wanted(&matched)? {
             return Ok(None);
+        }
+        if let Some(rows) = known {
+            matched.rows = rows;
+            return Ok(Some(matched));
         }
         scan.classes = std::mem::take(&mut matched.classes);
         let found = self.finder.scan_page(&mut scan, &part.criteria)?;
@@ -325,6 +325,7 @@ impl<'q> Matching<'q> {
         for row in part.left_out.iter_in(first..first + PAGE_ROWS as u32) {
             rows.remove((row - first) as usize);
         }
+        part.judge(page, rows);
         matched.rows = rows;
         matched.classes = scan.classes;
         Ok((!rows.is_empty()).then_some(matched))
@@ -378,6 +379,11 @@ impl<'q> Matching<'q> {
         Ok(())
     }
 
+    /// Notes pages that were read.
+    pub fn note_pages(&mut self, read: u64) {
+        self.finder.explain.pages_read += read;
+    }
+
     /// Notes pages that were planned and need not be read after all.
     pub fn skip_pages(&mut self, pages: u64) {
         self.finder.explain.pages_skipped += pages;
@@ -394,17 +400,17 @@ impl<'q> Matching<'q> {
 const ROLLED_DOUBLED_MAX: usize = 1_000;
 
 /// True if service, name, kind and status of a span decide.
-fn is_of_group(criterion: &Criterion) -> bool {
+pub(super) fn is_of_group(criterion: &Criterion) -> bool {
     use Criterion::{Error, Kind, Name, Service, Status};
     matches!(criterion, Service(_) | Name(_) | Kind(_) | Status(_) | Error)
 }
 
-fn group_meets(group: &GroupName, criterion: &Criterion) -> bool {
+fn group_meets(group: &GroupRef<'_>, criterion: &Criterion) -> bool {
     match criterion {
-        Criterion::Service(service) => group.service.as_ref() == Some(service),
-        Criterion::Name(name) => group.name == *name,
-        Criterion::Kind(kind) => group.kind == *kind,
-        Criterion::Status(status) => group.status == *status,
+        Criterion::Service(service) => group.service == Some(service.as_str()),
+        Criterion::Name(name) => group.name == name.as_str(),
+        Criterion::Kind(kind) => kind_meets(group.kind, *kind),
+        Criterion::Status(status) => status_meets(group.status, *status),
         Criterion::Error => group.status == StatusCode::ERROR,
         _ => false,
     }
@@ -434,11 +440,42 @@ fn read_if_in_window(snapshot: &Snapshot, window: TimeRange, id: TraceId, counte
 }
 
 impl<'q> MatchPart<'q> {
+    /// Notes the rows of a page that match.
+    fn judge(&self, page: u32, rows: Mask) {
+        let mut judged = self.judged.borrow_mut();
+        let len = judged.len().max(page as usize + 1);
+        judged.resize(len, None);
+        judged[page as usize] = Some(rows);
+    }
+
+    /// Rows that do not count.
+    pub(super) fn left_out(&self) -> &RowSet {
+        &self.left_out
+    }
+
+    /// True if every row of the class meets the filters, for filters that classes decide.
+    pub fn takes_class(&self, class: u32) -> bool {
+        self.criteria.takes_class(class)
+    }
+
+    /// The part with the rows of deleted and doubled traces left out.
+    fn without_apart(mut self, counter: &ReadCounter) -> Result<Self> {
+        if let Some(sealed) = self.sealed.filter(|_| !self.pages.is_empty()) {
+            // A structural condition is decided on whole traces, so that all dirty ones are judged elsewhere.
+            let structural = self.criteria.structure.is_some();
+            let apart = if structural { Cow::Borrowed(&*sealed.dirty) } else { sealed.apart() };
+            for ordinal in apart.iter() {
+                self.left_out.insert_range(sealed.segment.trace_rows(ordinal, counter)?);
+            }
+        }
+        Ok(self)
+    }
+
     /// The part's pages of span rows.
     pub(super) fn source(&self) -> &dyn super::scan::PageSource {
         match &self.rows {
             PartRows::Sealed(pages) => pages,
-            PartRows::Head(chapter) => *chapter,
+            PartRows::Head(chapter) => &***chapter,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::bytes::Seed;
 use crate::catalog::{SegmentPart, Snapshot};
 use crate::head::trace_id_of;
 use crate::index::TraceSet;
-use crate::index::rollup::{Group, OperationCodes};
+use crate::index::rollup::{Group, OperationCodes, StepCell, StepCells};
 use crate::limits::{Limits, ROLLUP_GROUPS_MAX};
 use crate::model::{Span, SpanKind, StatusCode, TraceId};
 use crate::os::{FileBytes, SimulatedDisk, Storage};
@@ -245,8 +245,13 @@ fn a_segment_has_a_tail_list_and_steps_of_its_operation() {
     assert_eq!(list.rows.len(), 5_000_usize.div_ceil(32));
     assert_eq!(segment.tail_list(OperationCodes { service: 0, ..operation }), None);
     let mut cells = Vec::new();
-    segment.steps().unwrap().each_cell(|start, place, cell| cells.push((start, place, cell.count))).unwrap();
-    assert_eq!(cells, [(0, 0, 5_000)]);
+    let mut add = |step, place, cell: StepCell| {
+        cells.push((step, place, cell.count, cell.min, cell.max));
+        Ok(())
+    };
+    let each = |step, of: StepCells<'_>| of.each(|_| true, |place, cell| add(step, place, cell));
+    segment.steps().unwrap().each_step(each).unwrap();
+    assert_eq!(cells, [(0, 0, 5_000, 1, 5_000)]);
 }
 
 #[test]

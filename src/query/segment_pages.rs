@@ -13,7 +13,7 @@ use crate::model::{Event, Link, TimeRange, ValueRef};
 use crate::part::ReadCounter;
 use crate::segment::{FieldColumn, Fixed, IntegerCursor, Segment, SegmentSource, overflow_number};
 
-use super::compile::{FieldTest, ValueTest};
+use super::compile::{FieldMemory, FieldTest, ValueTest};
 use super::mask::Mask;
 use super::scan::{FieldOf, PageSource, ValueVisitor};
 use super::walk::RawValue;
@@ -41,6 +41,40 @@ impl SegmentPages<'_> {
     pub fn rows_of(&self, page: u32) -> Range<u32> {
         let first = page * PAGE_ROWS as u32;
         first..(first + PAGE_ROWS as u32).min(self.segment.rows())
+    }
+
+    /// Decodes a page of a column of numbers, unless it is the one that was decoded last.
+    fn read_values(&self, column: u32, page: usize, memory: &mut FieldMemory) -> Result<()> {
+        if memory.page != Some(page) {
+            memory.page = None;
+            self.segment.integers(column, page, self.counter, &mut memory.values)?;
+            memory.page = Some(page);
+        }
+        Ok(())
+    }
+
+    /// As [`SegmentPages::each_place`], for runs of values that stand on one page of the column: their places, and
+    /// the row of each.
+    fn each_run(
+        &self,
+        page: u32,
+        classes: &[u32],
+        field: (u32, &[u32]),
+        mut visit: impl FnMut(Range<usize>, &[u16]) -> Result<()>,
+    ) -> Result<()> {
+        let (mut first, mut rows) = (0, Vec::with_capacity(PAGE_ROWS));
+        self.each_place(page, classes, field, |at, row| {
+            if rows.is_empty() {
+                first = at;
+            }
+            rows.push(row as u16);
+            if (at + 1) % PAGE_ROWS == 0 {
+                visit(first..at + 1, &rows)?;
+                rows.clear();
+            }
+            Ok(())
+        })?;
+        if rows.is_empty() { Ok(()) } else { visit(first..first + rows.len(), &rows) }
     }
 
     /// Calls `visit` with the place in the field's column and the row in the page of every value of the page.
@@ -94,23 +128,9 @@ impl SegmentPages<'_> {
     /// # Errors
     /// Corrupt if a page it needs is damaged.
     pub fn all_starts(&self, page: u32) -> Result<Vec<u64>> {
-        let mut deltas = Vec::new();
-        self.segment.integers(Fixed::Start as u32, page as usize, self.counter, &mut deltas)?;
-        let first_ordinal = self.segment.page_ordinals()?.get(page as usize).copied().unwrap_or(0);
-        let mut rows = IntegerCursor::new(self.segment, Fixed::TraceRow as u32, true, self.counter);
-        let mut starts = IntegerCursor::new(self.segment, Fixed::TraceStart as u32, true, self.counter);
-        let (mut ordinal, traces) = (first_ordinal, self.segment.traces());
-        let mut next = if ordinal + 1 < traces { rows.get(ordinal as usize + 1)? } else { u64::MAX };
-        let mut start = starts.get(ordinal as usize)?;
-        for (row, delta) in self.rows_of(page).zip(deltas.iter_mut()) {
-            while u64::from(row) >= next {
-                ordinal += 1;
-                start = starts.get(ordinal as usize)?;
-                next = if ordinal + 1 < traces { rows.get(ordinal as usize + 1)? } else { u64::MAX };
-            }
-            *delta = if *delta == 0 { 0 } else { start.wrapping_add(*delta - 1) };
-        }
-        Ok(deltas)
+        let mut starts = Vec::new();
+        StartReader::new(self.segment, self.counter).read(page, &mut starts)?;
+        Ok(starts)
     }
 
     fn verdicts<'t>(&self, test: &'t FieldTest<'_>) -> Result<&'t [bool]> {
@@ -121,6 +141,56 @@ impl SegmentPages<'_> {
         let verdicts = dictionary.iter().map(|bytes| bytes_meet(test.value_type, bytes, &test.test));
         let verdicts = verdicts.collect::<Result<Vec<_>>>()?;
         Ok(test.verdicts.get_or_init(|| verdicts))
+    }
+}
+
+/// The values at these places, which lie on one page of the column.
+fn run_of<'v>(values: &'v [u64], places: &Range<usize>, column: u32) -> Result<&'v [u64]> {
+    let first = places.start % PAGE_ROWS;
+    let missing = || Error::corrupt(format!("column {column} has no values {places:?}"));
+    values.get(first..first + places.len()).ok_or_else(missing)
+}
+
+/// Reads the starts of rows; quicker for pages that follow each other.
+pub struct StartReader<'s> {
+    segment: &'s Segment,
+    counter: &'s ReadCounter,
+    /// First trace of every page, once it was asked for.
+    page_ordinals: Option<&'s [u32]>,
+    trace_rows: IntegerCursor<'s>,
+    trace_starts: IntegerCursor<'s>,
+}
+
+impl<'s> StartReader<'s> {
+    /// A reader of this segment's rows.
+    pub fn new(segment: &'s Segment, counter: &'s ReadCounter) -> Self {
+        let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, true, counter);
+        let (trace_rows, trace_starts) = (cursor(Fixed::TraceRow), cursor(Fixed::TraceStart));
+        Self { segment, counter, page_ordinals: None, trace_rows, trace_starts }
+    }
+
+    /// Start of every row of the page, 0 for none.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn read(&mut self, page: u32, out: &mut Vec<u64>) -> Result<()> {
+        self.segment.integers(Fixed::Start as u32, page as usize, self.counter, out)?;
+        let page_ordinals = match self.page_ordinals {
+            Some(known) => known,
+            None => self.page_ordinals.insert(self.segment.page_ordinals()?),
+        };
+        let (mut ordinal, traces) = (page_ordinals.get(page as usize).copied().unwrap_or(0), self.segment.traces());
+        let (first, mut rest) = (page as usize * PAGE_ROWS, out.as_mut_slice());
+        let mut done = 0;
+        while !rest.is_empty() {
+            let next = if ordinal + 1 < traces { self.trace_rows.get(ordinal as usize + 1)? } else { u64::MAX };
+            let here = usize::try_from(next).unwrap_or(usize::MAX).saturating_sub(first + done).min(rest.len());
+            let start = self.trace_starts.get(ordinal as usize)?;
+            let (of_trace, others) = rest.split_at_mut(here);
+            of_trace.iter_mut().for_each(|delta| *delta = if *delta == 0 { 0 } else { start.wrapping_add(*delta - 1) });
+            (rest, done, ordinal) = (others, done + here, ordinal + 1);
+        }
+        Ok(())
     }
 }
 
@@ -177,10 +247,14 @@ impl PageSource for SegmentPages<'_> {
     fn match_field(&self, page: u32, classes: &[u32], test: &FieldTest<'_>, matched: &mut Mask) -> Result<()> {
         let FieldColumn { values: column, shared, .. } = self.source.tables.column_of(test.field);
         if !shared && !test.value_type.is_bytes() {
-            let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
-            return self.each_place(page, classes, (test.field, &test.per_class), |at, row| {
-                if number_meets(test.value_type, cursor.get(at)?, &test.test) {
-                    matched.insert(row);
+            let mut memory = test.memory.borrow_mut();
+            return self.each_run(page, classes, (test.field, &test.per_class), |places, rows| {
+                self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
+                let FieldMemory { values, judged, .. } = &mut *memory;
+                for (bits, row) in run_of(values, &places, column)?.iter().zip(rows) {
+                    if judged.verdict(*bits, || number_meets(test.value_type, *bits, &test.test)) {
+                        matched.insert(usize::from(*row));
+                    }
                 }
                 Ok(())
             });
@@ -190,11 +264,13 @@ impl PageSource for SegmentPages<'_> {
             if !verdicts.contains(&true) {
                 return Ok(());
             }
-            let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
-            return self.each_place(page, classes, (test.field, &test.per_class), |at, row| {
-                let verdict = verdicts.get(cursor.get(at)? as usize);
-                if *verdict.ok_or_else(|| Error::corrupt("unknown dictionary code"))? {
-                    matched.insert(row);
+            let mut memory = test.memory.borrow_mut();
+            return self.each_run(page, classes, (test.field, &test.per_class), |places, rows| {
+                self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
+                for (code, row) in run_of(&memory.values, &places, column)?.iter().zip(rows) {
+                    if *verdicts.get(*code as usize).ok_or_else(|| Error::corrupt("unknown dictionary code"))? {
+                        matched.insert(usize::from(*row));
+                    }
                 }
                 Ok(())
             });

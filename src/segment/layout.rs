@@ -86,11 +86,13 @@ pub enum SectionKind {
     Steps = 17,
     /// The slowest rows of every operation.
     TailLists = 18,
+    /// The pages of every operation's durations, by bucket.
+    CellPages = 19,
 }
 
 impl SectionKind {
     /// Every kind, by code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Schema,
         Self::Strings,
         Self::Resources,
@@ -109,6 +111,7 @@ impl SectionKind {
         Self::Rollup,
         Self::Steps,
         Self::TailLists,
+        Self::CellPages,
     ];
 
     /// The kind of this code, if there is one.

@@ -4,6 +4,7 @@
 //! verified at its first use, a page at every use.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +14,9 @@ use crate::bytes::{Reader, Seed, checksum, pod_slice};
 use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
 use crate::encoding::{Strings, decode_integers, decode_strings};
 use crate::error::{Error, Result, ensure};
-use crate::index::rollup::{OperationCodes, RemoteCode, Rollup, Steps, TailList, TailLists};
+use crate::index::rollup::{
+    CellPages, OperationCodes, RemoteCode, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
+};
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope};
@@ -39,11 +42,15 @@ pub struct Segment {
     columns: FxHashMap<u32, ColumnEntry>,
     verified: Box<[AtomicBool]>,
     tables: OnceLock<Tables>,
+    tail_heads: OnceLock<Option<TailHeads>>,
+    rollup_heads: OnceLock<Option<RollupHeads>>,
 }
 
 /// What gives a segment's codes a meaning, in memory.
 #[derive(Debug)]
 pub struct Tables {
+    /// The schema's strings, known to be text.
+    texts: Texts,
     /// Fields, shapes, classes.
     pub schema: Schema,
     /// Which fields have no column of their own.
@@ -76,7 +83,19 @@ impl Segment {
         let sections = directory.sections.iter().enumerate().map(|(i, s)| ((s.kind, s.key), i)).collect();
         let columns = directory.columns.iter().map(|c| (c.code, *c)).collect();
         let verified = directory.sections.iter().map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { id, name, file, seed, directory, sections, columns, verified, tables: OnceLock::new() })
+        Ok(Self {
+            id,
+            name,
+            file,
+            seed,
+            directory,
+            sections,
+            columns,
+            verified,
+            tables: OnceLock::new(),
+            tail_heads: OnceLock::new(),
+            rollup_heads: OnceLock::new(),
+        })
     }
 
     /// The file's id in the store.
@@ -274,7 +293,9 @@ impl Segment {
 
     /// The rollup by group; `None` if it is missing or damaged, which costs time and nothing else.
     pub fn rollup(&self) -> Option<Rollup<'_>> {
-        Rollup::open(self.section(SectionKind::Rollup, ROLLUP_GROUPS).ok()??).ok()
+        let bytes = self.section(SectionKind::Rollup, ROLLUP_GROUPS).ok()??;
+        let heads = self.rollup_heads.get_or_init(|| RollupHeads::read(bytes).ok());
+        heads.as_ref().map(|heads| Rollup::with_heads(heads, bytes))
     }
 
     /// The rollup by remote service; `None` if it is missing or damaged.
@@ -289,7 +310,15 @@ impl Segment {
 
     /// The slowest rows of every operation; `None` if they are missing or damaged.
     pub fn tail_lists(&self) -> Option<TailLists<'_>> {
-        TailLists::open(self.section(SectionKind::TailLists, 0).ok()??, self.rows()).ok()
+        let bytes = self.section(SectionKind::TailLists, 0).ok()??;
+        let heads = self.tail_heads.get_or_init(|| TailHeads::read(bytes, self.rows()).ok());
+        heads.as_ref().map(|heads| TailLists::new(heads, bytes))
+    }
+
+    /// The pages of the operations that have tail lists, in the same order, by duration bucket; `None` if they
+    /// are missing or damaged.
+    pub fn cell_pages(&self) -> Option<CellPages<'_>> {
+        CellPages::open(self.section(SectionKind::CellPages, 0).ok()??, self.row_pages()).ok()
     }
 
     /// The slowest rows of an operation; `None` if it has no list, or it is damaged.
@@ -308,6 +337,17 @@ impl Segment {
         let sound = numbers.len() == self.row_pages() as usize && numbers.iter().all(|o| *o < self.traces());
         ensure(sound, || format!("segment {}: page ordinals are not sound", self.name))?;
         Ok(numbers)
+    }
+
+    /// The ordinals of all traces with a row on a page of span rows.
+    ///
+    /// # Errors
+    /// Corrupt if the list is damaged.
+    pub fn traces_on(&self, page: u32) -> Result<RangeInclusive<u32>> {
+        let firsts = self.page_ordinals()?;
+        let of = |page: u32| firsts.get(page as usize).copied();
+        let first = of(page).ok_or_else(|| Error::corrupt(format!("page {page} has no first trace")))?;
+        Ok(first..=of(page + 1).unwrap_or(self.traces().saturating_sub(1)))
     }
 
     /// The first row of every page of a sparse row list.
@@ -346,6 +386,7 @@ impl Segment {
         schema.validate([0; 3], strings.len(), scopes.len())?;
         let class_rows = (0..gained[2]).map(|_| reader.varint("class rows")).collect::<Result<_>>()?;
         let mut tables = Tables {
+            texts: Texts::of(strings),
             overflow: Overflow::new(&schema, |column| self.columns.contains_key(&column)),
             schema,
             class_rows,
@@ -398,6 +439,32 @@ impl Segment {
     }
 }
 
+/// Texts by code, checked once.
+#[derive(Debug)]
+struct Texts {
+    all: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// The strings of a dictionary; one that is no text is empty.
+    fn of(strings: DictionaryView<'_>) -> Self {
+        let mut out = Self { all: String::new(), ends: Vec::with_capacity(strings.len()) };
+        for bytes in strings.iter() {
+            out.all.push_str(std::str::from_utf8(bytes).unwrap_or_default());
+            out.ends.push(out.all.len());
+        }
+        out
+    }
+
+    /// The text of a code, empty if there is none.
+    fn get(&self, code: u32) -> &str {
+        let Some(end) = self.ends.get(code as usize) else { return "" };
+        let begin = (code as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.all[begin..*end]
+    }
+}
+
 impl Tables {
     /// Where the values of a field of the schema stand.
     pub fn column_of(&self, field: u32) -> FieldColumn {
@@ -434,7 +501,7 @@ impl RowSource for SegmentSource<'_> {
     }
 
     fn text(&self, code: u32) -> &str {
-        std::str::from_utf8(self.strings.get(code)).unwrap_or_default()
+        self.tables.texts.get(code)
     }
 
     fn resource(&self, code: u32) -> Result<Arc<Resource>> {

@@ -103,6 +103,10 @@ impl RowIndexes {
         if let Some(steps) = rollup.steps {
             out.section(SectionKind::Steps, 0, &steps)?;
         }
-        out.section(SectionKind::TailLists, 0, &rollup.tails)
+        out.section(SectionKind::TailLists, 0, &rollup.tails)?;
+        match rollup.cells {
+            Some(cells) => out.section(SectionKind::CellPages, 0, &cells),
+            None => Ok(()),
+        }
     }
 }

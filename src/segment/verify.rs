@@ -2,7 +2,7 @@
 
 use crate::encoding::Strings;
 use crate::error::{Error, Result};
-use crate::index::rollup::{GroupCodes, GroupKey, RemoteCode, Rollup, Steps, TailLists};
+use crate::index::rollup::{CellPages, GroupCodes, GroupKey, RemoteCode, Rollup, Steps, TailHeads, TailLists};
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::part::ReadCounter;
@@ -80,7 +80,8 @@ impl Segment {
                 | SectionKind::Terms
                 | SectionKind::Rollup
                 | SectionKind::Steps
-                | SectionKind::TailLists,
+                | SectionKind::TailLists
+                | SectionKind::CellPages,
             ) => 0,
             _ => self.directory().rows,
         }
@@ -109,10 +110,15 @@ impl Segment {
             }
             SectionKind::Rollup if key == ROLLUP_GROUPS => verify_rollup(&Rollup::<GroupCodes>::open(bytes)?),
             SectionKind::Rollup => verify_rollup(&Rollup::<RemoteCode>::open(bytes)?),
-            SectionKind::Steps => Steps::open(bytes)?.each_cell(|_, _, _| {}),
+            SectionKind::Steps => Steps::open(bytes)?.each_step(|_, cells| cells.each(|_| true, |_, _| Ok(()))),
             SectionKind::TailLists => {
-                let lists = TailLists::open(bytes, self.rows())?;
+                let heads = TailHeads::read(bytes, self.rows())?;
+                let lists = TailLists::new(&heads, bytes);
                 (0..lists.operations().len()).try_for_each(|place| lists.list(place).map(|_| ()))
+            }
+            SectionKind::CellPages => {
+                let cells = CellPages::open(bytes, pages)?;
+                (0..cells.operations()).try_for_each(|place| cells.each_page(place, |_| false, |_| {}))
             }
             SectionKind::PageOrdinals => self.page_ordinals().map(|_| ()),
             SectionKind::PageDirectory | SectionKind::SparseStarts => Ok(()),

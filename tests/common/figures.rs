@@ -104,7 +104,7 @@ pub fn spans_by(spans: &[Span], ask: &Ask, by: &[&str]) -> BTreeMap<Group, Vec<S
 }
 
 /// Every combination of the distinct texts of the keys on the spans of a trace.
-fn groups_of_trace(trace: &[&Span], by: &[&str]) -> Vec<Group> {
+pub fn groups_of_trace(trace: &[&Span], by: &[&str]) -> Vec<Group> {
     let mut groups: Vec<Group> = vec![vec![]];
     for key in by {
         let texts: BTreeSet<String> = trace.iter().filter_map(|span| text_on(span, key)).collect();

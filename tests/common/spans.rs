@@ -24,6 +24,25 @@ use super::values::{attributes, key, value};
 pub const NAMES: [&str; 6] = ["", "get", "get /cart", "pay", "value", "k"];
 /// Services of resources and endpoints.
 pub const SERVICES: [&str; 4] = ["web", "cart", "db", "é"];
+/// Trace states: most empty, some with a sampling threshold, some with what only looks like one.
+const STATES: [&str; 16] = [
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "a=b",
+    "ot=th:0",
+    "ot=th:8",
+    "ot=th:8",
+    "ot=th:C",
+    "a=b, ot=rv:9b8233f7e3a151;th:fd70a3d70a3d7,c=d",
+    "ot=th:ffffff",
+    "ot=th:",
+    "ot=th:8g",
+    "tenant@ot=th:8",
+];
 /// Where ordinary times begin. A multiple of 1,000, as Zipkin has no finer ones.
 pub const BASE: u64 = 1_700_000_000_000_000_000;
 
@@ -155,7 +174,7 @@ fn otlp_times() -> impl Strategy<Value = (u64, u64)> {
 }
 
 fn otlp_span(traces: u64) -> impl Strategy<Value = Span> {
-    let naming = (select(&NAMES[..]), select(vec![0, 1, 2, 2, 3, 3, 4, 5, 17, -1]), select(vec!["", "", "", "a=b"]));
+    let naming = (select(&NAMES[..]), select(vec![0, 1, 2, 2, 3, 3, 4, 5, 17, -1]), select(&STATES[..]));
     let counts = (0..20u32, 0..20u32, 0..20u32).prop_map(|(a, b, c)| {
         let rare = |n: u32| if n < 18 { 0 } else { n };
         (rare(a), rare(b), rare(c))

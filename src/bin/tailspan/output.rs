@@ -6,7 +6,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::text::{clean, width};
 
@@ -71,13 +71,13 @@ impl<'a> Report<'a> {
     }
 
     /// Writes one result as a JSON line.
-    pub fn row(&mut self, row: &Value) -> io::Result<()> {
+    pub fn row(&mut self, row: &impl Serialize) -> io::Result<()> {
         self.rows += 1;
         self.object(row)
     }
 
     /// Writes a JSON line that is no result: a summary, an explanation.
-    pub fn object(&mut self, object: &Value) -> io::Result<()> {
+    pub fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut *self.out, object)?;
         self.out.write_all(b"\n")
     }

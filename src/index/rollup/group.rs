@@ -7,8 +7,8 @@ use crate::model::{SpanKind, StatusCode};
 
 use super::histogram::Histogram;
 
-/// Sums over the spans of a group. All can be added and taken off.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Sums over the spans of a group. All but the extremes can be added and taken off.
+#[derive(Clone, Debug, Default)]
 pub struct Group {
     /// Spans.
     pub count: u64,
@@ -20,7 +20,19 @@ pub struct Group {
     pub duration_sum: u128,
     /// The durations by bucket.
     pub durations: Histogram,
+    /// Shortest and longest duration, if there are any; `None` also if one that was taken off may have been it.
+    pub extremes: Option<(u64, u64)>,
 }
+
+impl PartialEq for Group {
+    /// Equal sums; extremes, which may be known of one and not of the other, follow from the spans.
+    fn eq(&self, other: &Self) -> bool {
+        let counts = |g: &Self| (g.count, g.duration_count, g.errors, g.duration_sum);
+        counts(self) == counts(other) && self.durations == other.durations
+    }
+}
+
+impl Eq for Group {}
 
 impl Group {
     /// Adds a span.
@@ -29,6 +41,10 @@ impl Group {
         self.count += 1;
         self.errors += u64::from(is_error);
         if let Some(nanos) = duration {
+            self.extremes = match self.extremes {
+                Some((shortest, longest)) => Some((shortest.min(nanos), longest.max(nanos))),
+                None => (self.duration_count == 0).then_some((nanos, nanos)),
+            };
             self.duration_count += 1;
             self.duration_sum += u128::from(nanos);
             self.durations.add(Histogram::bucket_of(nanos), 1);
@@ -47,6 +63,13 @@ impl Group {
 
     /// Adds all of another.
     pub fn merge(&mut self, other: &Self) {
+        if other.duration_count > 0 {
+            self.extremes = match (self.extremes, other.extremes) {
+                (None, extremes) if self.duration_count == 0 => extremes,
+                (Some(one), Some(two)) => Some((one.0.min(two.0), one.1.max(two.1))),
+                _ => None,
+            };
+        }
         self.count += other.count;
         self.duration_count += other.duration_count;
         self.errors += other.errors;
@@ -60,6 +83,10 @@ impl Group {
     /// Corrupt if there is less than the other has; then some of it may be taken off.
     pub fn subtract(&mut self, other: &Self) -> Result<()> {
         let less = || Error::corrupt("a group has fewer spans than are taken off");
+        if other.duration_count > 0 {
+            let inner = |own: &(u64, u64), gone: (u64, u64)| own.0 < gone.0 && gone.1 < own.1;
+            self.extremes = self.extremes.filter(|own| other.extremes.is_some_and(|gone| inner(own, gone)));
+        }
         self.count = self.count.checked_sub(other.count).ok_or_else(less)?;
         self.duration_count = self.duration_count.checked_sub(other.duration_count).ok_or_else(less)?;
         self.errors = self.errors.checked_sub(other.errors).ok_or_else(less)?;
@@ -72,13 +99,19 @@ impl Group {
         self.count == 0
     }
 
-    /// Writes count, count without duration, errors, sum, then the cells of the histogram to the end:
+    /// Writes count, count without duration, errors, sum; if there are durations how far the shortest is from
+    /// the begin of the first cell and the longest from that of the last; then the cells of the histogram to the end:
     /// `2 * (count - 1)` for the bucket after the one before, else one more and the distance less two.
     pub(super) fn write(&self, out: &mut Writer) {
         out.varint(self.count);
         out.varint(self.count - self.duration_count);
         out.varint(self.errors);
         write_sum(self.duration_sum, out);
+        let (first, last) = (self.durations.cells().next(), self.durations.cells().next_back());
+        if let (Some((first, _)), Some((last, _)), Some((shortest, longest))) = (first, last, self.extremes) {
+            out.varint(shortest - Histogram::bounds(first).start());
+            out.varint(longest - Histogram::bounds(last).start());
+        }
         let mut next = 0;
         for (bucket, count) in self.durations.cells() {
             if bucket == next {
@@ -102,6 +135,9 @@ impl Group {
             format!("a group of {count} spans has {errors} errors and {without} without duration")
         })?;
         let duration_count = count - without;
+        let has_durations = duration_count > 0;
+        let above_first = if has_durations { reader.varint("shortest duration")? } else { 0 };
+        let above_last = if has_durations { reader.varint("longest duration")? } else { 0 };
         let (mut durations, mut left, mut next) = (Histogram::default(), duration_count, 0);
         while !reader.is_empty() {
             let token = reader.varint("cell")?;
@@ -116,12 +152,22 @@ impl Group {
             next = bucket + 1;
         }
         ensure(left == 0, || format!("{left} of {duration_count} durations are in no bucket"))?;
-        Ok(Self { count, duration_count, errors, duration_sum, durations })
+        let (first, last) = (durations.cells().next(), durations.cells().next_back());
+        let extremes = first.zip(last).map(|((first, _), (last, _))| {
+            let at = |bucket: usize, above: u64| Histogram::bounds(bucket).start().checked_add(above);
+            let within = |bucket: usize, nanos: &u64| Histogram::bounds(bucket).contains(nanos);
+            at(first, above_first).filter(|n| within(first, n)).zip(at(last, above_last).filter(|n| within(last, n)))
+        });
+        let extremes = match extremes {
+            Some(None) => return Err(Error::corrupt("the shortest or longest duration is outside its cell")),
+            known => known.flatten(),
+        };
+        Ok(Self { count, duration_count, errors, duration_sum, durations, extremes })
     }
 }
 
 /// Writes a sum: LEB128 like a varint, of up to 96 bits.
-pub(super) fn write_sum(mut sum: u128, out: &mut Writer) {
+fn write_sum(mut sum: u128, out: &mut Writer) {
     while sum >= 0x80 {
         out.u8(sum as u8 | 0x80);
         sum >>= 7;
@@ -130,7 +176,7 @@ pub(super) fn write_sum(mut sum: u128, out: &mut Writer) {
 }
 
 /// Reads a sum of up to 98 bits: 2^32 durations take no more than 96.
-pub(super) fn read_sum(reader: &mut Reader<'_>) -> Result<u128> {
+fn read_sum(reader: &mut Reader<'_>) -> Result<u128> {
     let mut sum = 0;
     for shift in (0..98).step_by(7) {
         let byte = reader.u8("sum of durations")?;

@@ -16,6 +16,9 @@ const OCTAVE_BITS: u32 = 4;
 /// Buckets there are.
 pub const BUCKETS: usize = 16 + 16 * 60;
 
+/// Buckets there is room for from the first count on.
+const BUCKETS_AT_FIRST: usize = 96;
+
 /// Counts by bucket. Equal if and only if every bucket is.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
@@ -59,6 +62,8 @@ impl Histogram {
     fn widen(&mut self, bucket: usize, count: u64) {
         if self.counts.is_empty() {
             self.first = bucket;
+            // Most groups take a few octaves.
+            self.counts.reserve(BUCKETS_AT_FIRST);
         }
         if bucket < self.first {
             self.counts.splice(0..0, std::iter::repeat_n(0, self.first - bucket));

@@ -6,14 +6,17 @@
 //! | section | by | says |
 //! |---|---|---|
 //! | [`Rollup`] | group; remote service | count, errors, durations: how many, their sum, their [`Histogram`] |
-//! | [`Steps`] | step of time and group | the same without histogram |
+//! | [`Steps`] | step of time and group | the same without histogram, and the shortest and longest |
 //! | [`TailLists`] | service and operation | the slowest 1/32 of the rows |
+//! | [`CellPages`] | service and operation | the pages that hold the durations of each bucket |
 //!
-//! All hold only what can be taken off again: counts and integer sums. What lies in two parts or is deleted is
-//! therefore subtracted after the fact, by adding up its rows with the code that built the rollup
+//! Rollup and steps hold what can be taken off again, counts and integer sums; the shortest and longest duration
+//! of a group, or of a cell of a step, are known as long as neither was taken off. What lies in two parts or is
+//! deleted is therefore subtracted after the fact, by adding up its rows with the code that built the rollup
 //! ([`RowTotals`]). Groups beyond the most frequent 4,096 are left out, never lumped together; a rollup knows
 //! whether it has all.
 
+mod cells;
 mod group;
 mod histogram;
 mod section;
@@ -23,15 +26,16 @@ mod tails;
 mod tests;
 mod totals;
 
+#[cfg(test)]
+pub use cells::CELL_PAGES_MAX;
+pub use cells::CellPages;
 pub use group::{Group, GroupCodes, GroupKey, RemoteCode};
+pub use histogram::{BUCKETS, Histogram};
+pub use section::{Rollup, RollupHeads};
 #[cfg(test)]
-pub use histogram::BUCKETS;
-pub use histogram::Histogram;
-pub use section::Rollup;
-pub use steps::Steps;
-#[cfg(test)]
-pub use steps::{CELL_SPANS, STEP_NANOS, StepCell};
-pub use tails::{OperationCodes, TailList, TailLists};
+pub use steps::{CELL_SPANS, STEP_NANOS, StepCells};
+pub use steps::{StepCell, Steps};
+pub use tails::{OperationCodes, TailHeads, TailList, TailLists, TailNext, TailWalk};
 #[cfg(test)]
 pub use tails::{TAIL_ROWS_MIN, TAIL_SHARE, TailRow};
 #[cfg(test)]

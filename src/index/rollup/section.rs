@@ -8,6 +8,7 @@
 //! The listed ones are in the order of their first rows. Opening reads the keys, 5 bytes each or so; a body is
 //! decoded when it is asked for. Segments of more than 4,096 groups list the most frequent ones.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::ops::Range;
 
@@ -50,20 +51,28 @@ pub(super) fn encode<K: GroupKey>(keys: &[K], groups: &[Group], listed: &[usize]
     out.into_vec()
 }
 
-/// The rollup of a segment.
+/// What stands in front of a rollup's bodies: its keys, and where the body of each lies.
 #[derive(Clone, Debug)]
-pub struct Rollup<'a, K = GroupCodes> {
+pub struct RollupHeads<K = GroupCodes> {
     groups: u64,
     listed: Vec<(K, Range<usize>)>,
+    /// Where the bodies begin.
+    bodies_at: usize,
+}
+
+/// The rollup of a segment.
+#[derive(Clone, Debug)]
+pub struct Rollup<'a, K: GroupKey = GroupCodes> {
+    heads: Cow<'a, RollupHeads<K>>,
     bodies: &'a [u8],
 }
 
-impl<'a, K: GroupKey> Rollup<'a, K> {
-    /// The rollup in `bytes`; reads the keys.
+impl<K: GroupKey> RollupHeads<K> {
+    /// The heads of the rollup in `bytes`.
     ///
     /// # Errors
     /// Corrupt if the bytes are no rollup.
-    pub fn open(bytes: &'a [u8]) -> Result<Self> {
+    pub fn read(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         let groups = reader.varint("groups")?;
         let count = reader.count(2, "listed groups")?;
@@ -78,20 +87,36 @@ impl<'a, K: GroupKey> Rollup<'a, K> {
             end += len;
             listed.push((key, start..end));
         }
-        let bodies = reader.bytes(reader.remaining(), "groups")?;
-        ensure(end == bodies.len(), || format!("groups take {end} bytes, {} are there", bodies.len()))?;
-        Ok(Self { groups, listed, bodies })
+        let len = reader.remaining();
+        ensure(end == len, || format!("groups take {end} bytes, {len} are there"))?;
+        Ok(Self { groups, listed, bodies_at: bytes.len() - len })
+    }
+}
+
+impl<'a, K: GroupKey> Rollup<'a, K> {
+    /// The rollup in `bytes`; reads the keys.
+    ///
+    /// # Errors
+    /// Corrupt if the bytes are no rollup.
+    pub fn open(bytes: &'a [u8]) -> Result<Self> {
+        let heads = RollupHeads::read(bytes)?;
+        Ok(Self { bodies: bytes.get(heads.bodies_at..).unwrap_or_default(), heads: Cow::Owned(heads) })
+    }
+
+    /// The rollup in `bytes`, whose heads were read of the same bytes.
+    pub fn with_heads(heads: &'a RollupHeads<K>, bytes: &'a [u8]) -> Self {
+        Self { bodies: bytes.get(heads.bodies_at..).unwrap_or_default(), heads: Cow::Borrowed(heads) }
     }
 
     /// True if every group of the segment is listed. Else what is known of the others is that they are not here:
     /// a question about them is for a scan.
     pub fn is_complete(&self) -> bool {
-        self.groups == self.listed.len() as u64
+        self.heads.groups == self.heads.listed.len() as u64
     }
 
     /// The groups that are listed, in the order of their first rows; [`super::Steps`] names them by their place.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = K> + '_ {
-        self.listed.iter().map(|(key, _)| *key)
+        self.heads.listed.iter().map(|(key, _)| *key)
     }
 
     /// The group at this place.
@@ -99,7 +124,7 @@ impl<'a, K: GroupKey> Rollup<'a, K> {
     /// # Errors
     /// Corrupt if it is damaged, or there is none.
     pub fn group(&self, place: usize) -> Result<Group> {
-        let body = self.listed.get(place).and_then(|(_, range)| self.bodies.get(range.clone()));
+        let body = self.heads.listed.get(place).and_then(|(_, range)| self.bodies.get(range.clone()));
         let body = body.ok_or_else(|| Error::corrupt(format!("a rollup has no group {place}")))?;
         Group::read(&mut Reader::new(body)).map_err(|e| e.at(format!("group {place}")))
     }

@@ -17,13 +17,14 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use super::super::packed::{Packed, bits_for, pack, packed_len};
+use super::cells::CELL_PAGES_MAX;
 use super::group::{Group, GroupCodes};
 use super::histogram::Histogram;
 use super::section::most_frequent;
 use crate::bytes::{Reader, Writer};
 use crate::column::{NONE, optional, read_optional};
 use crate::error::{Error, Result, ensure};
-use crate::limits::ROLLUP_GROUPS_MAX;
+use crate::limits::{PAGE_ROWS, ROLLUP_GROUPS_MAX};
 
 /// One row in so many is listed.
 pub const TAIL_SHARE: u64 = 32;
@@ -70,8 +71,9 @@ impl TailsBuilder {
         self.durations.push(duration.unwrap_or(0));
     }
 
-    /// The section; keys and sums of the groups by place.
-    pub fn finish(self, keys: &[GroupCodes], groups: &[Group]) -> Vec<u8> {
+    /// The tail lists, and the pages of cells unless there are too many pages; keys and sums of the groups by
+    /// place.
+    pub fn finish(self, keys: &[GroupCodes], groups: &[Group]) -> (Vec<u8>, Option<Vec<u8>>) {
         let mut codes: Vec<OperationCodes> = Vec::new();
         let mut operations: Vec<Operation> = Vec::new();
         let mut known: FxHashMap<OperationCodes, usize> = FxHashMap::default();
@@ -94,7 +96,46 @@ impl TailsBuilder {
                 operations[of_group[*group as usize]].slow.push((Reverse(*duration), row as u32));
             }
         }
-        encode(&codes, &mut operations, self.groups.len())
+        let counts: Vec<u64> = operations.iter().map(|operation| operation.rows).collect();
+        let listed = most_frequent(&counts);
+        let cells = self.cells(&of_group, &operations, &listed);
+        (encode(&codes, &mut operations, &listed, self.groups.len()), cells)
+    }
+
+    /// The pages of the cells of the operations listed.
+    fn cells(&self, of_group: &[usize], operations: &[Operation], listed: &[usize]) -> Option<Vec<u8>> {
+        let pages = self.groups.len().div_ceil(PAGE_ROWS);
+        if pages > CELL_PAGES_MAX {
+            return None;
+        }
+        // Where the next row of each bucket goes, by operation: rows are dealt into the cells in row order.
+        let mut next: Vec<(usize, Vec<u32>)> = vec![Default::default(); operations.len()];
+        let (mut rows, mut ranges) = (0, Vec::with_capacity(listed.len()));
+        for at in listed {
+            let begin = rows;
+            let mut cells = operations[*at].durations.cells().peekable();
+            let first = cells.peek().map_or(0, |(bucket, _)| *bucket);
+            next[*at].0 = first;
+            for (bucket, count) in cells {
+                next[*at].1.resize(bucket - first + 1, rows as u32);
+                next[*at].1[bucket - first] = rows as u32;
+                rows += count as usize;
+            }
+            ranges.push(begin..rows);
+        }
+        let mut of_rows = vec![0u16; rows];
+        for (row, (group, duration)) in self.groups.iter().zip(&self.durations).enumerate() {
+            if *group == NONE {
+                continue;
+            }
+            let (first, next) = &mut next[of_group[*group as usize]];
+            if let Some(place) = next.get_mut(Histogram::bucket_of(*duration).wrapping_sub(*first)) {
+                of_rows[*place as usize] = (row / PAGE_ROWS) as u16;
+                *place += 1;
+            }
+        }
+        let operations = listed.iter().zip(ranges).map(|(at, range)| (&operations[*at].durations, &of_rows[range]));
+        Some(super::cells::encode(operations, pages))
     }
 }
 
@@ -134,19 +175,17 @@ fn row_bits(rows: usize) -> u32 {
     bits_for(rows.saturating_sub(1) as u64)
 }
 
-fn encode(codes: &[OperationCodes], operations: &mut [Operation], rows: usize) -> Vec<u8> {
-    let counts: Vec<u64> = operations.iter().map(|operation| operation.rows).collect();
-    let listed = most_frequent(&counts);
+fn encode(codes: &[OperationCodes], operations: &mut [Operation], listed: &[usize], rows: usize) -> Vec<u8> {
     let (mut out, mut lists) = (Writer::new(), Writer::new());
     out.varint(codes.len() as u64);
     out.varint(listed.len() as u64);
     for at in listed {
-        let before = lists.len();
+        let (at, before) = (*at, lists.len());
         operations[at].write(row_bits(rows), &mut lists);
         out.varint(optional(codes[at].service));
         out.varint(optional(codes[at].name));
-        out.varint(counts[at]);
-        out.varint(listed_of(counts[at]));
+        out.varint(operations[at].rows);
+        out.varint(listed_of(operations[at].rows));
         out.varint((lists.len() - before) as u64);
     }
     out.bytes(lists.as_slice());
@@ -173,6 +212,16 @@ pub struct TailList {
     pub bound: Option<u64>,
 }
 
+/// What stands in front of the tail lists: which operations there are and where their lists lie.
+#[derive(Clone, Debug)]
+pub struct TailHeads {
+    rows: u32,
+    operations: u64,
+    listed: Vec<Listed>,
+    /// Where the lists begin.
+    lists_at: usize,
+}
+
 #[derive(Clone, Debug)]
 struct Listed {
     codes: OperationCodes,
@@ -182,20 +231,18 @@ struct Listed {
 }
 
 /// The tail lists of a segment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct TailLists<'a> {
-    rows: u32,
-    operations: u64,
-    listed: Vec<Listed>,
+    heads: &'a TailHeads,
     lists: &'a [u8],
 }
 
-impl<'a> TailLists<'a> {
-    /// The lists in `bytes`, of a segment of so many rows.
+impl TailHeads {
+    /// The heads of the tail lists in `bytes`, of a segment of so many rows.
     ///
     /// # Errors
     /// Corrupt if the bytes are no tail lists; a list is checked as it is read.
-    pub fn open(bytes: &'a [u8], rows: u32) -> Result<Self> {
+    pub fn read(bytes: &[u8], rows: u32) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         let operations = reader.varint("operations")?;
         let count = reader.count(5, "listed operations")?;
@@ -215,19 +262,48 @@ impl<'a> TailLists<'a> {
             })?;
             listed.push(Listed { codes, duration_count, count, list: start..end });
         }
-        let lists = reader.bytes(reader.remaining(), "tail lists")?;
-        ensure(end == lists.len(), || format!("tail lists take {end} bytes, {} are there", lists.len()))?;
-        Ok(Self { rows, operations, listed, lists })
+        let len = reader.remaining();
+        ensure(end == len, || format!("tail lists take {end} bytes, {len} are there"))?;
+        Ok(Self { rows, operations, listed, lists_at: bytes.len() - len })
+    }
+}
+
+impl<'a> TailLists<'a> {
+    /// The lists in `bytes`, whose heads were read of the same bytes.
+    pub fn new(heads: &'a TailHeads, bytes: &'a [u8]) -> Self {
+        Self { heads, lists: bytes.get(heads.lists_at..).unwrap_or_default() }
     }
 
     /// True if every operation of the segment has a list.
     pub fn is_complete(&self) -> bool {
-        self.operations == self.listed.len() as u64
+        self.heads.operations == self.heads.listed.len() as u64
     }
 
     /// The operations that have a list, by place.
-    pub fn operations(&self) -> impl ExactSizeIterator<Item = OperationCodes> + '_ {
-        self.listed.iter().map(|listed| listed.codes)
+    pub fn operations(&self) -> impl ExactSizeIterator<Item = OperationCodes> + 'a {
+        self.heads.listed.iter().map(|listed| listed.codes)
+    }
+
+    /// How many rows of the operation at this place have a duration; 0 if there is none.
+    pub fn duration_count(&self, place: usize) -> u64 {
+        self.heads.listed.get(place).map_or(0, |listed| listed.duration_count)
+    }
+
+    /// Goes through the list of the operation at this place, from the slowest row on.
+    ///
+    /// # Errors
+    /// Corrupt if it is damaged, or there is none.
+    pub fn walk(&self, place: usize) -> Result<TailWalk<'a>> {
+        let missing = || Error::corrupt(format!("there is no tail list {place}"));
+        let listed = self.heads.listed.get(place).ok_or_else(missing)?;
+        let bytes = self.lists.get(listed.list.clone()).ok_or_else(missing)?;
+        let width = row_bits(self.heads.rows as usize);
+        let packed = packed_len(listed.count as u64, width) as usize;
+        let durations = bytes.len().checked_sub(packed).ok_or_else(missing)?;
+        let (durations, rows) = bytes.split_at(durations);
+        let (durations, rows) = (Reader::new(durations), Packed::new(rows, width));
+        let has_all = listed.count as u64 == listed.duration_count;
+        Ok(TailWalk { durations, rows, rows_max: self.heads.rows, at: 0, count: listed.count, has_all, duration: 0 })
     }
 
     /// The list of the operation at this place.
@@ -235,37 +311,73 @@ impl<'a> TailLists<'a> {
     /// # Errors
     /// Corrupt if it is damaged, or there is none.
     pub fn list(&self, place: usize) -> Result<TailList> {
-        let missing = || Error::corrupt(format!("there is no tail list {place}"));
-        let listed = self.listed.get(place).ok_or_else(missing)?;
-        let bytes = self.lists.get(listed.list.clone()).ok_or_else(missing)?;
-        self.read(listed, bytes).map_err(|e| e.at(format!("tail list {place}")))
+        let read = |mut walk: TailWalk<'_>| {
+            let mut rows = Vec::with_capacity(walk.count.min(walk.durations.remaining()));
+            loop {
+                match walk.next_row()? {
+                    TailNext::Row(row) => rows.push(row),
+                    TailNext::End { bound } => {
+                        walk.durations.finish("tail list")?;
+                        return Ok((rows, bound));
+                    }
+                }
+            }
+        };
+        let walked = self.walk(place).and_then(read).map_err(|e| e.at(format!("tail list {place}")))?;
+        Ok(TailList { rows: walked.0, duration_count: self.duration_count(place), bound: walked.1 })
+    }
+}
+
+/// What comes next in a tail list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TailNext {
+    /// A row, no slower than those before.
+    Row(TailRow),
+    /// The list ends.
+    End {
+        /// The longest duration of a row that is not listed; `None` if all are.
+        bound: Option<u64>,
+    },
+}
+
+/// A tail list, row by row.
+#[derive(Clone, Debug)]
+pub struct TailWalk<'a> {
+    durations: Reader<'a>,
+    rows: Packed<'a>,
+    rows_max: u32,
+    at: usize,
+    count: usize,
+    has_all: bool,
+    /// The duration before.
+    duration: u64,
+}
+
+impl TailWalk<'_> {
+    /// The next row; the end again and again after it was met.
+    ///
+    /// # Errors
+    /// Corrupt if the list is damaged.
+    #[inline]
+    pub fn next_row(&mut self) -> Result<TailNext> {
+        if self.at >= self.count {
+            let ended = self.at > self.count || self.has_all;
+            let bound = if self.has_all { None } else { Some(if ended { self.duration } else { self.step()? }) };
+            self.at = self.count + 1;
+            return Ok(TailNext::End { bound });
+        }
+        let duration = self.step()?;
+        let row = self.rows.get(self.at);
+        ensure(row < self.rows_max.into(), || format!("row {row} of {}", self.rows_max))?;
+        self.at += 1;
+        Ok(TailNext::Row(TailRow { row: row as u32, duration }))
     }
 
-    fn read(&self, listed: &Listed, bytes: &[u8]) -> Result<TailList> {
-        let mut reader = Reader::new(bytes);
-        let mut rows = Vec::with_capacity(listed.count.min(bytes.len()));
-        let mut before = None;
-        let mut next = |reader: &mut Reader<'_>| -> Result<u64> {
-            let number = reader.varint("duration")?;
-            let below = || Error::corrupt("a duration is below zero");
-            let duration = before.map_or(Some(number), |before: u64| before.checked_sub(number)).ok_or_else(below)?;
-            before = Some(duration);
-            Ok(duration)
-        };
-        for _ in 0..listed.count {
-            rows.push(TailRow { row: 0, duration: next(&mut reader)? });
-        }
-        let has_all = listed.count as u64 == listed.duration_count;
-        let bound = if has_all { None } else { Some(next(&mut reader)?) };
-        let width = row_bits(self.rows as usize);
-        let packed = reader.bytes(packed_len(listed.count as u64, width) as usize, "rows")?;
-        reader.finish("tail list")?;
-        let packed = Packed::new(packed, width);
-        for (at, listed) in rows.iter_mut().enumerate() {
-            let row = packed.get(at);
-            ensure(row < self.rows.into(), || format!("row {row} of {}", self.rows))?;
-            listed.row = row as u32;
-        }
-        Ok(TailList { rows, duration_count: listed.duration_count, bound })
+    #[inline]
+    fn step(&mut self) -> Result<u64> {
+        let number = self.durations.varint("duration")?;
+        let below = || Error::corrupt("a duration is below zero");
+        self.duration = if self.at == 0 { number } else { self.duration.checked_sub(number).ok_or_else(below)? };
+        Ok(self.duration)
     }
 }

@@ -104,7 +104,7 @@ impl RowTotals {
     }
 }
 
-/// Gathers rollup, steps and tail lists of a segment's rows. Takes 12 bytes a row, and a histogram a group.
+/// Gathers rollup, steps and tail lists of a segment's rows. Takes 14 bytes a row, and a histogram a group.
 #[derive(Debug, Default)]
 pub struct RollupBuilder {
     totals: RowTotals,
@@ -128,6 +128,8 @@ pub struct RollupSections {
     pub steps: Option<Vec<u8>>,
     /// Tail lists.
     pub tails: Vec<u8>,
+    /// Pages of the cells of operations, unless there are too many pages.
+    pub cells: Option<Vec<u8>>,
 }
 
 impl RollupBuilder {
@@ -156,11 +158,13 @@ impl RollupBuilder {
         self.add_waiting();
         let RowTotals { operations, remotes, .. } = self.totals;
         let listed = most_frequent(&operations.counts());
+        let (tails, cells) = self.tails.finish(&operations.keys, &operations.groups);
         RollupSections {
             groups: encode(&operations.keys, &operations.groups, &listed),
             remotes: encode(&remotes.keys, &remotes.groups, &most_frequent(&remotes.counts())),
             steps: self.steps.finish(&places_of(&listed, operations.keys.len())),
-            tails: self.tails.finish(&operations.keys, &operations.groups),
+            tails,
+            cells,
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What the commands with figures share: flags for groups and quantiles, a group as JSON, the end of an answer.
+//! What the commands with figures share: flags for groups and quantiles, tables of groups, the end of an answer.
 
 use std::str::FromStr;
 
 use clap::Args;
-use serde_json::{Map, Value, json};
-use tailspan::{Explain, GroupKey, LatencyGroup, Quantile};
+use serde_json::json;
+use tailspan::{AdjustedCounts, Explain, GroupKey, LatencyGroup, Quantile};
 
 use super::{explain, warn};
 use crate::outcome::Outcome;
@@ -22,43 +22,17 @@ pub struct By {
     pub by: Vec<GroupKey>,
 }
 
+/// Counts before sampling.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Adjusted {
+    /// Adjust counts for sampling, by the thresholds in trace states (ot=th:), with the 95 % error
+    #[arg(long)]
+    pub adjusted: bool,
+}
+
 /// The quantiles asked for, with commas or repeated.
 pub fn parse_quantile(text: &str) -> Result<Quantile, String> {
     Quantile::parse(text).map_err(|error| error.to_string())
-}
-
-/// The object of a group: its keys as typed, and their texts.
-pub fn group_object(by: &[GroupKey], group: &LatencyGroup) -> Value {
-    let mut object: Map<String, Value> =
-        by.iter().zip(&group.group).map(|(key, text)| (key.to_string(), json!(text))).collect();
-    if let Some(stage) = &group.stage {
-        object.insert("stage".to_owned(), json!(stage));
-    }
-    Value::Object(object)
-}
-
-/// The line of a group.
-pub fn object(by: &[GroupKey], group: &LatencyGroup) -> Map<String, Value> {
-    let quantile = |found: &tailspan::Exemplar| {
-        json!({
-            "q": found.quantile.as_f64(),
-            "valueNano": found.value_nano,
-            "traceId": found.trace_id.to_string(),
-            "spanId": found.span_id.map(|id| id.to_string()),
-        })
-    };
-    let quantiles: Vec<Value> = group.quantiles.iter().map(quantile).collect();
-    let fields = [
-        ("group", group_object(by, group)),
-        ("count", json!(group.count)),
-        ("durationCount", json!(group.duration_count)),
-        ("errors", json!(group.errors)),
-        ("minNano", json!(group.min_nano)),
-        ("meanNano", json!(group.mean_nano)),
-        ("maxNano", json!(group.max_nano)),
-        ("quantiles", Value::Array(quantiles)),
-    ];
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A table of groups for people: their texts, then counts, then durations.
@@ -67,15 +41,22 @@ pub struct GroupTable {
     quantiles: Vec<Quantile>,
 }
 
+/// An adjusted count with its error.
+fn adjusted_cell(adjusted: &AdjustedCounts) -> String {
+    format!("{} ±{}", count(adjusted.count.round() as u64), count(adjusted.count_error.ceil() as u64))
+}
+
 impl GroupTable {
     /// A table with these leading columns.
-    pub fn new(leading: &[&str], staged: bool, by: &[GroupKey], quantiles: &[Quantile]) -> Self {
+    pub fn new(leading: &[&str], staged: bool, by: &[GroupKey], quantiles: &[Quantile], adjusted: Adjusted) -> Self {
         let left = |heading: &str| (heading.to_owned(), Align::Left);
         let right = |heading: &str| (heading.to_owned(), Align::Right);
         let mut headings: Vec<(String, Align)> = leading.iter().map(|heading| left(heading)).collect();
         headings.extend(staged.then(|| left("stage")));
         headings.extend(by.iter().map(|key| left(&key.to_string())));
-        headings.extend(["count", "errors", "min", "mean"].map(right));
+        headings.extend(["count", "errors"].map(right));
+        headings.extend(adjusted.adjusted.then(|| right("before sampling")));
+        headings.extend(["min", "mean"].map(right));
         headings.extend(quantiles.iter().map(|quantile| right(&format!("q{quantile}"))));
         headings.extend(
             ["max", "at the last"].into_iter().zip([Align::Right, Align::Left]).map(|(h, a)| (h.to_owned(), a)),
@@ -90,6 +71,7 @@ impl GroupTable {
         cells.extend(group.stage.clone());
         cells.extend(group.group.iter().map(|text| text.clone().unwrap_or_else(|| ABSENT.to_owned())));
         cells.extend([count(group.count), count(group.errors)]);
+        cells.extend(group.adjusted.as_ref().map(adjusted_cell));
         cells.extend([nanos(group.min_nano), nanos(group.mean_nano.map(|mean| mean as u64))]);
         let found = |at: usize| group.quantiles.get(at).map(|found| found.value_nano);
         cells.extend((0..self.quantiles.len()).map(|at| nanos(found(at))));

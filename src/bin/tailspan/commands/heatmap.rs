@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 use tailspan::{HeatCell, Store};
 
 use super::figures::finish;
@@ -42,18 +42,29 @@ pub struct HeatmapArgs {
     pub explain: bool,
 }
 
+/// The line of a cell.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CellLine {
+    count: u64,
+    end_unix_nano: u64,
+    max_nano: u64,
+    min_nano: u64,
+    start_unix_nano: u64,
+}
+
 /// Prints a line a cell, or a picture.
 pub fn run(store: &Store, args: &HeatmapArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
     let answer = args.bound.on(store.snapshot()).heat_map(&args.filters.query(), args.step)?;
     if report.json() {
         for cell in &answer.cells {
-            report.row(&json!({
-                "startUnixNano": cell.start_unix_nano,
-                "endUnixNano": cell.end_unix_nano,
-                "minNano": cell.min_nano,
-                "maxNano": cell.max_nano,
-                "count": cell.count,
-            }))?;
+            report.row(&CellLine {
+                count: cell.count,
+                end_unix_nano: cell.end_unix_nano,
+                max_nano: cell.max_nano,
+                min_nano: cell.min_nano,
+                start_unix_nano: cell.start_unix_nano,
+            })?;
         }
     } else {
         let columns = report.look.columns.saturating_sub(MARGIN).max(1);

@@ -1,10 +1,10 @@
 //! `latency`: counts, errors and exact percentiles of groups.
 
 use clap::Args;
-use serde_json::Value;
 use tailspan::{LatencyQuery, LatencySort, LatencyUnit, Quantile, Store};
 
-use super::figures::{By, GroupTable, finish, object, parse_quantile};
+use super::figure_line::LineKeys;
+use super::figures::{Adjusted, By, GroupTable, finish, parse_quantile};
 use crate::args::Common;
 use crate::filters::Filters;
 use crate::outcome::{Outcome, usage};
@@ -16,7 +16,8 @@ Examples:
   tailspan latency my-store --by=service,name
   tailspan latency my-store --service=payment --by=attr:app.payment.channel --quantiles=0.5,0.99 --sort=0.99
   tailspan latency my-store --of=trace --name='POST /checkout' --json
-  tailspan latency my-store --of='stage:authorize payment' --of=stage:ship --by=attr:app.payment.channel";
+  tailspan latency my-store --of='stage:authorize payment' --of=stage:ship --by=attr:app.payment.channel
+  tailspan latency my-store --by=service --adjusted   # how many there were before sampling, +- the 95 % error";
 
 /// Flags of `latency`.
 #[derive(Args, Debug)]
@@ -42,6 +43,8 @@ pub struct LatencyArgs {
     #[arg(long, value_name = "WHAT", default_value = "count", value_parser = parse_sort)]
     pub sort: LatencySort,
     #[command(flatten)]
+    pub adjusted: Adjusted,
+    #[command(flatten)]
     pub bound: TraceBound,
     /// Say what was read
     #[arg(long)]
@@ -54,12 +57,13 @@ pub fn run(store: &Store, args: &LatencyArgs, report: &mut Report<'_>) -> anyhow
     let staged = matches!(unit, LatencyUnit::Stages(_));
     let mut query = LatencyQuery::new(args.filters.query());
     query = query.quantiles(args.quantiles.clone()).by(args.by.by.clone()).of(unit);
-    query = query.sort(args.sort.clone()).top(args.top);
+    query = query.sort(args.sort.clone()).top(args.top).adjusted(args.adjusted.adjusted);
     let answer = args.bound.on(store.snapshot()).latency(&query)?;
-    let mut table = GroupTable::new(&[], staged, &args.by.by, &args.quantiles);
+    let mut table = GroupTable::new(&[], staged, &args.by.by, &args.quantiles, args.adjusted);
+    let keys = LineKeys::new(&args.by.by);
     for group in &answer.groups {
         if report.json() {
-            report.row(&Value::Object(object(&args.by.by, group)))?;
+            report.row(&keys.line(group))?;
         } else {
             table.push(Vec::new(), group);
         }

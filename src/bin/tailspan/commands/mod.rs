@@ -9,6 +9,7 @@ pub mod delete;
 pub mod demo;
 pub mod explain;
 pub mod export;
+mod figure_line;
 mod figures;
 pub mod find;
 pub mod heatmap;

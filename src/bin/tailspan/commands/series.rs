@@ -1,10 +1,10 @@
 //! `series`: rate, errors and durations of each step of time.
 
 use clap::Args;
-use serde_json::{Value, json};
 use tailspan::{Quantile, SeriesQuery, Store};
 
-use super::figures::{By, GroupTable, finish, object, parse_quantile};
+use super::figure_line::LineKeys;
+use super::figures::{Adjusted, By, GroupTable, finish, parse_quantile};
 use crate::args::Common;
 use crate::filters::Filters;
 use crate::outcome::Outcome;
@@ -15,7 +15,9 @@ use crate::times::{human_time, parse_step};
 const EXAMPLES: &str = "\
 Examples:
   tailspan series my-store --service=checkout --step=10s
-  tailspan series my-store --by=service --step=1m --quantiles=0.5,0.99 --json";
+  tailspan series my-store --by=service --step=1m --quantiles=0.5,0.99 --json
+  tailspan series my-store --by=service --error --no-quantiles
+  tailspan series my-store --by=service --adjusted   # rates before sampling, by the thresholds in trace states";
 
 /// Flags of `series`.
 #[derive(Args, Debug)]
@@ -33,6 +35,11 @@ pub struct SeriesArgs {
     /// Quantiles, as decimals from 0 to 1
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_quantile, default_value = "0.5,0.9,0.99,0.999")]
     pub quantiles: Vec<Quantile>,
+    /// No quantiles: sums of steps tell the rest, and hardly a span is read
+    #[arg(long, conflicts_with = "quantiles")]
+    pub no_quantiles: bool,
+    #[command(flatten)]
+    pub adjusted: Adjusted,
     #[command(flatten)]
     pub bound: TraceBound,
     /// Say what was read
@@ -43,15 +50,18 @@ pub struct SeriesArgs {
 /// Prints a line for every group in every step.
 pub fn run(store: &Store, args: &SeriesArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
     let query = SeriesQuery::new(args.filters.query(), args.step);
-    let query = query.by(args.by.by.clone()).quantiles(args.quantiles.clone());
+    let quantiles: &[Quantile] = if args.no_quantiles { &[] } else { &args.quantiles };
+    let query = query.by(args.by.by.clone()).quantiles(quantiles.to_vec()).adjusted(args.adjusted.adjusted);
     let answer = args.bound.on(store.snapshot()).series(&query)?;
-    let mut table = GroupTable::new(&["start (UTC)", "per second"], false, &args.by.by, &args.quantiles);
+    let mut table = GroupTable::new(&["start (UTC)", "per second"], false, &args.by.by, quantiles, args.adjusted);
+    let keys = LineKeys::new(&args.by.by);
     for point in &answer.points {
         if report.json() {
-            let mut line = object(&args.by.by, &point.figures);
-            line.insert("startUnixNano".to_owned(), json!(point.start_unix_nano));
-            line.insert("ratePerSecond".to_owned(), json!(point.rate_per_second));
-            report.row(&Value::Object(line))?;
+            let mut line = keys.line(&point.figures);
+            line.start_unix_nano = Some(point.start_unix_nano);
+            line.rate_per_second = Some(point.rate_per_second);
+            line.adjusted_rate_per_second = point.adjusted_rate_per_second;
+            report.row(&line)?;
         } else {
             let leading = vec![human_time(point.start_unix_nano), format!("{:.3}", point.rate_per_second)];
             table.push(leading, &point.figures);
