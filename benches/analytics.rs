@@ -1,4 +1,4 @@
-//! The figures of `latency`, `slowest`, `heatmap`, `series` and `compare` over one sealed segment.
+//! The figures of `latency`, `slowest`, `heatmap`, `series` and `compare`, and `--where`, over one sealed segment.
 //!
 //! The workload is seeded: calls between 20 services with 10 operations each, a few of which have most of the calls,
 //! over four hours. Durations have a long tail, one call in 150 fails, and a tenth of the traces was sampled.
@@ -171,6 +171,31 @@ fn compare(c: &mut Criterion, snapshot: &Snapshot) {
     group.finish();
 }
 
+fn structure(c: &mut Criterion, snapshot: &Snapshot) {
+    let questions = [
+        ("descendants", r#"{ resource.service.name = "service-01" } >> { resource.service.name = "service-02" }"#),
+        ("children", r#"{ kind = server } > { kind = client }"#),
+        ("without ancestors", r#"{ resource.service.name = "service-01" } !>> { name = "operation-2" }"#),
+        ("siblings that fail", r#"{ status = error } ~ { status = error }"#),
+        (
+            "an attribute below a service",
+            r#"{ resource.service.name = "service-01" } >> { .app.tenant = "tenant-03" }"#,
+        ),
+        ("many of a kind", r#"{ kind = client } | count() > 4"#),
+    ];
+    let mut group = group(c, "where");
+    for (name, text) in questions {
+        let question = LatencyQuery::new(Query::new().structure_text(text).expect("an expression"));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let report = snapshot.latency(black_box(&question)).expect("a sound question");
+                assert!(!report.groups.is_empty() && report.complete);
+            });
+        });
+    }
+    group.finish();
+}
+
 fn figures(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(&directory, Durability::Buffered);
@@ -182,6 +207,7 @@ fn figures(c: &mut Criterion) {
     slowest(c, &snapshot);
     over_time(c, &snapshot);
     compare(c, &snapshot);
+    structure(c, &snapshot);
 }
 
 criterion_group!(benches, figures);

@@ -18,10 +18,10 @@ use super::span_set::Relation;
 /// The trees of some traces.
 #[derive(Clone, Debug, Default)]
 pub struct Forest {
-    /// Depth of every row; those before the first trace count for nothing.
+    /// Depth of every row; rows of no trace count for nothing.
     depths: Vec<u32>,
-    /// First row of every trace, and the end of the last.
-    firsts: Vec<usize>,
+    /// The rows of every trace, ascending.
+    traces: Vec<Range<usize>>,
     /// Rows without a parent in their trace that name one, ascending, and the id they name.
     orphans: Vec<(usize, u64)>,
     is_orphan: Bits,
@@ -31,30 +31,30 @@ pub struct Forest {
 impl Forest {
     /// The trees of rows with these depths; a row's depth is at most one more than that of the row before it, and
     /// 0 at the first of a trace.
-    pub fn new(depths: Vec<u32>, firsts: Vec<usize>, orphans: Vec<(usize, u64)>) -> Self {
+    pub fn new(depths: Vec<u32>, traces: Vec<Range<usize>>, orphans: Vec<(usize, u64)>) -> Self {
         let rows = depths.len();
-        let mut forest = Self { depths, firsts, orphans, is_orphan: Bits::new(rows), open: Bits::new(rows) };
+        let mut forest = Self { depths, traces, orphans, is_orphan: Bits::new(rows), open: Bits::new(rows) };
         for (row, _) in &forest.orphans {
             forest.is_orphan.insert(*row);
         }
         let mut of_trace = &forest.orphans[..];
-        for trace in forest.firsts.windows(2) {
-            let here = of_trace.partition_point(|(row, _)| *row < trace[1]);
+        for trace in &forest.traces {
+            let here = of_trace.partition_point(|(row, _)| *row < trace.end);
             let (mine, rest) = of_trace.split_at(here);
             of_trace = rest;
-            mark_open(mine, trace[0]..trace[1], &forest.depths, &mut forest.open);
+            mark_open(mine, trace.clone(), &forest.depths, &mut forest.open);
         }
         forest
     }
 
-    /// How many rows there are, those before the first trace included.
+    /// How many rows there are, those of no trace included.
     pub fn rows(&self) -> usize {
         self.depths.len()
     }
 
     /// The rows of each trace.
     pub fn traces(&self) -> impl Iterator<Item = Range<usize>> {
-        self.firsts.windows(2).map(|trace| trace[0]..trace[1])
+        self.traces.iter().cloned()
     }
 
     /// True if no span is missing.
@@ -72,8 +72,9 @@ impl Forest {
         self.is_orphan.contains(row)
     }
 
-    fn all(&self) -> Range<usize> {
-        self.firsts.first().copied().unwrap_or(0)..self.firsts.last().copied().unwrap_or(0)
+    /// The rows of all traces.
+    fn all(&self) -> impl DoubleEndedIterator<Item = usize> {
+        self.traces.iter().cloned().flatten()
     }
 
     /// The rows that stand in this relation to a row of `left`. `missing` are the rows of traces whose missing
@@ -207,8 +208,13 @@ mod tests {
         bits
     }
 
+    /// One trace of so many rows.
+    fn one(rows: usize) -> Vec<Range<usize>> {
+        std::iter::once(0..rows).collect()
+    }
+
     fn forest() -> Forest {
-        Forest::new(vec![0, 1, 2, 1, 0, 1, 0, 1], vec![0, 6, 8], vec![(4, 77)])
+        Forest::new(vec![0, 1, 2, 1, 0, 1, 0, 1], vec![0..6, 6..8], vec![(4, 77)])
     }
 
     #[test]
@@ -228,7 +234,7 @@ mod tests {
         assert_eq!(forest().related(Relation::Descendant, &bits(&[]), Some(&bits(&[4]))), bits(&[4, 5]));
         assert_eq!(forest().open(Relation::Ancestor), bits(&[0, 1, 2, 3]));
         assert_eq!(forest().open(Relation::Sibling), bits(&[1, 2, 3]));
-        let two = Forest::new(vec![0, 0, 0, 0], vec![0, 4], vec![(1, 7), (2, 7), (3, 8)]);
+        let two = Forest::new(vec![0, 0, 0, 0], one(4), vec![(1, 7), (2, 7), (3, 8)]);
         assert_eq!(two.open(Relation::Sibling), bits(&[1, 2, 3]));
         assert_eq!(two.related(Relation::Sibling, &bits(&[1, 3]), None), bits(&[2]));
     }
@@ -236,7 +242,7 @@ mod tests {
     #[test]
     fn a_chain_of_a_million_spans_is_followed_without_recursion() {
         let rows = 1_000_000;
-        let chain = Forest::new((0..rows as u32).collect(), vec![0, rows], vec![]);
+        let chain = Forest::new((0..rows as u32).collect(), one(rows), vec![]);
         let mut last = Bits::new(rows);
         last.insert(rows - 1);
         assert_eq!(chain.related(Relation::Ancestor, &last, None).count_in(0..rows), rows as u64 - 1);

@@ -161,7 +161,8 @@ fn forest_of(
             orphans.extend(tops.into_iter().filter(|(_, parent)| !ids.contains(parent)));
         }
     }
-    Forest::new(depths.to_vec(), firsts, orphans)
+    let traces = firsts.windows(2).map(|trace| trace[0]..trace[1]).collect();
+    Forest::new(depths.to_vec(), traces, orphans)
 }
 
 /// For every condition the rows that meet it, by chapter and page; pages without one of these rows are not looked at.

@@ -78,11 +78,11 @@ impl<'s> Ordered<'s> {
         let orphans = (0..order.rows.len()).filter(|row| order.depths[*row] == 0);
         let orphans = orphans.map(|row| (row, rows[order.rows[row] as usize].parent));
         let orphans = orphans.filter(|(_, parent)| *parent != 0 && !ids.contains(parent)).collect();
-        let firsts = if trace.is_empty() { vec![] } else { vec![0, trace.len()] };
+        let traces = std::iter::once(0..trace.len()).filter(|rows| !rows.is_empty()).collect();
         let mut ordered = Self {
             trace,
             positions: order.rows,
-            forest: Forest::new(order.depths, firsts, orphans),
+            forest: Forest::new(order.depths, traces, orphans),
             children: Vec::new(),
             nested: Vec::new(),
         };

@@ -258,7 +258,12 @@ impl<'q> PartSet<'q> {
             }
             conditions.push(Bits::of_words(words));
         }
-        let forest = sealed.forest(firsts, base)?;
+        let mut upper = Bits::new(pages.len() * PAGE_ROWS);
+        self.conditions.results().for_each(|condition| upper.join(&conditions[condition]));
+        // A trace without a row that may be in the set has none that is.
+        let traces = firsts.windows(2).map(|trace| (trace[0] - base) as usize..(trace[1] - base) as usize);
+        let traces: Vec<Range<usize>> = traces.filter(|trace| upper.any_in(trace.clone())).collect();
+        let forest = sealed.forest(&traces, base, pages.len() * PAGE_ROWS)?;
         let verdict = evaluate(self.set, &forest, conditions);
         let within = (rows.start - base) as usize..(rows.end - base) as usize;
         let add = |bits: &Bits, page: usize| {
@@ -348,43 +353,49 @@ impl Sealed<'_> {
         self.first_of(progress, ordinal + 1)
     }
 
-    /// The trees of traces that begin at these rows, counted from `base` on.
-    fn forest(&self, firsts: &[u32], base: u32) -> Result<Forest> {
+    /// The trees of traces with these rows, counted from `base` on; there are `count` rows, with those of others.
+    fn forest(&self, traces: &[Range<usize>], base: u32, count: usize) -> Result<Forest> {
         let (segment, counter) = (self.pages.segment, self.pages.counter);
-        let (start, end) = (firsts[0], firsts[firsts.len() - 1]);
-        let (mut depths, mut page) = (Vec::with_capacity((end - base) as usize), Vec::new());
-        for number in base / PAGE_ROWS as u32..end.div_ceil(PAGE_ROWS as u32) {
-            segment.integers(Fixed::Depth as u32, number as usize, counter, &mut page)?;
+        let (Some(first), Some(last)) = (traces.first(), traces.last()) else {
+            return Ok(Forest::new(vec![0; count], Vec::new(), Vec::new()));
+        };
+        let (mut depths, mut page) = (vec![0; first.start / PAGE_ROWS * PAGE_ROWS], Vec::new());
+        for number in first.start / PAGE_ROWS..last.end.div_ceil(PAGE_ROWS) {
+            let number = base as usize / PAGE_ROWS + number;
+            segment.integers(Fixed::Depth as u32, number, counter, &mut page)?;
             depths.extend(page.iter().map(|depth| *depth as u32));
         }
-        ensure(depths.len() >= (end - base) as usize, || format!("segment {}: too few depths", segment.name()))?;
-        depths.truncate((end - base) as usize);
-        let firsts: Vec<usize> = firsts.iter().map(|row| (row - base) as usize).collect();
-        for trace in firsts.windows(2) {
-            let sound = depths[trace[0]] == 0
-                && depths[trace[0]..trace[1]].windows(2).all(|pair| pair[1] <= pair[0].saturating_add(1));
-            ensure(sound, || format!("segment {}: row {} has no sound depth", segment.name(), trace[0] as u32 + base))?;
+        ensure((last.end..=count).contains(&depths.len()), || {
+            format!("segment {}: {} depths", segment.name(), depths.len())
+        })?;
+        depths.resize(count, 0);
+        for trace in traces {
+            let of_trace = &depths[trace.clone()];
+            let sound = of_trace[0] == 0 && of_trace.windows(2).all(|pair| pair[1] <= pair[0].saturating_add(1));
+            ensure(sound, || format!("segment {}: row {} has no sound depth", segment.name(), trace.start))?;
         }
         let mut orphans = Vec::new();
         if self.needs_orphans {
-            let named = segment.recorded_parents(&(start..end), counter)?;
-            let at_top = |(row, parent): &(u32, u64)| *parent != 0 && depths[(row - base) as usize] == 0;
-            orphans.extend(named.into_iter().filter(at_top).map(|(row, parent)| ((row - base) as usize, parent)));
-            self.keep_missing(&mut orphans, &firsts, base)?;
+            let rows = base + first.start as u32..base + last.end as u32;
+            let named = segment.recorded_parents(&rows, counter)?;
+            let named = named.into_iter().map(|(row, parent)| ((row - base) as usize, parent));
+            orphans.extend(named.filter(|(row, parent)| *parent != 0 && depths[*row] == 0));
+            self.keep_missing(&mut orphans, traces, base)?;
         }
-        Ok(Forest::new(depths, firsts, orphans))
+        Ok(Forest::new(depths, traces.to_vec(), orphans))
     }
 
-    /// Keeps the rows whose parent is no span of their trace; those that break a cycle have theirs.
-    fn keep_missing(&self, named: &mut Vec<(usize, u64)>, firsts: &[usize], base: u32) -> Result<()> {
+    /// Keeps the rows of these traces whose parent is no span of their trace; those that break a cycle have theirs.
+    fn keep_missing(&self, named: &mut Vec<(usize, u64)>, traces: &[Range<usize>], base: u32) -> Result<()> {
         let mut ids = IntegerCursor::new(self.pages.segment, Fixed::SpanId as u32, true, self.pages.counter);
         let mut known: (usize, FxHashSet<u64>) = (usize::MAX, FxHashSet::default());
         let mut missing = Vec::with_capacity(named.len());
         for (row, parent) in named.drain(..) {
-            let trace = firsts.partition_point(|first| *first <= row) - 1;
+            let trace = traces.partition_point(|trace| trace.end <= row);
+            let Some(rows) = traces.get(trace).filter(|rows| rows.contains(&row)) else { continue };
             if known.0 != trace {
                 known = (trace, FxHashSet::default());
-                for row in firsts[trace]..firsts[trace + 1] {
+                for row in rows.clone() {
                     known.1.insert(ids.get(base as usize + row)?);
                 }
             }
