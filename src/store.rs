@@ -216,7 +216,7 @@ impl Store {
     /// The distinct spans of a trace by start, then id. Empty if there is no such trace.
     ///
     /// # Errors
-    /// Corrupt if a page it needs is damaged; TooLarge if it is larger than [`Limits::trace_bytes_max`].
+    /// Corrupt if a page it needs is damaged; TooLarge if it is larger than [`crate::Limits::trace_bytes_max`].
     pub fn trace(&self, id: TraceId) -> Result<Vec<Span>> {
         self.snapshot().trace(id)
     }

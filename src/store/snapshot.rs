@@ -46,7 +46,7 @@ impl Snapshot {
         explain
     }
 
-    /// See [`Store::trace`].
+    /// See [`crate::Store::trace`].
     ///
     /// # Errors
     /// Corrupt if a page it needs is damaged; TooLarge if it is larger than [`Limits::trace_bytes_max`].
@@ -62,7 +62,7 @@ impl Snapshot {
         self.counted(|counter| self.parts.trace(id, TraceIds::Lenient, counter))
     }
 
-    /// See [`Store::traces`].
+    /// See [`crate::Store::traces`].
     ///
     /// # Errors
     /// Corrupt if a page it needs is damaged; TooLarge if a trace is larger than [`Limits::trace_bytes_max`], or
@@ -91,7 +91,7 @@ impl Snapshot {
         self
     }
 
-    /// See [`Store::find`].
+    /// See [`crate::Store::find`].
     ///
     /// # Errors
     /// Invalid if the query's page token belongs to another query.
@@ -99,7 +99,7 @@ impl Snapshot {
         find(&self.parts, query, &self.limits)
     }
 
-    /// See [`Store::services`].
+    /// See [`crate::Store::services`].
     ///
     /// # Errors
     /// Corrupt if a page it needs is damaged, TooLarge if the list or a trace it needs is; so do the other lists.
@@ -115,7 +115,7 @@ impl Snapshot {
         self.counted(|counter| services(&self.parts, filter, &self.limits, counter))
     }
 
-    /// See [`Store::operations`].
+    /// See [`crate::Store::operations`].
     ///
     /// # Errors
     /// As [`Snapshot::services`].
@@ -131,7 +131,7 @@ impl Snapshot {
         self.counted(|counter| operations(&self.parts, filter, &self.limits, counter))
     }
 
-    /// See [`Store::remote_services`].
+    /// See [`crate::Store::remote_services`].
     ///
     /// # Errors
     /// As [`Snapshot::services`].
@@ -147,7 +147,7 @@ impl Snapshot {
         self.counted(|counter| remote_services(&self.parts, filter, &self.limits, counter))
     }
 
-    /// See [`Store::attribute_keys`].
+    /// See [`crate::Store::attribute_keys`].
     ///
     /// # Errors
     /// As [`Snapshot::services`].
@@ -156,7 +156,7 @@ impl Snapshot {
         self.counted(|counter| attribute_keys(&self.parts, &filter, &limits, counter))?.into_complete()
     }
 
-    /// See [`Store::attribute_keys_where`].
+    /// See [`crate::Store::attribute_keys_where`].
     ///
     /// # Errors
     /// As [`Snapshot::services_where`].
@@ -164,7 +164,7 @@ impl Snapshot {
         self.counted(|counter| attribute_keys(&self.parts, filter, &self.limits, counter))
     }
 
-    /// See [`Store::attribute_values`].
+    /// See [`crate::Store::attribute_values`].
     ///
     /// # Errors
     /// As [`Snapshot::services`].
@@ -173,7 +173,7 @@ impl Snapshot {
         self.counted(|counter| attribute_values(&self.parts, key, &filter, &limits, counter))?.into_complete()
     }
 
-    /// See [`Store::attribute_values_where`].
+    /// See [`crate::Store::attribute_values_where`].
     ///
     /// # Errors
     /// As [`Snapshot::services_where`].
@@ -186,7 +186,7 @@ impl Snapshot {
         Limits { list_read_bytes_max: usize::MAX, ..self.limits.clone() }
     }
 
-    /// See [`Store::spans`].
+    /// See [`crate::Store::spans`].
     pub fn spans(&self) -> impl Iterator<Item = Result<Vec<Span>>> + use<> {
         let (traces, error) = match self.parts.every_trace(self.limits.trace_bytes_max) {
             Ok(traces) => (Some(traces), None),

@@ -138,7 +138,7 @@ impl Group {
         let has_durations = duration_count > 0;
         let above_first = if has_durations { reader.varint("shortest duration")? } else { 0 };
         let above_last = if has_durations { reader.varint("longest duration")? } else { 0 };
-        let (mut durations, mut left, mut next) = (Histogram::default(), duration_count, 0);
+        let (mut durations, mut left, mut next) = (Histogram::with_room(), duration_count, 0);
         while !reader.is_empty() {
             let token = reader.varint("cell")?;
             let gap = if token & 1 == 0 { 0 } else { reader.varint("distance of cells")?.saturating_add(1) };

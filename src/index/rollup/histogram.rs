@@ -16,9 +16,6 @@ const OCTAVE_BITS: u32 = 4;
 /// Buckets there are.
 pub const BUCKETS: usize = 16 + 16 * 60;
 
-/// Buckets there is room for from the first count on.
-const BUCKETS_AT_FIRST: usize = 96;
-
 /// Counts by bucket. Equal if and only if every bucket is.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
@@ -28,6 +25,11 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// An empty histogram with room for a few octaves, which is what most groups take.
+    pub fn with_room() -> Self {
+        Self { first: 0, counts: Vec::with_capacity(6 << OCTAVE_BITS) }
+    }
+
     /// The bucket of a duration.
     #[inline]
     pub fn bucket_of(nanos: u64) -> usize {
@@ -62,8 +64,6 @@ impl Histogram {
     fn widen(&mut self, bucket: usize, count: u64) {
         if self.counts.is_empty() {
             self.first = bucket;
-            // Most groups take a few octaves.
-            self.counts.reserve(BUCKETS_AT_FIRST);
         }
         if bucket < self.first {
             self.counts.splice(0..0, std::iter::repeat_n(0, self.first - bucket));
