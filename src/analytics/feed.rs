@@ -13,7 +13,6 @@ use crate::query::{
 use crate::segment::Detail;
 
 use super::grouper::Grouper;
-use super::groups::NO_ROOM;
 use super::heat_counts::HeatCounts;
 use super::part_tables::{DURATION, ERROR};
 use super::stepped::{each_row, plain_totals, whole_totals};
@@ -97,6 +96,7 @@ pub struct Feed<'q> {
     /// How they are grouped.
     pub grouper: Grouper,
     loose_bytes_max: usize,
+    threads_max: usize,
     /// The traces with a matching span, once they were found.
     found: Option<MatchingTraces>,
     /// True if there was no room for some traces.
@@ -115,11 +115,15 @@ impl<'q> Feed<'q> {
         grouper: Grouper,
         limits: &Limits,
     ) -> Result<Self> {
-        let (matching, parts) = match unit {
+        let (mut matching, parts) = match unit {
             Unit::Span => Matching::new(asked, snapshot)?,
             Unit::Trace | Unit::Stages(_) => Matching::of_traces(asked, snapshot)?,
         };
-        Ok(Self { matching, parts, unit, grouper, loose_bytes_max: limits.loose_bytes_max, found: None, is_cut: false })
+        let (loose_bytes_max, threads_max) = (limits.loose_bytes_max, limits.query_threads_max);
+        if unit == Unit::Span {
+            matching.judge_ahead(&parts, threads_max);
+        }
+        Ok(Self { matching, parts, unit, grouper, loose_bytes_max, threads_max, found: None, is_cut: false })
     }
 
     /// Hands every sample to the sink.
@@ -153,25 +157,6 @@ impl<'q> Feed<'q> {
         self.is_cut |= found.is_cut() || !complete;
         self.found = Some(found);
         Ok(())
-    }
-
-    /// The totals of every group, from rollups; `None` where these cannot tell. Minima and maxima are not known.
-    pub fn rolled(&mut self, limits: &Limits) -> Option<Vec<Totals>> {
-        if self.unit != Unit::Span || !self.grouper.is_by_group() {
-            return None;
-        }
-        let mut out: Vec<Totals> = Vec::new();
-        for (name, group) in self.matching.rolled(limits)? {
-            let of = self.grouper.of_group(&name);
-            if of == NO_ROOM {
-                continue;
-            }
-            if out.len() <= of as usize {
-                out.resize_with(of as usize + 1, Totals::default);
-            }
-            out[of as usize].sums.merge(&group);
-        }
-        Some(out)
     }
 
     /// The totals of every group without histograms; `None` if only whole traces tell.
@@ -214,7 +199,7 @@ impl<'q> Feed<'q> {
         let Self { matching, parts, grouper, .. } = &mut *self;
         let (mut rows, mut groups, mut durations, mut facts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (index, part) in parts.iter().enumerate() {
-            for number in &part.pages {
+            for number in matching.pages(part) {
                 let Some(page) = matching.page(part, *number)? else { continue };
                 rows.clear();
                 rows.extend(page.rows.iter().map(|row| row as u16));
@@ -248,7 +233,12 @@ impl<'q> Feed<'q> {
         list.flush(sink)
     }
 
-    /// Hands to `keep` the samples in some ranges of durations of some groups, where [`Feed::rolled`] or
+    /// True if a class says the group of its rows, and rows say whether they match, once they were all visited.
+    pub fn is_by_rows(&self) -> bool {
+        self.unit == Unit::Span && !self.matching.is_by_trace() && self.grouper.is_by_group()
+    }
+
+    /// Hands to `keep` the samples in some ranges of durations of some groups, where [`Feed::is_by_rows`] holds or
     /// [`Feed::whole_totals`] gave the totals: the number of the range, the place and the duration. What no part holds
     /// is put at the end of `listed`.
     ///
@@ -267,7 +257,9 @@ impl<'q> Feed<'q> {
         let numbered: Vec<(Durations, u32)> = ranges.iter().map(|(_, range)| range.clone()).zip(0..).collect();
         let mut read = 0;
         for (index, part) in self.parts.iter().enumerate() {
-            if !self.matching.has_all_inside(part) {
+            let is_told = self.matching.is_by_group() && self.matching.has_all_inside(part);
+            let by_match = !is_told && part.is_judged() && self.grouper.is_by_group();
+            if !is_told && !by_match {
                 each_row((index, part), &mut self.matching, &mut self.grouper, |row| {
                     let own = of_group.get(row.group as usize).filter(|_| row.facts & DURATION != 0);
                     let holds = |range: &&u32| ranges[**range as usize].1.contains(&row.duration);
@@ -276,13 +268,14 @@ impl<'q> Feed<'q> {
                 })?;
                 continue;
             }
-            let wanted = |class: u32| match part.takes_class(class) {
+            let wanted = |class: u32| match by_match || part.takes_class(class) {
                 true => of_group.get(self.grouper.of_class(index, part, class) as usize).cloned().unwrap_or_default(),
                 false => Vec::new(),
             };
             let of_class = (0..part.classes().len() as u32).map(wanted).collect();
             let sought = RangesOfClasses { ranges: numbered.clone(), of_class };
-            read += part.rows_within(&sought, &mut |range, row, nanos| keep(range, (index as u32, row), nanos))?;
+            let mut visit = |range, row, nanos| keep(range, (index as u32, row), nanos);
+            read += part.rows_within(&sought, (self.threads_max, by_match), &mut visit)?;
         }
         self.matching.note_pages(read);
         self.doubled_spans(&mut |batch| {
@@ -362,7 +355,9 @@ impl<'q> Feed<'q> {
 
     /// What was read, and why the answer is not complete if it is not.
     pub fn finish(self, limits: &Limits) -> (Explain, Option<String>) {
-        let (explain, reason) = self.matching.finish();
+        let Self { mut matching, parts, .. } = self;
+        matching.note_told(&parts);
+        let (explain, reason) = matching.finish();
         let full = self.grouper.is_full().then(|| too_many_groups(limits));
         let cut = self.is_cut.then(|| {
             let max = limits.loose_bytes_max;

@@ -239,12 +239,6 @@ impl Figures {
     /// Whatever is not damage.
     pub fn gather(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
         if !quantiles.is_empty()
-            && let Some(totals) = feed.rolled(limits)
-            && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
-        {
-            return Ok(figures);
-        }
-        if !quantiles.is_empty()
             && let Some(totals) = feed.whole_totals()?
             && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
         {
@@ -267,9 +261,20 @@ impl Figures {
         }
         let selected = match kept.select(&wanted, feed)? {
             Some(selected) => selected,
-            None => select(&wanted, &totals, feed, limits)?,
+            None => {
+                let found = match feed.is_by_rows() {
+                    true => select_rolled(&wanted, &totals, feed, limits)?,
+                    false => None,
+                };
+                match found {
+                    Some(found) => found,
+                    None => select(&wanted, &totals, feed, limits)?,
+                }
+            }
         };
         let incomplete = wanted.iter().any(|wanted| !selected.contains_key(wanted));
+        // Classes none of whose rows match may have groups now.
+        totals.resize_with(feed.grouper.len(), Totals::default);
         Ok(Self { totals, selected, incomplete })
     }
 

@@ -190,7 +190,7 @@ pub fn select(wanted: &[Wanted], totals: &[Totals], feed: &mut Feed<'_>, limits:
     collect(ranges, feed)
 }
 
-/// The values of ranks in groups of these totals, which came from rollups, so that a class says the group: from the
+/// The values of ranks in groups of these totals, where a class says the group, or rollups gave the totals: from the
 /// rows of the buckets alone, which indexes find. `None` if rows are missing that were counted.
 ///
 /// # Errors
