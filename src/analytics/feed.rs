@@ -89,6 +89,30 @@ impl Batch<'_> {
 /// Takes batches.
 pub type Sink<'s> = dyn FnMut(&Batch<'_>) -> Result<()> + 's;
 
+/// Where samples come from, as often as they are asked for.
+pub trait SampleSource {
+    /// Hands every sample to the sink.
+    ///
+    /// # Errors
+    /// Whatever is not damage, or what the sink says that is none.
+    fn run(&mut self, sink: &mut Sink<'_>) -> Result<()>;
+
+    /// How many groups were met.
+    fn groups(&self) -> usize;
+
+    /// The ids of the samples at these places, which must be sorted; `listed` are those of no part.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>>;
+
+    /// Notes damage.
+    ///
+    /// # Errors
+    /// The error itself if it is none.
+    fn problem(&mut self, error: Error) -> Result<()>;
+}
+
 /// The samples of one question.
 pub struct Feed<'q> {
     matching: Matching<'q>,
@@ -120,23 +144,6 @@ impl<'q> Feed<'q> {
             Unit::Trace | Unit::Stages(_) => Matching::of_traces(asked, snapshot)?,
         };
         Ok(Self { matching, parts, unit, grouper, loose_bytes_max: limits.loose_bytes_max, found: None, is_cut: false })
-    }
-
-    /// Hands every sample to the sink.
-    ///
-    /// # Errors
-    /// As [`Feed::new`], or what the sink says that is no damage.
-    pub fn run(&mut self, sink: &mut Sink<'_>) -> Result<()> {
-        match self.unit.clone() {
-            Unit::Span if self.matching.is_by_trace() => self.spans_by_trace(sink),
-            Unit::Span => self.spans_by_page(sink),
-            Unit::Trace => self.traces(&[], sink),
-            Unit::Stages(mut stages) => {
-                stages.sort();
-                stages.dedup();
-                self.traces(&stages, sink)
-            }
-        }
     }
 
     /// Traces, or the stages of these names in them if there are any.
@@ -333,11 +340,39 @@ impl<'q> Feed<'q> {
         list.flush(sink)
     }
 
-    /// The ids of the samples at these places, which must be sorted; `listed` are those of no part.
-    ///
-    /// # Errors
-    /// Corrupt if a page it needs is damaged.
-    pub fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>> {
+    /// What was read, and why the answer is not complete if it is not.
+    pub fn finish(self, limits: &Limits) -> (Explain, Option<String>) {
+        let (explain, reason) = self.matching.finish();
+        let full = self.grouper.is_full().then(|| too_many_groups(limits));
+        let cut = self.is_cut.then(|| {
+            let max = limits.loose_bytes_max;
+            let what = "traces in the head or in several parts";
+            format!("{what} take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
+        });
+        let reasons: Vec<String> = reason.into_iter().chain(full).chain(cut).collect();
+        (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
+    }
+}
+
+impl SampleSource for Feed<'_> {
+    fn run(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        match self.unit.clone() {
+            Unit::Span if self.matching.is_by_trace() => self.spans_by_trace(sink),
+            Unit::Span => self.spans_by_page(sink),
+            Unit::Trace => self.traces(&[], sink),
+            Unit::Stages(mut stages) => {
+                stages.sort();
+                stages.dedup();
+                self.traces(&stages, sink)
+            }
+        }
+    }
+
+    fn groups(&self) -> usize {
+        self.grouper.len()
+    }
+
+    fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>> {
         let mut out = Vec::with_capacity(places.len());
         for of_part in places.chunk_by(|a, b| a.0 == b.0) {
             let Some((index, _)) = of_part.first() else { continue };
@@ -352,25 +387,8 @@ impl<'q> Feed<'q> {
         Ok(out)
     }
 
-    /// Notes damage.
-    ///
-    /// # Errors
-    /// The error itself if it is none.
-    pub fn problem(&mut self, error: Error) -> Result<()> {
+    fn problem(&mut self, error: Error) -> Result<()> {
         self.matching.problem(error)
-    }
-
-    /// What was read, and why the answer is not complete if it is not.
-    pub fn finish(self, limits: &Limits) -> (Explain, Option<String>) {
-        let (explain, reason) = self.matching.finish();
-        let full = self.grouper.is_full().then(|| too_many_groups(limits));
-        let cut = self.is_cut.then(|| {
-            let max = limits.loose_bytes_max;
-            let what = "traces in the head or in several parts";
-            format!("{what} take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
-        });
-        let reasons: Vec<String> = reason.into_iter().chain(full).chain(cut).collect();
-        (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
     }
 }
 
