@@ -9,8 +9,6 @@
 //! Whatever finds no parent hangs below the root. Of spans with one key the last stands in the tree. What a
 //! cycle holds is in no tree.
 
-use crate::column::NONE;
-
 use super::span::LinkSpan;
 
 /// No span.
@@ -100,13 +98,11 @@ impl LinkTree {
         found.map_or(NO_NODE, |(at, _)| (begin + at) as u32)
     }
 
-    /// The shared span of this id and endpoint. Where one without endpoint is asked for and there, the last of the id.
+    /// The shared span of this id and endpoint; the last of several.
     fn shared(&self, spans: &[LinkSpan], id: u64, endpoint: u32) -> u32 {
         let (begin, of_id) = with_id(spans, id);
-        let is_it = |span: &LinkSpan| span.shared && span.endpoint == endpoint;
-        let Some(found) = of_id.iter().rposition(is_it) else { return NO_NODE };
-        let last = of_id.iter().rposition(|span| span.shared).filter(|_| endpoint == NONE);
-        (begin + last.unwrap_or(found)) as u32
+        let found = of_id.iter().rposition(|span| span.shared && span.endpoint == endpoint);
+        found.map_or(NO_NODE, |at| (begin + at) as u32)
     }
 }
 
