@@ -65,7 +65,9 @@ impl LinkTree {
             }
         }
         let plain = || of_id.clone().filter(|at| !spans[*at].shared);
-        let (Some(last), Some(node)) = (plain().last(), plain().rfind(|at| *at as u32 != self.root)) else { return };
+        let (Some(last), Some(node)) = (plain().next_back(), plain().rfind(|at| *at as u32 != self.root)) else {
+            return;
+        };
         // Whom the key of this id names as its parent: the spans with the key speak one after the other.
         let mut above = Some(self.plain(spans, spans[last].parent));
         for at in plain() {
