@@ -25,8 +25,8 @@ mod upkeep;
 
 pub use analytics::{
     AdjustedCounts, Comparison, Exemplar, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport,
-    LatencySort, LatencyUnit, Quantile, QuantilePair, Series, SeriesPoint, SeriesQuery, Slowest, SlowestReport,
-    ValueShare,
+    LatencySort, LatencyUnit, LinkKind, LinksQuery, LinksReport, Quantile, QuantilePair, Series, SeriesPoint,
+    SeriesQuery, ServiceLink, Slowest, SlowestReport, ValueShare,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};

@@ -15,6 +15,7 @@ use crate::segment::Detail;
 use super::grouper::Grouper;
 use super::heat_counts::HeatCounts;
 use super::part_tables::{DURATION, ERROR};
+use super::select::{SelectedRanks, Wanted, select_rolled};
 use super::stepped::{each_row, plain_totals, whole_totals};
 use super::totals::Totals;
 use super::trace_feed::TracePass;
@@ -88,6 +89,39 @@ impl Batch<'_> {
 /// Takes batches.
 pub type Sink<'s> = dyn FnMut(&Batch<'_>) -> Result<()> + 's;
 
+/// Where samples come from, as often as they are asked for.
+pub trait SampleSource {
+    /// Hands every sample to the sink.
+    ///
+    /// # Errors
+    /// Whatever is not damage, or what the sink says that is none.
+    fn run(&mut self, sink: &mut Sink<'_>) -> Result<()>;
+
+    /// How many groups were met.
+    fn groups(&self) -> usize;
+
+    /// The ids of the samples at these places, which must be sorted; `listed` are those of no part.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>>;
+
+    /// The values of ranks in groups of these totals, all samples having been read once, if there is a shorter way than
+    /// to read them again; `None` if not.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    fn values_of(&mut self, _: &[Wanted], _: &[Totals], _: &Limits) -> Result<Option<SelectedRanks>> {
+        Ok(None)
+    }
+
+    /// Notes damage.
+    ///
+    /// # Errors
+    /// The error itself if it is none.
+    fn problem(&mut self, error: Error) -> Result<()>;
+}
+
 /// The samples of one question.
 pub struct Feed<'q> {
     matching: Matching<'q>,
@@ -124,23 +158,6 @@ impl<'q> Feed<'q> {
             matching.judge_ahead(&parts, threads_max);
         }
         Ok(Self { matching, parts, unit, grouper, loose_bytes_max, threads_max, found: None, is_cut: false })
-    }
-
-    /// Hands every sample to the sink.
-    ///
-    /// # Errors
-    /// As [`Feed::new`], or what the sink says that is no damage.
-    pub fn run(&mut self, sink: &mut Sink<'_>) -> Result<()> {
-        match self.unit.clone() {
-            Unit::Span if self.matching.is_by_trace() => self.spans_by_trace(sink),
-            Unit::Span => self.spans_by_page(sink),
-            Unit::Trace => self.traces(&[], sink),
-            Unit::Stages(mut stages) => {
-                stages.sort();
-                stages.dedup();
-                self.traces(&stages, sink)
-            }
-        }
     }
 
     /// Traces, or the stages of these names in them if there are any.
@@ -233,13 +250,8 @@ impl<'q> Feed<'q> {
         list.flush(sink)
     }
 
-    /// True if a class says the group of its rows, and rows say whether they match, once they were all visited.
-    pub fn is_by_rows(&self) -> bool {
-        self.unit == Unit::Span && !self.matching.is_by_trace() && self.grouper.is_by_group()
-    }
-
-    /// Hands to `keep` the samples in some ranges of durations of some groups, where [`Feed::is_by_rows`] holds or
-    /// [`Feed::whole_totals`] gave the totals: the number of the range, the place and the duration. What no part holds
+    /// Hands to `keep` the samples in some ranges of durations of some groups, where a class says the group of its rows and
+    /// they were all visited, or [`Feed::whole_totals`] gave the totals: the number of the range, the place and the duration. What no part holds
     /// is put at the end of `listed`.
     ///
     /// # Errors
@@ -326,11 +338,41 @@ impl<'q> Feed<'q> {
         list.flush(sink)
     }
 
-    /// The ids of the samples at these places, which must be sorted; `listed` are those of no part.
-    ///
-    /// # Errors
-    /// Corrupt if a page it needs is damaged.
-    pub fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>> {
+    /// What was read, and why the answer is not complete if it is not.
+    pub fn finish(self, limits: &Limits) -> (Explain, Option<String>) {
+        let Self { mut matching, parts, .. } = self;
+        matching.note_told(&parts);
+        let (explain, reason) = matching.finish();
+        let full = self.grouper.is_full().then(|| too_many_groups(limits));
+        let cut = self.is_cut.then(|| {
+            let max = limits.loose_bytes_max;
+            let what = "traces in the head or in several parts";
+            format!("{what} take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
+        });
+        let reasons: Vec<String> = reason.into_iter().chain(full).chain(cut).collect();
+        (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
+    }
+}
+
+impl SampleSource for Feed<'_> {
+    fn run(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        match self.unit.clone() {
+            Unit::Span if self.matching.is_by_trace() => self.spans_by_trace(sink),
+            Unit::Span => self.spans_by_page(sink),
+            Unit::Trace => self.traces(&[], sink),
+            Unit::Stages(mut stages) => {
+                stages.sort();
+                stages.dedup();
+                self.traces(&stages, sink)
+            }
+        }
+    }
+
+    fn groups(&self) -> usize {
+        self.grouper.len()
+    }
+
+    fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>> {
         let mut out = Vec::with_capacity(places.len());
         for of_part in places.chunk_by(|a, b| a.0 == b.0) {
             let Some((index, _)) = of_part.first() else { continue };
@@ -345,27 +387,13 @@ impl<'q> Feed<'q> {
         Ok(out)
     }
 
-    /// Notes damage.
-    ///
-    /// # Errors
-    /// The error itself if it is none.
-    pub fn problem(&mut self, error: Error) -> Result<()> {
-        self.matching.problem(error)
+    fn values_of(&mut self, wanted: &[Wanted], totals: &[Totals], limits: &Limits) -> Result<Option<SelectedRanks>> {
+        let is_by_rows = self.unit == Unit::Span && !self.matching.is_by_trace() && self.grouper.is_by_group();
+        if is_by_rows { select_rolled(wanted, totals, self, limits) } else { Ok(None) }
     }
 
-    /// What was read, and why the answer is not complete if it is not.
-    pub fn finish(self, limits: &Limits) -> (Explain, Option<String>) {
-        let Self { mut matching, parts, .. } = self;
-        matching.note_told(&parts);
-        let (explain, reason) = matching.finish();
-        let full = self.grouper.is_full().then(|| too_many_groups(limits));
-        let cut = self.is_cut.then(|| {
-            let max = limits.loose_bytes_max;
-            let what = "traces in the head or in several parts";
-            format!("{what} take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
-        });
-        let reasons: Vec<String> = reason.into_iter().chain(full).chain(cut).collect();
-        (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
+    fn problem(&mut self, error: Error) -> Result<()> {
+        self.matching.problem(error)
     }
 }
 

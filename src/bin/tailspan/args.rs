@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, batch, compare, compare_stores, delete, demo, export, find, heatmap, import, latency, lists, retain,
+    backup, batch, compare, compare_stores, delete, demo, export, find, heatmap, import, latency, links, lists, retain,
     series, slowest, stats, tail, trace, upkeep,
 };
 
@@ -57,6 +57,8 @@ pub enum StoreCommand {
     Find(Box<find::FindArgs>),
     /// Exact percentiles, counts and errors by group, with the spans at each percentile
     Latency(Box<latency::LatencyArgs>),
+    /// Which services call which, how often, how many calls fail, and exact percentiles
+    Links(links::LinksArgs),
     /// The spans or traces that took longest
     Slowest(Box<slowest::SlowestArgs>),
     /// How many spans took how long, over time
@@ -108,6 +110,7 @@ impl StoreCommand {
             Self::Trace(args) => &args.common,
             Self::Find(args) => &args.common,
             Self::Latency(args) => &args.common,
+            Self::Links(args) => &args.common,
             Self::Slowest(args) => &args.common,
             Self::Compare(args) => &args.common,
             Self::Heatmap(args) => &args.common,
