@@ -24,9 +24,10 @@ mod store;
 mod upkeep;
 
 pub use analytics::{
-    AdjustedCounts, Comparison, Exemplar, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport,
-    LatencySort, LatencyUnit, Quantile, QuantilePair, Series, SeriesPoint, SeriesQuery, Slowest, SlowestReport,
-    ValueShare,
+    AdjustedCounts, Comparison, Concurrency, ConcurrencyStep, CriticalPathReport, CriticalPathShare, Exemplar, Fanout,
+    FanoutReport, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport, LatencySort, LatencyUnit,
+    PathPiece, Quantile, QuantilePair, RootCause, RootCauseReport, Series, SeriesPoint, SeriesQuery, Slowest,
+    SlowestReport, TracePath, ValueShare,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};
