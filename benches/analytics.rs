@@ -1,4 +1,4 @@
-//! The figures of `latency`, `slowest`, `heatmap`, `series` and `compare`, and `--where`, over one sealed segment.
+//! The figures of `latency`, `slowest`, `heatmap`, `series`, `compare` and `links`, and `--where`, over one sealed segment.
 //!
 //! The workload is seeded: calls between 20 services with 10 operations each, a few of which have most of the calls,
 //! over four hours. Durations have a long tail, one call in 150 fails, and a tenth of the traces was sampled.
@@ -15,7 +15,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1 as pb;
 use tailspan::{
-    Durability, GroupKey, LatencyQuery, LatencyReport, LatencyUnit, Quantile, Query, SeriesQuery, Snapshot,
+    Durability, GroupKey, LatencyQuery, LatencyReport, LatencyUnit, LinksQuery, Quantile, Query, SeriesQuery, Snapshot,
 };
 
 use common::workload::{BEGIN, Dice, attribute, fill, messages, open, text, trace_id};
@@ -171,6 +171,20 @@ fn compare(c: &mut Criterion, snapshot: &Snapshot) {
     group.finish();
 }
 
+fn links(c: &mut Criterion, snapshot: &Snapshot) {
+    let questions = [("counts", LinksQuery::new().quantiles(Vec::new())), ("four quantiles", LinksQuery::new())];
+    let mut group = group(c, "links");
+    for (name, question) in questions {
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let report = snapshot.links(black_box(&question)).expect("a sound question");
+                assert!(!report.links.is_empty() && report.complete);
+            });
+        });
+    }
+    group.finish();
+}
+
 fn structure(c: &mut Criterion, snapshot: &Snapshot) {
     let questions = [
         ("descendants", r#"{ resource.service.name = "service-01" } >> { resource.service.name = "service-02" }"#),
@@ -207,6 +221,7 @@ fn figures(c: &mut Criterion) {
     slowest(c, &snapshot);
     over_time(c, &snapshot);
     compare(c, &snapshot);
+    links(c, &snapshot);
     structure(c, &snapshot);
 }
 

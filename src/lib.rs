@@ -26,8 +26,8 @@ mod upkeep;
 pub use analytics::{
     AdjustedCounts, Comparison, Concurrency, ConcurrencyStep, CriticalPathReport, CriticalPathShare, Exemplar, Fanout,
     FanoutReport, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport, LatencySort, LatencyUnit,
-    PathPiece, Quantile, QuantilePair, RootCause, RootCauseReport, Series, SeriesPoint, SeriesQuery, Slowest,
-    SlowestReport, TracePath, ValueShare,
+    LinkKind, LinksQuery, LinksReport, PathPiece, Quantile, QuantilePair, RootCause, RootCauseReport, Series,
+    SeriesPoint, SeriesQuery, ServiceLink, Slowest, SlowestReport, TracePath, ValueShare,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};

@@ -54,6 +54,9 @@ pub struct Limits {
     pub loose_bytes_max: usize,
     /// Bytes of sealed spans a writer keeps at hand to compare late ones with. Default 64 MiB.
     pub cached_bytes_max: usize,
+    /// Threads one question may use where it looks at many pages, its own among them; never more than the machine runs
+    /// at once. Default 2.
+    pub query_threads_max: usize,
 }
 
 impl Default for Limits {
@@ -72,6 +75,7 @@ impl Default for Limits {
             values_bytes_max: 256 << 20,
             loose_bytes_max: 256 << 20,
             cached_bytes_max: 64 << 20,
+            query_threads_max: 2,
         }
     }
 }
@@ -96,6 +100,7 @@ mod tests {
             values_bytes_max,
             loose_bytes_max,
             cached_bytes_max,
+            query_threads_max,
         } = Limits::default();
         vec![
             ("message_bytes_max", message_bytes_max),
@@ -111,6 +116,7 @@ mod tests {
             ("values_bytes_max", values_bytes_max),
             ("loose_bytes_max", loose_bytes_max),
             ("cached_bytes_max", cached_bytes_max),
+            ("query_threads_max", query_threads_max),
         ]
     }
 

@@ -32,6 +32,12 @@ impl ReadCounter {
         self.bytes.set(self.bytes.get() + len_bytes as u64);
     }
 
+    /// So many more pages of these encoded lengths together.
+    pub fn count_pages(&self, pages: u64, len_bytes: u64) {
+        self.pages.set(self.pages.get() + pages);
+        self.bytes.set(self.bytes.get() + len_bytes);
+    }
+
     /// Pages read so far.
     pub fn pages(&self) -> u64 {
         self.pages.get()

@@ -254,6 +254,15 @@ impl Store {
         self.engine().merge(Extent::ByHand)
     }
 
+    /// Finishes what goes on in the background: seals full heads, and merges what is worth it. For the end of a long
+    /// import, so that what is read next finds few segments.
+    ///
+    /// # Errors
+    /// As [`Store::merge`].
+    pub fn settle(&self) -> Result<MergeSummary> {
+        self.engine().settle()
+    }
+
     /// Merges everything to as few segments as the limits allow. Seals first.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
 //! What a limit cuts says so: each limit is reached, and its message or mark is seen.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tailspan::{
-    ErrorKind, KeyValue, Limits, ListFilter, Order, Origin, Query, RejectReason, Resource, Scope, SimulatedDisk, Span,
-    SpanId, SpanKind, Store, TraceId, Value,
+    ErrorKind, GroupKey, KeyValue, LatencyQuery, Limits, ListFilter, Order, Origin, Quantile, Query, RejectReason,
+    Resource, Scope, SimulatedDisk, Span, SpanId, SpanKind, Store, TraceId, Value,
 };
 
 fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
@@ -255,4 +256,39 @@ fn a_writer_that_may_keep_nothing_at_hand_still_answers_with_each_record_once() 
         assert_eq!(store.trace(id(1)).expect("readable"), spans);
         assert_eq!(store.stats().expect("counted").spans, 2);
     }
+}
+
+#[test]
+fn an_answer_does_not_depend_on_how_many_threads_find_it() {
+    let spans: Vec<Span> = (1..=160_000u64)
+        .map(|number| {
+            let mut span = span(number / 4 + 1, number, "t");
+            span.name = format!("work {}", number % 3);
+            span.attributes = vec![KeyValue::new("number", Value::Int((number * 7 % 1_000) as i64))];
+            span.end_unix_nano = span.start_unix_nano + number * 31 % 5_000;
+            span
+        })
+        .collect();
+    let store = store(Limits::default());
+    append(&store, &spans[..150_000]);
+    store.seal().expect("sealed");
+    append(&store, &spans[150_000..]);
+    let with = |threads: usize, filter: &Query| {
+        let quantiles = ["0.5", "0.99"].map(|text| Quantile::parse(text).expect("a quantile"));
+        let query = LatencyQuery::new(filter.clone()).by(vec![GroupKey::Name]).quantiles(quantiles.to_vec());
+        let snapshot = store.snapshot().with_limits(limits(|l| l.query_threads_max = threads));
+        let report = snapshot.latency(&query).expect("readable");
+        assert!(report.complete, "{:?}", report.reason);
+        report.groups
+    };
+    let below = |limit: u64| Query::new().tag_text(&format!("number<{limit}")).expect("a tag");
+    for (limit, min_nanos) in [(1_000, 0), (300, 0), (5, 0), (900, 2_500)] {
+        let filter = below(limit).min_duration(Duration::from_nanos(min_nanos));
+        let meets = |number: &u64| number * 7 % 1_000 < limit && number * 31 % 5_000 >= min_nanos;
+        let alone = with(1, &filter);
+        assert_eq!(alone.iter().map(|group| group.count).sum::<u64>(), (1..=160_000).filter(meets).count() as u64);
+        assert_eq!(with(2, &filter), alone, "{filter:?}");
+        assert_eq!(with(4, &filter), alone, "{filter:?}");
+    }
+    assert_eq!(with(2, &Query::new()), with(1, &Query::new()));
 }

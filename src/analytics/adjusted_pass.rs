@@ -149,7 +149,7 @@ impl<'q> AdjustedPass<'q> {
             let Some(mut states) = PartStates::new(part) else { continue };
             // In a segment the rows of a trace are adjacent, but a split trace has rows elsewhere.
             let sealed = part.segment().is_some();
-            for number in &part.pages {
+            for number in matching.pages(part) {
                 let Some(page) = matching.page_if(part, *number, |page| Ok(states.any(page.classes())))? else {
                     continue;
                 };

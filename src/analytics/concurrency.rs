@@ -91,7 +91,7 @@ fn each_span<'q>(matching: &mut Matching<'q>, parts: &[MatchPart<'q>], visit: &m
     }
     for part in parts {
         let mut rows = TimedRows::new(part);
-        for page in &part.pages {
+        for page in matching.pages(part) {
             rows.read(matching, *page)?;
             rows.starts.iter().zip(&rows.durations).for_each(|(start, duration)| visit(*start, Some(*duration)));
         }

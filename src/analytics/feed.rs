@@ -13,9 +13,9 @@ use crate::query::{
 use crate::segment::Detail;
 
 use super::grouper::Grouper;
-use super::groups::NO_ROOM;
 use super::heat_counts::HeatCounts;
 use super::part_tables::{DURATION, ERROR};
+use super::select::{SelectedRanks, Wanted, select_rolled};
 use super::stepped::{each_row, plain_totals, whole_totals};
 use super::totals::Totals;
 use super::trace_feed::TracePass;
@@ -89,6 +89,39 @@ impl Batch<'_> {
 /// Takes batches.
 pub type Sink<'s> = dyn FnMut(&Batch<'_>) -> Result<()> + 's;
 
+/// Where samples come from, as often as they are asked for.
+pub trait SampleSource {
+    /// Hands every sample to the sink.
+    ///
+    /// # Errors
+    /// Whatever is not damage, or what the sink says that is none.
+    fn run(&mut self, sink: &mut Sink<'_>) -> Result<()>;
+
+    /// How many groups were met.
+    fn groups(&self) -> usize;
+
+    /// The ids of the samples at these places, which must be sorted; `listed` are those of no part.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>>;
+
+    /// The values of ranks in groups of these totals, all samples having been read once, if there is a shorter way than
+    /// to read them again; `None` if not.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    fn values_of(&mut self, _: &[Wanted], _: &[Totals], _: &Limits) -> Result<Option<SelectedRanks>> {
+        Ok(None)
+    }
+
+    /// Notes damage.
+    ///
+    /// # Errors
+    /// The error itself if it is none.
+    fn problem(&mut self, error: Error) -> Result<()>;
+}
+
 /// The samples of one question.
 pub struct Feed<'q> {
     matching: Matching<'q>,
@@ -97,6 +130,7 @@ pub struct Feed<'q> {
     /// How they are grouped.
     pub grouper: Grouper,
     loose_bytes_max: usize,
+    threads_max: usize,
     /// The traces with a matching span, once they were found.
     found: Option<MatchingTraces>,
     /// True if there was no room for some traces.
@@ -115,28 +149,15 @@ impl<'q> Feed<'q> {
         grouper: Grouper,
         limits: &Limits,
     ) -> Result<Self> {
-        let (matching, parts) = match unit {
+        let (mut matching, parts) = match unit {
             Unit::Span => Matching::new(asked, snapshot)?,
             Unit::Trace | Unit::Stages(_) => Matching::of_traces(asked, snapshot)?,
         };
-        Ok(Self { matching, parts, unit, grouper, loose_bytes_max: limits.loose_bytes_max, found: None, is_cut: false })
-    }
-
-    /// Hands every sample to the sink.
-    ///
-    /// # Errors
-    /// As [`Feed::new`], or what the sink says that is no damage.
-    pub fn run(&mut self, sink: &mut Sink<'_>) -> Result<()> {
-        match self.unit.clone() {
-            Unit::Span if self.matching.is_by_trace() => self.spans_by_trace(sink),
-            Unit::Span => self.spans_by_page(sink),
-            Unit::Trace => self.traces(&[], sink),
-            Unit::Stages(mut stages) => {
-                stages.sort();
-                stages.dedup();
-                self.traces(&stages, sink)
-            }
+        let (loose_bytes_max, threads_max) = (limits.loose_bytes_max, limits.query_threads_max);
+        if unit == Unit::Span {
+            matching.judge_ahead(&parts, threads_max);
         }
+        Ok(Self { matching, parts, unit, grouper, loose_bytes_max, threads_max, found: None, is_cut: false })
     }
 
     /// Traces, or the stages of these names in them if there are any.
@@ -153,25 +174,6 @@ impl<'q> Feed<'q> {
         self.is_cut |= found.is_cut() || !complete;
         self.found = Some(found);
         Ok(())
-    }
-
-    /// The totals of every group, from rollups; `None` where these cannot tell. Minima and maxima are not known.
-    pub fn rolled(&mut self, limits: &Limits) -> Option<Vec<Totals>> {
-        if self.unit != Unit::Span || !self.grouper.is_by_group() {
-            return None;
-        }
-        let mut out: Vec<Totals> = Vec::new();
-        for (name, group) in self.matching.rolled(limits)? {
-            let of = self.grouper.of_group(&name);
-            if of == NO_ROOM {
-                continue;
-            }
-            if out.len() <= of as usize {
-                out.resize_with(of as usize + 1, Totals::default);
-            }
-            out[of as usize].sums.merge(&group);
-        }
-        Some(out)
     }
 
     /// The totals of every group without histograms; `None` if only whole traces tell.
@@ -214,7 +216,7 @@ impl<'q> Feed<'q> {
         let Self { matching, parts, grouper, .. } = &mut *self;
         let (mut rows, mut groups, mut durations, mut facts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (index, part) in parts.iter().enumerate() {
-            for number in &part.pages {
+            for number in matching.pages(part) {
                 let Some(page) = matching.page(part, *number)? else { continue };
                 rows.clear();
                 rows.extend(page.rows.iter().map(|row| row as u16));
@@ -248,8 +250,8 @@ impl<'q> Feed<'q> {
         list.flush(sink)
     }
 
-    /// Hands to `keep` the samples in some ranges of durations of some groups, where [`Feed::rolled`] or
-    /// [`Feed::whole_totals`] gave the totals: the number of the range, the place and the duration. What no part holds
+    /// Hands to `keep` the samples in some ranges of durations of some groups, where a class says the group of its rows and
+    /// they were all visited, or [`Feed::whole_totals`] gave the totals: the number of the range, the place and the duration. What no part holds
     /// is put at the end of `listed`.
     ///
     /// # Errors
@@ -267,7 +269,9 @@ impl<'q> Feed<'q> {
         let numbered: Vec<(Durations, u32)> = ranges.iter().map(|(_, range)| range.clone()).zip(0..).collect();
         let mut read = 0;
         for (index, part) in self.parts.iter().enumerate() {
-            if !self.matching.has_all_inside(part) {
+            let is_told = self.matching.is_by_group() && self.matching.has_all_inside(part);
+            let by_match = !is_told && part.is_judged() && self.grouper.is_by_group();
+            if !is_told && !by_match {
                 each_row((index, part), &mut self.matching, &mut self.grouper, |row| {
                     let own = of_group.get(row.group as usize).filter(|_| row.facts & DURATION != 0);
                     let holds = |range: &&u32| ranges[**range as usize].1.contains(&row.duration);
@@ -276,13 +280,14 @@ impl<'q> Feed<'q> {
                 })?;
                 continue;
             }
-            let wanted = |class: u32| match part.takes_class(class) {
+            let wanted = |class: u32| match by_match || part.takes_class(class) {
                 true => of_group.get(self.grouper.of_class(index, part, class) as usize).cloned().unwrap_or_default(),
                 false => Vec::new(),
             };
             let of_class = (0..part.classes().len() as u32).map(wanted).collect();
             let sought = RangesOfClasses { ranges: numbered.clone(), of_class };
-            read += part.rows_within(&sought, &mut |range, row, nanos| keep(range, (index as u32, row), nanos))?;
+            let mut visit = |range, row, nanos| keep(range, (index as u32, row), nanos);
+            read += part.rows_within(&sought, (self.threads_max, by_match), &mut visit)?;
         }
         self.matching.note_pages(read);
         self.doubled_spans(&mut |batch| {
@@ -333,11 +338,37 @@ impl<'q> Feed<'q> {
         list.flush(sink)
     }
 
-    /// The ids of the samples at these places, which must be sorted; `listed` are those of no part.
-    ///
-    /// # Errors
-    /// Corrupt if a page it needs is damaged.
-    pub fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>> {
+    /// What was read, and why the answer is not complete if it is not.
+    pub fn finish(self, limits: &Limits) -> (Explain, Option<String>) {
+        let Self { mut matching, parts, .. } = self;
+        matching.note_told(&parts);
+        let (explain, reason) = matching.finish();
+        let full = self.grouper.is_full().then(|| too_many_groups(limits));
+        let cut = self.is_cut.then(|| too_many_loose(limits));
+        let reasons: Vec<String> = reason.into_iter().chain(full).chain(cut).collect();
+        (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
+    }
+}
+
+impl SampleSource for Feed<'_> {
+    fn run(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        match self.unit.clone() {
+            Unit::Span if self.matching.is_by_trace() => self.spans_by_trace(sink),
+            Unit::Span => self.spans_by_page(sink),
+            Unit::Trace => self.traces(&[], sink),
+            Unit::Stages(mut stages) => {
+                stages.sort();
+                stages.dedup();
+                self.traces(&stages, sink)
+            }
+        }
+    }
+
+    fn groups(&self) -> usize {
+        self.grouper.len()
+    }
+
+    fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>> {
         let mut out = Vec::with_capacity(places.len());
         for of_part in places.chunk_by(|a, b| a.0 == b.0) {
             let Some((index, _)) = of_part.first() else { continue };
@@ -352,21 +383,13 @@ impl<'q> Feed<'q> {
         Ok(out)
     }
 
-    /// Notes damage.
-    ///
-    /// # Errors
-    /// The error itself if it is none.
-    pub fn problem(&mut self, error: Error) -> Result<()> {
-        self.matching.problem(error)
+    fn values_of(&mut self, wanted: &[Wanted], totals: &[Totals], limits: &Limits) -> Result<Option<SelectedRanks>> {
+        let is_by_rows = self.unit == Unit::Span && !self.matching.is_by_trace() && self.grouper.is_by_group();
+        if is_by_rows { select_rolled(wanted, totals, self, limits) } else { Ok(None) }
     }
 
-    /// What was read, and why the answer is not complete if it is not.
-    pub fn finish(self, limits: &Limits) -> (Explain, Option<String>) {
-        let (explain, reason) = self.matching.finish();
-        let full = self.grouper.is_full().then(|| too_many_groups(limits));
-        let cut = self.is_cut.then(|| too_many_loose(limits));
-        let reasons: Vec<String> = reason.into_iter().chain(full).chain(cut).collect();
-        (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
+    fn problem(&mut self, error: Error) -> Result<()> {
+        self.matching.problem(error)
     }
 }
 

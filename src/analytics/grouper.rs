@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use crate::error::Result;
 use crate::limits::Limits;
 use crate::model::Span;
-use crate::query::rollup::GroupName;
 use crate::query::{GroupTexts, MatchPart, MatchedPage};
 
 use super::group_key::GroupKey;
@@ -147,13 +146,6 @@ impl Grouper {
     pub fn is_by_group_and_time(&self) -> bool {
         let decides = |key: &GroupKey| !matches!(key, GroupKey::Attribute(_) | GroupKey::RemoteService);
         !self.staged && self.keys.iter().all(decides)
-    }
-
-    /// The group of the spans of a rollup's group, if these decide.
-    pub fn of_group(&mut self, name: &GroupName) -> u32 {
-        let (service, text) = (name.service.as_deref(), name.name.as_str());
-        let node = self.node_of_group(&GroupTexts { service, name: text, kind: name.kind, status: name.status });
-        self.groups.group(node)
     }
 
     /// The node that the spans of a rollup's group lead to, but for the step of time; [`NO_ROOM`] if they do not decide.

@@ -44,12 +44,12 @@ impl HeatCounts {
     pub fn add_all<'q>(&mut self, matching: &mut Matching<'q>, parts: &[MatchPart<'q>]) -> Result<()> {
         for part in parts {
             if let Some(told) = matching.whole_totals(part, Some(self.step), |_| 0) {
-                matching.skip_pages(part.pages.len() as u64);
+                matching.skip_unread(part, 0);
                 told.sums.iter().for_each(|(_, group)| self.add_group(told.instant, group));
                 continue;
             }
             let mut rows = TimedRows::new(part);
-            for page in &part.pages {
+            for page in matching.pages(part) {
                 rows.read(matching, *page)?;
                 self.add_rows(&rows.starts, &rows.durations);
             }

@@ -12,12 +12,10 @@ use super::adjusted::{AdjustedCounts, AdjustedQuestion, Adjustments};
 use super::feed::{Feed, Unit};
 use super::group_key::GroupKey;
 use super::grouper::Grouper;
+use super::measure::Measured;
 use super::quantile::Quantile;
-use super::select::{KeptAll, SelectedRanks, Wanted, select, select_rolled};
-use super::totals::{Totals, add_batch};
-
-/// Durations that are kept from the first pass, so that few matches need no second.
-const KEPT_MAX: usize = 1 << 18;
+use super::select::{SelectedRanks, Wanted, select_rolled};
+use super::totals::Totals;
 
 pub use super::feed::Unit as LatencyUnit;
 
@@ -239,37 +237,12 @@ impl Figures {
     /// Whatever is not damage.
     pub fn gather(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
         if !quantiles.is_empty()
-            && let Some(totals) = feed.rolled(limits)
-            && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
-        {
-            return Ok(figures);
-        }
-        if !quantiles.is_empty()
             && let Some(totals) = feed.whole_totals()?
             && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
         {
             return Ok(figures);
         }
-        let kept_max = if quantiles.is_empty() { 0 } else { KEPT_MAX.min(limits.values_bytes_max / 32) };
-        let (mut totals, mut kept, mut groups): (Vec<Totals>, _, usize) = (Vec::new(), KeptAll::new(kept_max), 0);
-        feed.run(&mut |batch| {
-            let highest = batch.groups.iter().filter(|group| **group != super::groups::NO_ROOM).max();
-            groups = groups.max(highest.map_or(0, |group| *group as usize + 1));
-            add_batch(&mut totals, groups, batch);
-            kept.add_batch(batch);
-            Ok(())
-        })?;
-        totals.resize_with(feed.grouper.len(), Totals::default);
-        let mut wanted: Vec<Wanted> = Vec::new();
-        for (group, totals) in (0u32..).zip(&totals) {
-            let ranks = quantiles.iter().map(|quantile| quantile.rank(totals.sums.duration_count));
-            wanted.extend(ranks.filter(|rank| *rank > 0).map(|rank| (group, rank)));
-        }
-        let selected = match kept.select(&wanted, feed)? {
-            Some(selected) => selected,
-            None => select(&wanted, &totals, feed, limits)?,
-        };
-        let incomplete = wanted.iter().any(|wanted| !selected.contains_key(wanted));
+        let Measured { totals, selected, incomplete } = Measured::of(feed, quantiles, limits)?;
         Ok(Self { totals, selected, incomplete })
     }
 

@@ -70,7 +70,7 @@ impl Pairs {
         }
         for part in parts {
             let mut tables = PairTables::new(part, &mut self.groups);
-            for number in &part.pages {
+            for number in matching.pages(part) {
                 let Some(page) = matching.page(part, *number)? else { continue };
                 if let Err(error) = self.add_page(of, part, &page, &mut tables) {
                     matching.problem(error)?;

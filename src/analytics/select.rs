@@ -17,7 +17,7 @@ use crate::index::rollup::Histogram;
 use crate::limits::Limits;
 use crate::query::Durations;
 
-use super::feed::{Batch, Feed, Place, SampleIds};
+use super::feed::{Batch, Feed, Place, SampleIds, SampleSource};
 use super::groups::NO_ROOM;
 use super::part_tables::DURATION;
 use super::totals::Totals;
@@ -92,7 +92,7 @@ impl KeptAll {
     ///
     /// # Errors
     /// Whatever is not damage.
-    pub fn select(mut self, wanted: &[Wanted], feed: &mut Feed<'_>) -> Result<Option<SelectedRanks>> {
+    pub fn select(mut self, wanted: &[Wanted], feed: &mut dyn SampleSource) -> Result<Option<SelectedRanks>> {
         if self.overflowed {
             return Ok(None);
         }
@@ -109,7 +109,7 @@ fn pick(
     kept: &[Kept],
     listed: &[SampleIds],
     picks: impl Iterator<Item = (Wanted, u32, u64)>,
-    feed: &mut Feed<'_>,
+    feed: &mut dyn SampleSource,
     out: &mut SelectedRanks,
 ) -> Result<()> {
     let mut values: FxHashMap<(u32, u64), Option<SampleIds>> = FxHashMap::default();
@@ -136,7 +136,7 @@ fn smallest_ids(
     kept: &[Kept],
     key: (u32, u64),
     listed: &[SampleIds],
-    feed: &mut Feed<'_>,
+    feed: &mut dyn SampleSource,
 ) -> Result<Option<SampleIds>> {
     let equal = &kept[kept.partition_point(|k| k.key() < key)..kept.partition_point(|k| k.key() <= key)];
     let mut places: Vec<Place> = equal.iter().map(|k| k.place).collect();
@@ -177,7 +177,12 @@ impl Range {
 ///
 /// # Errors
 /// Whatever is not damage.
-pub fn select(wanted: &[Wanted], totals: &[Totals], feed: &mut Feed<'_>, limits: &Limits) -> Result<SelectedRanks> {
+pub fn select(
+    wanted: &[Wanted],
+    totals: &[Totals],
+    feed: &mut dyn SampleSource,
+    limits: &Limits,
+) -> Result<SelectedRanks> {
     let kept_max = (limits.values_bytes_max / size_of::<Kept>()).max(1) as u64;
     let mut ranges = bucket_ranges(wanted, totals);
     loop {
@@ -190,7 +195,7 @@ pub fn select(wanted: &[Wanted], totals: &[Totals], feed: &mut Feed<'_>, limits:
     collect(ranges, feed)
 }
 
-/// The values of ranks in groups of these totals, which came from rollups, so that a class says the group: from the
+/// The values of ranks in groups of these totals, where a class says the group, or rollups gave the totals: from the
 /// rows of the buckets alone, which indexes find. `None` if rows are missing that were counted.
 ///
 /// # Errors
@@ -289,12 +294,12 @@ fn each_in_range(batch: &Batch<'_>, ranges: &[Range], by_group: &ByGroup, mut vi
 }
 
 /// The same ranks in narrower ranges, found by counting.
-fn narrowed(ranges: Vec<Range>, feed: &mut Feed<'_>) -> Result<Vec<Range>> {
+fn narrowed(ranges: Vec<Range>, feed: &mut dyn SampleSource) -> Result<Vec<Range>> {
     let wide = ranges.iter().filter(|range| !range.is_single()).count().max(1);
     let pieces = ((COUNTERS_MAX / wide) as u64).clamp(2, SPLITS_MAX);
     let mut counters: Vec<Vec<u64>> =
         ranges.iter().map(|range| if range.is_single() { Vec::new() } else { vec![0; pieces as usize] }).collect();
-    let by_group = ByGroup::new(&ranges, feed.grouper.len());
+    let by_group = ByGroup::new(&ranges, feed.groups());
     feed.run(&mut |batch| {
         each_in_range(batch, &ranges, &by_group, |sample, at| {
             let range = &ranges[at];
@@ -332,12 +337,12 @@ fn pieces_of(range: Range, counts: &[u64], pieces: u64) -> Vec<Range> {
 }
 
 /// Reads the samples of the ranges and picks the values of the ranks.
-fn collect(mut ranges: Vec<Range>, feed: &mut Feed<'_>) -> Result<SelectedRanks> {
+fn collect(mut ranges: Vec<Range>, feed: &mut dyn SampleSource) -> Result<SelectedRanks> {
     let mut out = SelectedRanks::default();
     if ranges.is_empty() {
         return Ok(out);
     }
-    let by_group = ByGroup::new(&ranges, feed.grouper.len());
+    let by_group = ByGroup::new(&ranges, feed.groups());
     let (mut kept, mut listed, mut single) = (Vec::new(), Vec::new(), Vec::new());
     feed.run(&mut |batch| {
         single.clear();

@@ -99,9 +99,9 @@ pub fn slowest_spans(snapshot: &Snapshot, filter: &Query, limit: usize, limits: 
 }
 
 fn visit_pages<'q>(matching: &mut Matching<'q>, parts: &[MatchPart<'q>], best: &mut SlowestSpans) -> Result<()> {
-    let of_part = |(index, part): (usize, &MatchPart<'_>)| -> Vec<(u64, usize, u32)> {
+    let of_part = |(index, part): (usize, &MatchPart<'q>)| -> Vec<(u64, usize, u32)> {
         let longest = |page: u32| part.longest_of(page).unwrap_or(u64::MAX);
-        part.pages.iter().map(|page| (longest(*page), index, *page)).collect()
+        matching.pages(part).iter().map(|page| (longest(*page), index, *page)).collect()
     };
     let mut pages: Vec<(u64, usize, u32)> = parts.iter().enumerate().flat_map(of_part).collect();
     pages.sort_unstable_by_key(|(longest, part, page)| (Reverse(*longest), *part, *page));

@@ -7,10 +7,13 @@
 //! Rows that have to tell are scanned as for any other figure, so a question that cells say nothing about costs one
 //! lean pass. What cells and rollups tell is for [`Matching::step_totals`] and [`Matching::whole_totals`].
 
+use std::cell::RefCell;
+
 use rustc_hash::FxHashMap;
 
 use crate::column::NONE;
 use crate::error::Result;
+use crate::index::rollup::Group;
 use crate::model::Span;
 use crate::query::{GroupTexts, MatchPart, MatchedPage, Matching};
 
@@ -36,8 +39,8 @@ pub fn plain_totals<'q>(
             .then(|| matching.step_totals(part, grouper.step(), |texts| nodes.bin(grouper.node_of_group(&texts))))
             .flatten();
         let pages = match &told {
-            Some(told) => told.untold.pages(part),
-            None => part.pages.clone(),
+            Some(told) => told.untold.pages(matching, part),
+            None => matching.pages(part).to_vec(),
         };
         for sum in told.iter().flat_map(|told| &told.sums) {
             let group = grouper.group_at(nodes.list[sum.bin as usize], sum.instant);
@@ -45,7 +48,7 @@ pub fn plain_totals<'q>(
                 totals.add_step(&sum.spans, sum.errors);
             }
         }
-        matching.skip_pages((part.pages.len() - pages.len()) as u64);
+        matching.skip_unread(part, pages.len());
         for number in pages {
             let Some(page) = matching.page(part, number)? else { continue };
             let is_meant = |row: usize| -> Result<bool> {
@@ -85,19 +88,25 @@ pub fn whole_totals<'q>(
     if !grouper.is_by_group_and_time() || !matching.is_by_group() {
         return Ok(None);
     }
-    let (mut out, mut untold) = (Vec::new(), Vec::new());
+    let (mut out, mut untold, grouper_step) = (Vec::new(), Vec::new(), grouper.step());
     for (index, part) in parts.iter().enumerate() {
-        let (mut nodes, step) = (Nodes::default(), grouper.step());
-        let bin = |texts: GroupTexts<'_>| nodes.bin(grouper.node_of_group(&texts));
-        let Some(told) = matching.whole_totals(part, step, bin) else {
-            untold.push((index, part));
-            continue;
+        // A node is not known by its group before the step is.
+        let (nodes, step) = (RefCell::new(&mut *grouper), grouper_step);
+        let mut bin = |texts: GroupTexts<'_>| match nodes.borrow_mut().node_of_group(&texts) {
+            NO_ROOM => NONE,
+            node => node,
         };
-        for (bin, sums) in &told.sums {
-            let group = grouper.group_at(nodes.list[*bin as usize], told.instant);
+        let mut add = |node: u32, instant: u64, sums: &Group| {
+            let group = nodes.borrow_mut().group_at(node, instant);
             if let Some(totals) = of_group(&mut out, group) {
                 totals.sums.merge(sums);
             }
+        };
+        match matching.each_whole_group(part, step, &mut bin, &mut add) {
+            None => untold.push((index, part)),
+            Some(Ok(())) => {}
+            // Some of it was added, so that all rows have to tell.
+            Some(Err(_)) => return Ok(None),
         }
     }
     if untold.len() == parts.len() {
@@ -131,7 +140,7 @@ pub fn each_row<'q>(
     mut visit: impl FnMut(Row),
 ) -> Result<()> {
     let mut scan = RowScan::default();
-    for number in &part.pages {
+    for number in matching.pages(part) {
         let Some(page) = matching.page(part, *number)? else { continue };
         if let Err(error) = scan.read((index, part, &page), |_| Ok(true), grouper, &mut visit) {
             matching.problem(error)?;

@@ -167,7 +167,7 @@ impl<'q> TracePass<'_, 'q> {
     fn in_chapter(&mut self, index: usize, part: &MatchPart<'q>, chapter: &Chapter, pieces: &mut Pieces) -> Result<()> {
         let mut tables = ClassTables::new(index, part, self.stages, self.grouper);
         let mut rows = PageRows::default();
-        for number in &part.pages {
+        for number in self.matching.pages(part) {
             let first = *number as usize * PAGE_ROWS;
             let of_page = &chapter.rows[first.min(chapter.rows.len())..chapter.rows.len().min(first + PAGE_ROWS)];
             rows.clear();

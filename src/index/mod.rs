@@ -11,7 +11,7 @@
 //! | [`CodeIndex`] | a dense code: service, operation, kind | a set of pages, rows or traces |
 //! | [`ZoneMap`] | a range of times or durations | pages |
 //!
-//! [`rollup`] answers how many and how long, not where: counts, sums and histograms, which are caches likewise.
+//! [`links`] says which services a trace links. [`rollup`] answers how many and how long, not where: counts, sums and histograms, which are caches likewise.
 //!
 //! `open` validates hostile bytes once, `from_validated` reads the header alone and costs a few
 //! nanoseconds, so that a query builds its reader from the mapped file. Lookups check every position they
@@ -21,6 +21,7 @@
 mod bit_stream;
 mod bucket;
 mod code;
+pub mod links;
 mod packed;
 pub mod rollup;
 mod set;

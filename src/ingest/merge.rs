@@ -99,6 +99,15 @@ impl Engine {
         }
     }
 
+    /// Seals the heads that are full and merges what is worth it, as the background would by and by.
+    ///
+    /// # Errors
+    /// As [`Engine::merge`].
+    pub fn settle(&self) -> Result<MergeSummary> {
+        while self.seal_oldest(None)?.is_some() {}
+        self.merge(Extent::Automatic)
+    }
+
     /// Finds the damaged ones among these segments: merges leave them alone until the store is opened again.
     fn set_aside_damaged(&self, ids: &[FileId]) {
         let parts = self.lock().segments.clone();

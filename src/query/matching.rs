@@ -13,7 +13,7 @@
 //! and again. Damage is skipped and makes the answer incomplete, as in `find`.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
@@ -22,20 +22,19 @@ use crate::catalog::{SegmentPart, Snapshot, TraceIds};
 use crate::column::{Class, ClassBits};
 use crate::error::{Error, Result};
 use crate::head::{FrozenChapter, trace_id_of};
-use crate::index::rollup::Group;
 use crate::index::{Measure, PageSet, RowSet};
 use crate::limits::{Limits, PAGE_ROWS};
 use crate::model::{Resource, Scope, Span, StatusCode, TimeRange, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::Detail;
 
-use super::evaluate::{TraceMatcher, kind_meets, status_meets};
+use super::evaluate::TraceMatcher;
 use super::explain::Explain;
 use super::find::{Finder, PartCriteria, row_criteria};
 use super::mask::Mask;
 use super::matched_page::{MatchedPage, RowIds};
 use super::predicate::{Criterion, Query, QueryScope};
-use super::rollup::{GroupFilter, GroupName, GroupRef, slowest_rows, totals};
+use super::rollup::{GroupFilter, slowest_rows};
 use super::scan::PageScan;
 use super::segment_pages::SegmentPages;
 use super::slow_span::SlowSpan;
@@ -74,8 +73,8 @@ pub struct MatchPart<'q> {
     pub(super) criteria: PartCriteria<'q>,
     /// The segment with its dirty traces, if it is one.
     pub(super) sealed: Option<&'q SegmentPart>,
-    /// Pages that may hold a match, ascending.
-    pub pages: Vec<u32>,
+    /// Pages that may hold a match, ascending; nothing until they were asked for.
+    pub(super) planned: OnceCell<Vec<u32>>,
     /// Rows of deleted and doubled traces.
     pub(super) left_out: RowSet,
     /// The rows that match, of pages that were scanned: they are not judged again when samples are read again.
@@ -104,7 +103,7 @@ impl<'q> Matching<'q> {
         for index in 0..snapshot.segments.len() {
             let planned = matching.plan_segment(index).and_then(|part| part.without_apart(matching.finder.counter));
             match planned {
-                Ok(part) => parts.extend(Some(part).filter(|part| !part.pages.is_empty())),
+                Ok(part) => parts.extend(Some(part).filter(|part| !part.is_pruned())),
                 Err(error) => matching.finder.problem(error)?,
             }
         }
@@ -136,19 +135,6 @@ impl<'q> Matching<'q> {
     fn is_plain(&self) -> bool {
         let query = self.finder.query;
         !self.is_by_trace() && query.window == TimeRange::ALL && query.structure.is_none()
-    }
-
-    /// What rollups count of the matching spans, by group; `None` where they cannot tell: where the filter asks for
-    /// more than a group says, a span has no start, too many traces are doubled, or something is damaged.
-    pub fn rolled(&self, limits: &Limits) -> Option<Vec<(GroupName, Group)>> {
-        let snapshot = self.finder.snapshot;
-        let criteria = self.finder.criteria();
-        let decided = self.is_plain() && criteria.iter().all(is_of_group);
-        if !decided || self.doubled.len() > ROLLED_DOUBLED_MAX || !all_have_starts(snapshot)? {
-            return None;
-        }
-        let meets = |name: &GroupRef<'_>| criteria.iter().all(|criterion| group_meets(name, criterion));
-        Some(totals(snapshot, limits, &meets).ok()?.into_iter().filter(|(_, group)| !group.is_empty()).collect())
     }
 
     /// The slowest matching spans, from tail lists, without a plan; `None` where these cannot tell, as
@@ -223,7 +209,8 @@ impl<'q> Matching<'q> {
         Ok(lows)
     }
 
-    /// Plans a segment, of which perhaps no page may hold a match.
+    /// Begins with a segment, of which perhaps no page may hold a match. Where rollups may tell all there is to know, its
+    /// pages are planned when they are asked for.
     pub(super) fn plan_segment(&mut self, index: usize) -> Result<MatchPart<'q>> {
         let (part, counter) = (&self.finder.snapshot.segments[index], self.finder.counter);
         let segment = &*part.segment;
@@ -238,8 +225,31 @@ impl<'q> Matching<'q> {
         let mut criteria = self.finder.compile(&source, &resources, &scopes);
         self.finder.decide(&mut criteria, part)?;
         let pages = SegmentPages { segment, source, counter };
-        let plan: PageSet = self.finder.plan(&pages, &criteria);
-        let explain = &mut self.finder.explain;
+        let has_rows = |class: &u32| source.tables.class_rows.get(*class as usize).is_none_or(|rows| *rows > 0);
+        let any = |criteria: &PartCriteria<'_>| {
+            (0..source.tables.schema.classes.len() as u32).filter(has_rows).any(|class| criteria.takes_class(class))
+        };
+        let may_be_told = self.is_by_group() && any(&criteria);
+        let (rows, sealed, left_out) = (PartRows::Sealed(pages), Some(part), RowSet::new());
+        let (planned, judged) = (OnceCell::new(), RefCell::default());
+        let part = MatchPart { rows, criteria, sealed, planned, left_out, judged };
+        if !may_be_told {
+            self.pages(&part);
+        }
+        Ok(part)
+    }
+
+    /// The pages of a part that may hold a match, ascending.
+    pub fn pages<'p>(&mut self, part: &'p MatchPart<'q>) -> &'p [u32] {
+        part.planned.get_or_init(|| match &part.rows {
+            PartRows::Sealed(pages) => self.plan_pages(pages, &part.criteria),
+            PartRows::Head(chapter) => (0..chapter.rows.len().div_ceil(PAGE_ROWS) as u32).collect(),
+        })
+    }
+
+    fn plan_pages(&mut self, pages: &SegmentPages<'q>, criteria: &PartCriteria<'q>) -> Vec<u32> {
+        let plan: PageSet = self.finder.plan(pages, criteria);
+        let (segment, explain) = (pages.segment, &mut self.finder.explain);
         explain.pages_pruned += u64::from(segment.row_pages()) - plan.len();
         let blocks: BTreeSet<u64> = plan.iter().map(|page| segment.block_of(page)).collect();
         explain.blocks_pruned += segment.blocks() - blocks.len() as u64;
@@ -249,8 +259,18 @@ impl<'q> Matching<'q> {
             explain.parts_read += 1;
         }
         explain.blocks_read += blocks.len() as u64;
-        let (rows, sealed, left_out) = (PartRows::Sealed(pages), Some(part), RowSet::new());
-        Ok(MatchPart { rows, criteria, sealed, pages: plan.iter().collect(), left_out, judged: RefCell::default() })
+        plan.iter().collect()
+    }
+
+    /// Notes the parts of which rollups told everything, so that none of their pages was planned.
+    pub fn note_told(&mut self, parts: &[MatchPart<'q>]) {
+        let explain = &mut self.finder.explain;
+        for part in parts.iter().filter(|part| part.planned.get().is_none()) {
+            if let PartRows::Sealed(pages) = &part.rows {
+                explain.parts_read += 1;
+                explain.pages_skipped += u64::from(pages.segment.row_pages());
+            }
+        }
     }
 
     pub(super) fn plan_chapter(&mut self, chapter: &'q FrozenChapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
@@ -270,8 +290,8 @@ impl<'q> Matching<'q> {
         } else {
             RowSet::from_sorted((0..chapter.rows.len()).filter(|row| is_doubled(*row)).map(|row| row as u32))
         };
-        let rows = PartRows::Head(chapter);
-        MatchPart { rows, criteria, sealed: None, pages: (0..pages).collect(), left_out, judged: RefCell::default() }
+        let (rows, planned, judged) = (PartRows::Head(chapter), OnceCell::new(), RefCell::default());
+        MatchPart { rows, criteria, sealed: None, planned, left_out, judged }
     }
 
     /// Scans a page of a part; `None` if no row matches, or it cannot be read.
@@ -320,12 +340,7 @@ impl<'q> Matching<'q> {
         }
         scan.classes = std::mem::take(&mut matched.classes);
         let found = self.finder.scan_page(&mut scan, &part.criteria)?;
-        let mut rows = found.into_iter().next().unwrap_or(Mask::NONE);
-        let first = page * PAGE_ROWS as u32;
-        for row in part.left_out.iter_in(first..first + PAGE_ROWS as u32) {
-            rows.remove((row - first) as usize);
-        }
-        part.judge(page, rows);
+        let rows = part.judge(page, found.into_iter().next().unwrap_or(Mask::NONE));
         matched.rows = rows;
         matched.classes = scan.classes;
         Ok((!rows.is_empty()).then_some(matched))
@@ -389,6 +404,13 @@ impl<'q> Matching<'q> {
         self.finder.explain.pages_skipped += pages;
     }
 
+    /// Notes that of the planned pages of a part only so many were read. Where none were planned, see [`Matching::note_told`].
+    pub fn skip_unread(&mut self, part: &MatchPart<'q>, read: usize) {
+        if let Some(planned) = part.planned.get() {
+            self.skip_pages((planned.len() - read) as u64);
+        }
+    }
+
     /// What was read, and why the answer is not complete if it is not.
     pub fn finish(self) -> (Explain, Option<String>) {
         self.finder.finish()
@@ -403,17 +425,6 @@ const ROLLED_DOUBLED_MAX: usize = 1_000;
 pub(super) fn is_of_group(criterion: &Criterion) -> bool {
     use Criterion::{Error, Kind, Name, Service, Status};
     matches!(criterion, Service(_) | Name(_) | Kind(_) | Status(_) | Error)
-}
-
-fn group_meets(group: &GroupRef<'_>, criterion: &Criterion) -> bool {
-    match criterion {
-        Criterion::Service(service) => group.service == Some(service.as_str()),
-        Criterion::Name(name) => group.name == name.as_str(),
-        Criterion::Kind(kind) => kind_meets(group.kind, *kind),
-        Criterion::Status(status) => status_meets(group.status, *status),
-        Criterion::Error => group.status == StatusCode::ERROR,
-        _ => false,
-    }
 }
 
 /// True if no span is without a start: such a span matches nothing, but is in the rollups. `None` if tables are
@@ -440,12 +451,35 @@ fn read_if_in_window(snapshot: &Snapshot, window: TimeRange, id: TraceId, counte
 }
 
 impl<'q> MatchPart<'q> {
-    /// Notes the rows of a page that match.
-    fn judge(&self, page: u32, rows: Mask) {
+    /// Notes the rows of a page that meet the filters: those of them that count, which it returns, match.
+    pub(super) fn judge(&self, page: u32, mut rows: Mask) -> Mask {
+        let first = page * PAGE_ROWS as u32;
+        for row in self.left_out.iter_in(first..first + PAGE_ROWS as u32) {
+            rows.remove((row - first) as usize);
+        }
         let mut judged = self.judged.borrow_mut();
         let len = judged.len().max(page as usize + 1);
         judged.resize(len, None);
         judged[page as usize] = Some(rows);
+        rows
+    }
+
+    /// True if the rows that match are known of every page, so that [`MatchPart::is_match`] tells.
+    pub fn is_judged(&self) -> bool {
+        let judged = self.judged.borrow();
+        let is_known = |page: &u32| judged.get(*page as usize).is_some_and(Option::is_some);
+        self.planned.get().is_some_and(|planned| planned.iter().all(is_known))
+    }
+
+    /// True if a row matches, of a page that was judged.
+    pub(super) fn is_match(&self, row: u32) -> bool {
+        let (page, at) = (row as usize / PAGE_ROWS, row as usize % PAGE_ROWS);
+        self.judged.borrow().get(page).copied().flatten().is_some_and(|rows| rows.contains(at))
+    }
+
+    /// True if its pages were planned, and none may hold a match.
+    fn is_pruned(&self) -> bool {
+        self.planned.get().is_some_and(Vec::is_empty)
     }
 
     /// Rows that do not count.
@@ -460,7 +494,7 @@ impl<'q> MatchPart<'q> {
 
     /// The part with the rows of deleted and doubled traces left out.
     fn without_apart(mut self, counter: &ReadCounter) -> Result<Self> {
-        if let Some(sealed) = self.sealed.filter(|_| !self.pages.is_empty()) {
+        if let Some(sealed) = self.sealed.filter(|_| !self.is_pruned()) {
             // A structural condition is decided on whole traces, so that all dirty ones are judged elsewhere.
             let structural = self.criteria.structure.is_some();
             let apart = if structural { Cow::Borrowed(&*sealed.dirty) } else { sealed.apart() };

@@ -17,6 +17,7 @@ mod explain;
 mod find;
 #[cfg(test)]
 pub mod fixture;
+mod judge_ahead;
 mod list;
 #[cfg(test)]
 mod list_tests;
@@ -51,6 +52,7 @@ mod tag;
 mod tag_tests;
 mod tally;
 mod text;
+mod threads;
 mod timed_rows;
 mod trace_rows;
 mod trace_table;

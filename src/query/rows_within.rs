@@ -6,6 +6,7 @@
 //! ```
 //! Where indexes are missing or would name most pages, all planned pages are read.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use rustc_hash::FxHashMap;
@@ -15,10 +16,12 @@ use crate::error::{Error, Result, ensure};
 use crate::index::rollup::{Histogram, OperationCodes, TailLists, TailNext};
 use crate::limits::PAGE_ROWS;
 use crate::model::duration_nanos;
-use crate::segment::{Fixed, IntegerCursor};
+use crate::part::ReadCounter;
+use crate::segment::{Fixed, IntegerCursor, Segment};
 
 use super::matching::{MatchPart, PartRows};
 use super::segment_pages::SegmentPages;
+use super::threads::{divide, threads_for};
 
 /// Durations, both ends included.
 pub type Durations = RangeInclusive<u64>;
@@ -51,19 +54,31 @@ struct Sought {
 
 impl MatchPart<'_> {
     /// Calls `visit` for every row that counts and lies in a range that its class looks for, and answers how many
-    /// pages of rows it read. The query's filters are not asked: the classes are.
+    /// pages of rows it read. The query's filters are not asked: the classes are, and what is known of pages that were
+    /// judged if `by_match` is true.
     ///
     /// # Errors
     /// Corrupt if a page it needs is damaged.
-    pub fn rows_within(&self, sought: &RangesOfClasses, visit: &mut RangeVisitor<'_>) -> Result<u64> {
+    pub fn rows_within(
+        &self,
+        sought: &RangesOfClasses,
+        (threads_max, by_match): (usize, bool),
+        visit: &mut RangeVisitor<'_>,
+    ) -> Result<u64> {
         let left_out = self.left_out();
         let mut visit = |range: u32, row: u32, duration: u64| {
-            if left_out.is_empty() || !left_out.contains(row) {
+            let counts = if by_match { self.is_match(row) } else { left_out.is_empty() || !left_out.contains(row) };
+            if counts {
                 visit(sought.ranges[range as usize].1, row, duration);
             }
         };
         match &self.rows {
-            PartRows::Sealed(pages) => sealed_rows_within(pages, &self.pages, sought, &mut visit),
+            PartRows::Sealed(pages) => {
+                let all = || (0..pages.segment.row_pages()).collect();
+                let planned =
+                    self.planned.get().map_or_else(|| Cow::Owned(all()), |planned| Cow::Borrowed(&planned[..]));
+                sealed_rows_within(pages, (&planned, threads_max), sought, &mut visit)
+            }
             PartRows::Head(chapter) => {
                 for (class, wanted) in sought.of_class.iter().enumerate().filter(|(_, wanted)| !wanted.is_empty()) {
                     let is_zipkin = chapter.schema.classes[class].bits.has(ClassBits::ZIPKIN);
@@ -86,7 +101,7 @@ fn each_holding(sought: &RangesOfClasses, wanted: &[u32], duration: u64, mut vis
 
 fn sealed_rows_within(
     pages: &SegmentPages<'_>,
-    planned: &[u32],
+    (planned, threads_max): (&[u32], usize),
     sought: &RangesOfClasses,
     visit: &mut RangeVisitor<'_>,
 ) -> Result<u64> {
@@ -102,7 +117,7 @@ fn sealed_rows_within(
         return Ok(0);
     }
     let lists = pages.segment.tail_lists().filter(TailLists::is_complete);
-    let Some(lists) = lists else { return scan(pages, planned.iter().copied(), sought, &left, visit) };
+    let Some(lists) = lists else { return scan(pages, (planned, threads_max), sought, &left, visit) };
     let operations = operations_sought(pages, &lists, &left, counts)?;
     let mut classes = IntegerCursor::new(pages.segment, Fixed::Class as u32, false, pages.counter);
     for operation in &operations {
@@ -113,9 +128,10 @@ fn sealed_rows_within(
     match pages_left(pages, &lists, &operations, sought, &left)? {
         Some(listed) => {
             let is_listed = |page: &u32| listed.get(*page as usize).copied().unwrap_or(true);
-            scan(pages, planned.iter().copied().filter(is_listed), sought, &left, visit)
+            let listed: Vec<u32> = planned.iter().copied().filter(is_listed).collect();
+            scan(pages, (&listed, threads_max), sought, &left, visit)
         }
-        None => scan(pages, planned.iter().copied(), sought, &left, visit),
+        None => scan(pages, (planned, threads_max), sought, &left, visit),
     }
 }
 
@@ -225,7 +241,7 @@ fn pages_left(
 /// Visits the rows of these pages that lie in a range that is left, and counts the pages.
 fn scan(
     pages: &SegmentPages<'_>,
-    numbers: impl Iterator<Item = u32>,
+    (numbers, threads_max): (&[u32], usize),
     sought: &RangesOfClasses,
     left: &[Vec<u32>],
     visit: &mut RangeVisitor<'_>,
@@ -233,40 +249,88 @@ fn scan(
     if left.iter().all(Vec::is_empty) {
         return Ok(0);
     }
-    // The first range of each class stands in a table of its own: most classes look for one.
-    const NOTHING: (u64, u64, u32) = (u64::MAX, 0, 0);
-    let first: Vec<(u64, u64, u32)> = left
-        .iter()
-        .map(|wanted| wanted.first().map(|at| (&sought.ranges[*at as usize].0, *at)))
-        .map(|first| first.map_or(NOTHING, |(range, at)| (*range.start(), range.end() - range.start(), at)))
-        .collect();
-    let more: Vec<bool> = left.iter().map(|wanted| wanted.len() > 1).collect();
-    let (mut classes, mut hits, mut durations, mut read) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let mut single = IntegerCursor::new(pages.segment, Fixed::Length as u32, false, pages.counter);
-    let any_more = more.contains(&true);
-    for page in numbers {
-        read += 1;
-        pages.segment.classes(Fixed::Class, page as usize, pages.counter, &mut classes)?;
-        let first_row = page * PAGE_ROWS as u32;
-        hits.clear();
-        hits.extend((first_row..).zip(&classes).filter(|(_, c)| first[**c as usize] != NOTHING).map(|(row, _)| row));
-        let few = hits.len() <= SINGLE_ROWS;
-        if !few {
-            pages.segment.integers(Fixed::Length as u32, page as usize, pages.counter, &mut durations)?;
-            ensure(classes.len() == durations.len(), || format!("page {page}: columns of different lengths"))?;
-        }
-        for row in &hits {
-            let at = (row - first_row) as usize;
-            let duration = if few { single.get(*row as usize)? } else { durations[at] };
-            let class = classes[at] as usize;
-            let (begin, len, range) = first[class];
-            if duration.wrapping_sub(begin) <= len {
-                visit(range, *row, duration);
-            }
-            if any_more && more[class] {
-                each_holding(sought, &left[class][1..], duration, |range| visit(range, *row, duration));
-            }
+    let scan = RangeScan::new(sought, left);
+    if threads_for(numbers.len(), threads_max) < 2 {
+        scan.rows(pages.segment, numbers, pages.counter, visit)?;
+        return Ok(numbers.len() as u64);
+    }
+    for round in numbers.chunks(ROUND_PAGES * threads_max) {
+        let found = divide(round, threads_max, |share| {
+            let (counter, mut found) = (ReadCounter::default(), Vec::new());
+            let mut keep = |range: u32, row: u32, duration: u64| found.push((range, row, duration));
+            let done = scan.rows(pages.segment, share, &counter, &mut keep);
+            done.map(|()| (found, counter.pages(), counter.bytes()))
+        });
+        for share in found {
+            let (found, pages_read, bytes) = share?;
+            pages.counter.count_pages(pages_read, bytes);
+            found.into_iter().for_each(|(range, row, duration)| visit(range, row, duration));
         }
     }
-    Ok(read)
+    Ok(numbers.len() as u64)
+}
+
+/// Pages a thread scans before what it found is visited: it holds no more than that.
+const ROUND_PAGES: usize = 256;
+
+/// What a scan looks for, by class.
+struct RangeScan<'s> {
+    sought: &'s RangesOfClasses,
+    left: &'s [Vec<u32>],
+    /// Begin, length and number of the first range of each class, in a table of its own: most classes look for one.
+    first: Vec<(u64, u64, u32)>,
+    more: Vec<bool>,
+    any_more: bool,
+}
+
+impl<'s> RangeScan<'s> {
+    const NOTHING: (u64, u64, u32) = (u64::MAX, 0, 0);
+
+    fn new(sought: &'s RangesOfClasses, left: &'s [Vec<u32>]) -> Self {
+        let first = left
+            .iter()
+            .map(|wanted| wanted.first().map(|at| (&sought.ranges[*at as usize].0, *at)))
+            .map(|first| first.map_or(Self::NOTHING, |(range, at)| (*range.start(), range.end() - range.start(), at)))
+            .collect();
+        let more: Vec<bool> = left.iter().map(|wanted| wanted.len() > 1).collect();
+        let any_more = more.contains(&true);
+        Self { sought, left, first, more, any_more }
+    }
+
+    /// Visits the rows of these pages.
+    fn rows(
+        &self,
+        segment: &Segment,
+        numbers: &[u32],
+        counter: &ReadCounter,
+        visit: &mut RangeVisitor<'_>,
+    ) -> Result<()> {
+        let (mut classes, mut hits, mut durations) = (Vec::new(), Vec::new(), Vec::new());
+        let mut single = IntegerCursor::new(segment, Fixed::Length as u32, false, counter);
+        for page in numbers {
+            segment.classes(Fixed::Class, *page as usize, counter, &mut classes)?;
+            let first_row = page * PAGE_ROWS as u32;
+            hits.clear();
+            let is_sought = |class: u64| self.first[class as usize] != Self::NOTHING;
+            hits.extend((first_row..).zip(&classes).filter(|(_, class)| is_sought(**class)).map(|(row, _)| row));
+            let few = hits.len() <= SINGLE_ROWS;
+            if !few {
+                segment.integers(Fixed::Length as u32, *page as usize, counter, &mut durations)?;
+                ensure(classes.len() == durations.len(), || format!("page {page}: columns of different lengths"))?;
+            }
+            for row in &hits {
+                let at = (row - first_row) as usize;
+                let duration = if few { single.get(*row as usize)? } else { durations[at] };
+                let class = classes[at] as usize;
+                let (begin, len, range) = self.first[class];
+                if duration.wrapping_sub(begin) <= len {
+                    visit(range, *row, duration);
+                }
+                if self.any_more && self.more[class] {
+                    each_holding(self.sought, &self.left[class][1..], duration, |range| visit(range, *row, duration));
+                }
+            }
+        }
+        Ok(())
+    }
 }

@@ -21,6 +21,7 @@ use crate::limits::PAGE_ROWS;
 use crate::model::{SpanKind, StatusCode, TimeRange};
 use crate::segment::Fixed;
 
+use super::compile::is_text;
 use super::evaluate::{kind_meets, status_meets};
 use super::matching::{MatchPart, Matching, PartRows, is_of_group};
 use super::predicate::Criterion;
@@ -46,17 +47,30 @@ impl<'t> GroupTexts<'t> {
         let (kind, status) = (codes.kind, codes.status);
         Self { service: text(codes.service), name: text(codes.name).unwrap_or_default(), kind, status }
     }
+}
 
-    fn meets(&self, criterion: &Criterion) -> bool {
+/// Tells whether the spans of a group meet a criterion.
+type GroupTest<'s> = Box<dyn Fn(GroupCodes) -> bool + 's>;
+
+/// One test for each criterion, each of which groups decide.
+fn group_tests<'s>(criteria: &'s [Criterion], source: &'s dyn RowSource) -> Vec<GroupTest<'s>> {
+    let test = |criterion: &'s Criterion| -> GroupTest<'s> {
         match criterion {
-            Criterion::Service(service) => self.service == Some(service),
-            Criterion::Name(name) => self.name == name,
-            Criterion::Kind(kind) => kind_meets(self.kind, *kind),
-            Criterion::Status(status) => status_meets(self.status, *status),
-            Criterion::Error => self.status == StatusCode::ERROR,
-            _ => false,
+            Criterion::Service(service) => {
+                let is_it = is_text(source, service);
+                Box::new(move |codes| codes.service != NONE && is_it(codes.service))
+            }
+            Criterion::Name(name) => {
+                let is_it = is_text(source, name);
+                Box::new(move |codes| is_it(codes.name))
+            }
+            Criterion::Kind(kind) => Box::new(|codes| kind_meets(codes.kind, *kind)),
+            Criterion::Status(status) => Box::new(|codes| status_meets(codes.status, *status)),
+            Criterion::Error => Box::new(|codes| codes.status == StatusCode::ERROR),
+            _ => Box::new(|_| false),
         }
-    }
+    };
+    criteria.iter().map(test).collect()
 }
 
 /// Sums over some matching spans.
@@ -95,8 +109,12 @@ pub struct UntoldRows {
 
 impl UntoldRows {
     /// The planned pages on which some of them may lie.
-    pub fn pages(&self, part: &MatchPart<'_>) -> Vec<u32> {
-        let PartRows::Sealed(pages) = &part.rows else { return part.pages.clone() };
+    pub fn pages<'q>(&self, matching: &mut Matching<'q>, part: &MatchPart<'q>) -> Vec<u32> {
+        if self.touched.is_empty() {
+            return Vec::new();
+        }
+        let planned = matching.pages(part);
+        let PartRows::Sealed(pages) = &part.rows else { return planned.to_vec() };
         let zones = pages.segment.zones();
         let meets = |page: &u32| {
             let Some(zone) = zones.as_ref().map(|zones| zones.page(Measure::Start, *page)) else { return true };
@@ -104,7 +122,7 @@ impl UntoldRows {
             let next = self.touched.partition_point(|step| last(*step) < zone.min);
             self.touched.get(next).is_some_and(|step| step * self.step_len <= zone.max)
         };
-        if self.touched.is_empty() { Vec::new() } else { part.pages.iter().copied().filter(meets).collect() }
+        planned.iter().copied().filter(meets).collect()
     }
 
     /// True if a matching row of this class and start is one of them.
@@ -154,13 +172,22 @@ impl<'q> Matching<'q> {
         pages: &SegmentPages<'_>,
         bin_of: &mut dyn FnMut(GroupTexts<'_>) -> u32,
     ) -> Vec<u32> {
-        let criteria = self.finder.criteria();
+        self.bins_of_groups(rollup.keys(), &pages.source, bin_of)
+    }
+
+    /// As [`Matching::bins_of`], of these groups.
+    pub(super) fn bins_of_groups(
+        &self,
+        groups: impl Iterator<Item = GroupCodes>,
+        source: &dyn RowSource,
+        bin_of: &mut dyn FnMut(GroupTexts<'_>) -> u32,
+    ) -> Vec<u32> {
+        let tests = group_tests(self.finder.criteria(), source);
         let bin = |codes: GroupCodes| {
-            let texts = GroupTexts::of(codes, &pages.source);
-            let matches = criteria.iter().all(|criterion| texts.meets(criterion));
-            if matches { bin_of(texts) } else { NONE }
+            let matches = tests.iter().all(|meets| meets(codes));
+            if matches { bin_of(GroupTexts::of(codes, source)) } else { NONE }
         };
-        rollup.keys().map(bin).collect()
+        groups.map(bin).collect()
     }
 }
 

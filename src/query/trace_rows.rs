@@ -171,7 +171,7 @@ impl MatchingTraces {
         part: &MatchPart<'q>,
         chapter: &Chapter,
     ) -> Result<()> {
-        for page in &part.pages {
+        for page in matching.pages(part) {
             let rows = match matching.matching_rows(part, *page) {
                 Ok(rows) => rows,
                 Err(error) => {
@@ -206,7 +206,7 @@ impl MatchingTraces {
     fn find_sealed<'q>(&mut self, matching: &mut Matching<'q>, part: &MatchPart<'q>) -> Result<TraceSet> {
         let Some(mut traces) = part.traces() else { return Ok(TraceSet::new()) };
         let (mut clean, mut ordinals, mut last): (Vec<u32>, _, _) = (Vec::new(), Vec::new(), None);
-        for page in &part.pages {
+        for page in matching.pages(part) {
             let read = matching.matching_rows(part, *page);
             let read = read.and_then(|rows| traces.ordinals_of(*page, rows.iter(), &mut ordinals));
             if let Err(error) = read {

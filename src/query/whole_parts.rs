@@ -6,7 +6,7 @@
 use crate::column::{Class, ClassBits, NONE};
 use crate::error::{Error, Result};
 use crate::index::Measure;
-use crate::index::rollup::{Group, Rollup, RowTotals};
+use crate::index::rollup::{Group, GroupCodes, Rollup, RowTotals};
 use crate::limits::PAGE_ROWS;
 use crate::model::TimeRange;
 use crate::segment::Fixed;
@@ -15,6 +15,9 @@ use super::matching::{MatchPart, Matching, PartRows};
 use super::scan::PageSource;
 use super::segment_pages::SegmentPages;
 use super::step_totals::{GroupTexts, LEFT_OUT_SHARE_MAX};
+
+/// Takes a bin, the first instant of the step that was asked for, and sums of spans of both, which add up.
+pub type SumsVisitor<'v> = dyn FnMut(u32, u64, &Group) + 'v;
 
 /// What the rollup of one segment tells.
 pub struct WholeTotals {
@@ -51,6 +54,18 @@ impl<'q> Matching<'q> {
         mut bin_of: impl FnMut(GroupTexts<'_>) -> u32,
     ) -> Option<WholeTotals> {
         let PartRows::Sealed(pages) = &part.rows else { return None };
+        let (instant, rollup) = self.whole_rollup(part, pages, step)?;
+        let bins = self.bins_of(&rollup, pages, &mut bin_of);
+        Some(WholeTotals { instant, sums: sum_groups(&rollup, &bins, part, pages).ok()? })
+    }
+
+    /// The rollup of a segment that tells all of its spans, and the first instant of the step they lie in.
+    fn whole_rollup<'p>(
+        &self,
+        part: &'p MatchPart<'q>,
+        pages: &SegmentPages<'p>,
+        step: Option<u64>,
+    ) -> Option<(u64, Rollup<'p>)> {
         let starts = pages.segment.zones()?.all(Measure::Start);
         let instant = step.map_or(0, |step| starts.min - starts.min % step);
         let is_whole = self.has_all_inside(part)
@@ -59,9 +74,48 @@ impl<'q> Matching<'q> {
         if !is_whole || !self.is_by_group() {
             return None;
         }
-        let rollup = pages.segment.rollup().filter(Rollup::is_complete)?;
-        let bins = self.bins_of(&rollup, pages, &mut bin_of);
-        Some(WholeTotals { instant, sums: sum_groups(&rollup, &bins, part, pages).ok()? })
+        Some((instant, pages.segment.rollup().filter(Rollup::is_complete)?))
+    }
+
+    /// As [`Matching::whole_totals`], group by group, also for what the head knows of its chapters.
+    ///
+    /// # Errors
+    /// Corrupt if the rollup is damaged: then some of it was visited.
+    pub fn each_whole_group(
+        &self,
+        part: &MatchPart<'q>,
+        step: Option<u64>,
+        bin_of: &mut dyn FnMut(GroupTexts<'_>) -> u32,
+        visit: &mut SumsVisitor<'_>,
+    ) -> Option<Result<()>> {
+        match &part.rows {
+            PartRows::Sealed(pages) if part.left_out.is_empty() => {
+                let (instant, rollup) = self.whole_rollup(part, pages, step)?;
+                let (bins, mut group) = (self.bins_of(&rollup, pages, bin_of), Group::default());
+                let mut of_bins = bins.iter().enumerate().filter(|(_, bin)| **bin != NONE);
+                Some(of_bins.try_for_each(|(place, bin)| {
+                    rollup.read_group(place, &mut group)?;
+                    visit(*bin, instant, &group);
+                    Ok(())
+                }))
+            }
+            PartRows::Sealed(_) => {
+                let told = self.whole_totals(part, step, bin_of)?;
+                told.sums.iter().for_each(|(bin, group)| visit(*bin, told.instant, group));
+                Some(Ok(()))
+            }
+            PartRows::Head(chapter) => {
+                let is_whole = step.is_none() && part.left_out.is_empty() && self.has_all_inside(part);
+                if !is_whole || !self.is_by_group() {
+                    return None;
+                }
+                let (keys, groups): (Vec<GroupCodes>, Vec<&Group>) = chapter.totals().groups().unzip();
+                let bins = self.bins_of_groups(keys.into_iter(), &***chapter, bin_of);
+                let of_bins = bins.iter().zip(groups).filter(|(bin, _)| **bin != NONE);
+                of_bins.for_each(|(bin, group)| visit(*bin, 0, group));
+                Some(Ok(()))
+            }
+        }
     }
 }
 

@@ -406,7 +406,7 @@ impl Segment {
     }
 
     /// The places of a sparse row list whose rows lie in `rows`.
-    fn sparse_range(&self, column: Fixed, rows: &Range<u32>, counter: &ReadCounter) -> Result<Range<usize>> {
+    pub(super) fn sparse_range(&self, column: Fixed, rows: &Range<u32>, counter: &ReadCounter) -> Result<Range<usize>> {
         let starts = self.sparse_starts(column)?;
         let total = self.column(column as u32).map_or(0, |c| c.values) as usize;
         let mut cursor = IntegerCursor::new(self, column as u32, true, counter);

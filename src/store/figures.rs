@@ -1,8 +1,8 @@
 //! The figures of a store: percentiles, series and heat maps. Wires, as its parent does.
 
 use crate::analytics::{
-    Comparison, HeatMap, LatencyQuery, LatencyReport, Quantile, Series, SeriesQuery, SlowestReport, compare, heat_map,
-    latency, series, slowest_spans, slowest_traces,
+    Comparison, HeatMap, LatencyQuery, LatencyReport, LinksQuery, LinksReport, Quantile, Series, SeriesQuery,
+    SlowestReport, compare, heat_map, latency, links, series, slowest_spans, slowest_traces,
 };
 use crate::error::Result;
 use crate::query::Query;
@@ -17,6 +17,14 @@ impl Store {
     /// Invalid if the filter has too many criteria. Damage and limits make the answer incomplete.
     pub fn latency(&self, query: &LatencyQuery) -> Result<LatencyReport> {
         self.snapshot().latency(query)
+    }
+
+    /// Counts the calls between services, by Zipkin's rules, and finds their exact percentiles.
+    ///
+    /// # Errors
+    /// Only what is no damage. Damage and limits make the answer incomplete.
+    pub fn links(&self, query: &LinksQuery) -> Result<LinksReport> {
+        self.snapshot().links(query)
     }
 
     /// Counts spans by step of time and group: rate, errors and exact percentiles.
@@ -68,6 +76,14 @@ impl Snapshot {
     /// As [`Store::latency`].
     pub fn latency(&self, query: &LatencyQuery) -> Result<LatencyReport> {
         latency(&self.parts, query, &self.limits)
+    }
+
+    /// See [`Store::links`].
+    ///
+    /// # Errors
+    /// As [`Store::links`].
+    pub fn links(&self, query: &LinksQuery) -> Result<LinksReport> {
+        links(&self.parts, query, &self.limits)
     }
 
     /// See [`Store::series`].

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     backup, batch, compare, compare_stores, concurrency, critical_path, delete, demo, export, fanout, find, heatmap,
-    import, latency, lists, retain, root_cause, series, slowest, stats, tail, trace, upkeep,
+    import, latency, links, lists, retain, root_cause, series, slowest, stats, tail, trace, upkeep,
 };
 
 /// Store distributed-tracing spans in a folder and ask questions about them.
@@ -57,6 +57,8 @@ pub enum StoreCommand {
     Find(Box<find::FindArgs>),
     /// Exact percentiles, counts and errors by group, with the spans at each percentile
     Latency(Box<latency::LatencyArgs>),
+    /// Which services call which, how often, how many calls fail, and exact percentiles
+    Links(links::LinksArgs),
     /// The spans or traces that took longest
     Slowest(Box<slowest::SlowestArgs>),
     /// How many spans took how long, over time
@@ -116,6 +118,7 @@ impl StoreCommand {
             Self::Trace(args) => &args.common,
             Self::Find(args) => &args.common,
             Self::Latency(args) => &args.common,
+            Self::Links(args) => &args.common,
             Self::Slowest(args) => &args.common,
             Self::Compare(args) => &args.common,
             Self::Heatmap(args) => &args.common,

@@ -46,8 +46,8 @@ pub struct Filters {
     /// Longest duration of the whole trace, inclusive
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub max_trace_duration: Option<u64>,
-    /// Spans by how they hang together, in TraceQL's words: '{ A } >> { B }' finds spans B below a span A; also
-    /// > < << ~ and their opposites !> !>> !< !<< !~, && ||, '| count() > N', as in
+    /// Spans by how they hang together, in TraceQL's words: '{ A } >> { B }' finds spans B below a span A;
+    /// also `>`, `<`, `<<`, `~` and their opposites `!>`, `!>>`, `!<`, `!<<`, `!~`, `&&`, `||` and '| count() > N', as in
     /// '{ resource.service.name = "checkout" } >> { status = error && duration > 1s }'
     #[arg(long = "where", value_name = "EXPR", value_parser = SpanSet::parse)]
     pub structure: Option<SpanSet>,

@@ -124,8 +124,8 @@ impl Group {
         }
     }
 
-    /// Reads what [`Group::write`] wrote, to the end of the bytes.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self> {
+    /// Reads what [`Group::write`] wrote, to the end of the bytes, in place of what the group said before.
+    pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<()> {
         let count = reader.varint("count")?;
         let without = reader.varint("spans without duration")?;
         let errors = reader.varint("errors")?;
@@ -138,7 +138,8 @@ impl Group {
         let has_durations = duration_count > 0;
         let above_first = if has_durations { reader.varint("shortest duration")? } else { 0 };
         let above_last = if has_durations { reader.varint("longest duration")? } else { 0 };
-        let (mut durations, mut left, mut next) = (Histogram::with_room(), duration_count, 0);
+        let (durations, mut left, mut next) = (&mut self.durations, duration_count, 0);
+        durations.clear();
         while !reader.is_empty() {
             let token = reader.varint("cell")?;
             let gap = if token & 1 == 0 { 0 } else { reader.varint("distance of cells")?.saturating_add(1) };
@@ -158,11 +159,13 @@ impl Group {
             let within = |bucket: usize, nanos: &u64| Histogram::bounds(bucket).contains(nanos);
             at(first, above_first).filter(|n| within(first, n)).zip(at(last, above_last).filter(|n| within(last, n)))
         });
-        let extremes = match extremes {
+        self.extremes = match extremes {
             Some(None) => return Err(Error::corrupt("the shortest or longest duration is outside its cell")),
             known => known.flatten(),
         };
-        Ok(Self { count, duration_count, errors, duration_sum, durations, extremes })
+        (self.count, self.duration_count, self.errors, self.duration_sum) =
+            (count, duration_count, errors, duration_sum);
+        Ok(())
     }
 }
 

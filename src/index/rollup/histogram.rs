@@ -88,7 +88,25 @@ impl Histogram {
 
     /// Adds all of another.
     pub fn merge(&mut self, other: &Self) {
-        other.cells().for_each(|(bucket, count)| self.add(bucket, count));
+        if other.counts.is_empty() {
+            return;
+        }
+        if self.counts.is_empty() {
+            self.first = other.first;
+        }
+        if other.first < self.first {
+            self.widen(other.first, 0);
+        }
+        let at = other.first - self.first;
+        if self.counts.len() < at + other.counts.len() {
+            self.counts.resize(at + other.counts.len(), 0);
+        }
+        self.counts[at..].iter_mut().zip(&other.counts).for_each(|(known, count)| *known += count);
+    }
+
+    /// Takes out all durations, and keeps the room.
+    pub fn clear(&mut self) {
+        self.counts.clear();
     }
 
     /// Takes off all of another.

@@ -13,6 +13,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::group::{Group, GroupCodes, GroupKey};
+use super::histogram::Histogram;
 use crate::bytes::{Reader, Writer};
 use crate::column::NONE;
 use crate::error::{Error, Result, ensure};
@@ -124,9 +125,18 @@ impl<'a, K: GroupKey> Rollup<'a, K> {
     /// # Errors
     /// Corrupt if it is damaged, or there is none.
     pub fn group(&self, place: usize) -> Result<Group> {
+        let mut out = Group { durations: Histogram::with_room(), ..Group::default() };
+        self.read_group(place, &mut out).map(|()| out)
+    }
+
+    /// Reads the group at this place into another, in place of what that said before.
+    ///
+    /// # Errors
+    /// As [`Rollup::group`].
+    pub fn read_group(&self, place: usize, out: &mut Group) -> Result<()> {
         let body = self.heads.listed.get(place).and_then(|(_, range)| self.bodies.get(range.clone()));
         let body = body.ok_or_else(|| Error::corrupt(format!("a rollup has no group {place}")))?;
-        Group::read(&mut Reader::new(body)).map_err(|e| e.at(format!("group {place}")))
+        out.read(&mut Reader::new(body)).map_err(|e| e.at(format!("group {place}")))
     }
 
     /// Every group that is listed.

@@ -163,9 +163,9 @@ fn duration_gates(operator: TagOperator, number: Number) -> Vec<Gate> {
         TagOperator::NotEqual => {
             vec![Gate::Meets(Criterion::Duration(DurationRange::ALL)), equal, Gate::Not, Gate::And]
         }
-        TagOperator::Less => vec![within(0, ceil - 1)],
+        TagOperator::Less => vec![within(0, ceil.saturating_sub(1))],
         TagOperator::LessOrEqual => vec![within(0, floor)],
-        TagOperator::Greater => vec![within(floor + 1, u64::MAX.into())],
+        TagOperator::Greater => vec![within(floor.saturating_add(1), u64::MAX.into())],
         TagOperator::GreaterOrEqual => vec![within(ceil, u64::MAX.into())],
         _ => vec![equal],
     }

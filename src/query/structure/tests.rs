@@ -153,6 +153,14 @@ fn set() -> impl Strategy<Value = SpanSet> {
     })
 }
 
+#[test]
+fn no_number_is_too_large_for_a_duration() {
+    for text in ["{ duration > 1e300 }", "{ duration < -1e300 }", "{ duration >= 1e300 }", "{ duration <= -1e300 }"] {
+        let set = SpanSet::parse(text).map_err(|error| error.to_string());
+        assert!(set.is_ok(), "{text}: {set:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn every_expression_is_read_back_as_itself(set in set()) {

@@ -94,7 +94,7 @@ impl<'q> Matching<'q> {
 
     fn find_in_head(&mut self, part: &MatchPart<'q>, loose: &mut Loose) -> Result<()> {
         let Some(chapter) = part.chapter() else { return Ok(()) };
-        for page in &part.pages {
+        for page in self.pages(part) {
             match self.matching_rows(part, *page) {
                 Ok(found) => {
                     let first = *page as usize * PAGE_ROWS;
@@ -133,9 +133,9 @@ impl<'q> Matching<'q> {
 
     /// The matching rows of a segment, by page, and their clean traces; loose ones are added to those of other parts.
     fn wanted(&mut self, part: &MatchPart<'q>, trees: &mut SealedTrees<'_>, loose: &mut Loose) -> Result<Wanted> {
-        let mut wanted = Wanted { clean: Vec::new(), masks: Vec::with_capacity(part.pages.len()) };
+        let mut wanted = Wanted { clean: Vec::new(), masks: Vec::new() };
         let (mut ordinals, mut last) = (Vec::new(), None);
-        for page in &part.pages {
+        for page in self.pages(part) {
             let found = match self.all_rows(part, *page) {
                 Some(all) => Ok(all),
                 None => self.matching_rows(part, *page),

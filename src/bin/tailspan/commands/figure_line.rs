@@ -95,7 +95,8 @@ impl Serialize for GroupTexts<'_> {
 /// What stands beside the keys where samples are stages.
 const STAGE: &str = "stage";
 
-struct Quantiles<'f>(&'f [Exemplar]);
+/// The values of quantiles, each with the span at it.
+pub struct Quantiles<'f>(pub &'f [Exemplar]);
 
 impl Serialize for Quantiles<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -142,6 +142,11 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let mut report = Report::new(out, args.common.json, Look::of_stdout());
     let progress = progress_bar(lens.into_iter().sum());
     let totals = pump(&store, args, &progress, &mut report)?;
+    progress.set_message("merging");
+    if let Err(error) = store.settle() {
+        // Every span is stored, if in more segments than need be.
+        eprintln!("warning: segments stay unmerged: {error}");
+    }
     store.close()?;
     progress.finish_and_clear();
     print_totals(&totals, begun.elapsed(), &mut report)?;

@@ -18,6 +18,7 @@ pub mod find;
 pub mod heatmap;
 pub mod import;
 pub mod latency;
+pub mod links;
 pub mod lists;
 pub mod retain;
 pub mod root_cause;
@@ -66,6 +67,7 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
         StoreCommand::Trace(args) => trace::run(store, args, report),
         StoreCommand::Find(args) => find::run(store, args, report),
         StoreCommand::Latency(args) => latency::run(store, args, report),
+        StoreCommand::Links(args) => links::run(store, args, report),
         StoreCommand::Slowest(args) => slowest::run(store, args, report),
         StoreCommand::Compare(args) => compare::run(store, args, report),
         StoreCommand::Concurrency(args) => concurrency::run(store, args, report),
