@@ -24,9 +24,10 @@ mod store;
 mod upkeep;
 
 pub use analytics::{
-    AdjustedCounts, Comparison, Exemplar, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport,
-    LatencySort, LatencyUnit, LinkKind, LinksQuery, LinksReport, Quantile, QuantilePair, Series, SeriesPoint,
-    SeriesQuery, ServiceLink, Slowest, SlowestReport, ValueShare,
+    AdjustedCounts, Comparison, Concurrency, ConcurrencyStep, CriticalPathReport, CriticalPathShare, Exemplar, Fanout,
+    FanoutReport, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport, LatencySort, LatencyUnit,
+    LinkKind, LinksQuery, LinksReport, PathPiece, Quantile, QuantilePair, RootCause, RootCauseReport, Series,
+    SeriesPoint, SeriesQuery, ServiceLink, Slowest, SlowestReport, TracePath, ValueShare,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};

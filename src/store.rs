@@ -4,6 +4,7 @@ mod builder;
 mod figures;
 mod follow;
 mod snapshot;
+mod trees;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -12,6 +12,7 @@ mod common {
     pub mod ask;
     pub mod distinct;
     pub mod figures;
+    pub mod found;
     pub mod life;
     pub mod links;
     pub mod matching;
@@ -40,6 +41,7 @@ use common::adjusted::{self, assert_adjusted};
 use common::ask::Ask;
 use common::distinct::assert_same_spans;
 use common::figures::{self, Figure, Group, Sample, figure};
+use common::found::matching_traces;
 use common::life::{Event, Living, event, open};
 use common::matching::roots;
 use common::queries::ask;
@@ -208,10 +210,8 @@ impl Figures {
             report.items.iter().map(|s| (s.duration_nano, s.start_unix_nano, s.trace_id, s.span_id)).collect();
         assert_eq!(got, wanted, "{state}: slowest spans");
         let mut traces: Vec<(Sample, Vec<&Span>)> = Vec::new();
-        let by_id: BTreeMap<TraceId, Vec<&Span>> = figures::matching_traces(live, &self.ask)
-            .into_iter()
-            .map(|(trace, _)| (trace[0].trace_id, trace))
-            .collect();
+        let by_id: BTreeMap<TraceId, Vec<&Span>> =
+            matching_traces(live, &self.ask).into_iter().map(|(trace, _)| (trace[0].trace_id, trace)).collect();
         for sample in figures::traces_by(live, &self.ask, &[]).into_values().flatten() {
             traces.push((sample, by_id[&sample.trace].clone()));
         }

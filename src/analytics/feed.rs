@@ -344,11 +344,7 @@ impl<'q> Feed<'q> {
         matching.note_told(&parts);
         let (explain, reason) = matching.finish();
         let full = self.grouper.is_full().then(|| too_many_groups(limits));
-        let cut = self.is_cut.then(|| {
-            let max = limits.loose_bytes_max;
-            let what = "traces in the head or in several parts";
-            format!("{what} take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
-        });
+        let cut = self.is_cut.then(|| too_many_loose(limits));
         let reasons: Vec<String> = reason.into_iter().chain(full).chain(cut).collect();
         (explain, (!reasons.is_empty()).then(|| reasons.join("; ")))
     }
@@ -395,6 +391,12 @@ impl SampleSource for Feed<'_> {
     fn problem(&mut self, error: Error) -> Result<()> {
         self.matching.problem(error)
     }
+}
+
+/// Why an answer is not complete that has no room for some loose traces.
+pub fn too_many_loose(limits: &Limits) -> String {
+    let (what, max) = ("traces in the head or in several parts", limits.loose_bytes_max);
+    format!("{what} take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
 }
 
 /// Why an answer is not complete that has as many groups as the limits allow.

@@ -13,7 +13,10 @@
 mod adjusted;
 mod adjusted_pass;
 mod compare;
+mod concurrency;
+mod critical_path;
 mod exact_sum;
+mod fanout;
 mod feed;
 mod group_key;
 mod grouper;
@@ -26,6 +29,7 @@ mod measure;
 mod pairs;
 mod part_tables;
 mod quantile;
+mod root_cause;
 mod sampling;
 mod select;
 mod series;
@@ -41,10 +45,16 @@ mod trace_states;
 
 pub use adjusted::AdjustedCounts;
 pub use compare::{Comparison, QuantilePair, ValueShare, compare};
+pub use concurrency::{Concurrency, ConcurrencyStep, concurrency};
+pub use critical_path::{
+    CriticalPathReport, CriticalPathShare, PathPiece, TracePath, critical_path, critical_path_of_trace,
+};
+pub use fanout::{Fanout, FanoutReport, fanout};
 pub use group_key::GroupKey;
 pub use heatmap::{HeatCell, HeatMap, heat_map};
 pub use latency::{Exemplar, LatencyGroup, LatencyQuery, LatencyReport, LatencySort, LatencyUnit, latency};
 pub use links::{LinkKind, LinksQuery, LinksReport, ServiceLink, links};
 pub use quantile::Quantile;
+pub use root_cause::{RootCause, RootCauseReport, root_causes};
 pub use series::{Series, SeriesPoint, SeriesQuery, series};
 pub use slowest::{Slowest, SlowestReport, slowest_spans, slowest_traces};

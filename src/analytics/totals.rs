@@ -67,7 +67,7 @@ impl Totals {
 }
 
 /// The double nearest to the quotient of a sum and a count that is not 0.
-fn mean(sum: u128, count: u64) -> f64 {
+pub fn mean(sum: u128, count: u64) -> f64 {
     if sum < 1 << f64::MANTISSA_DIGITS && count < 1 << f64::MANTISSA_DIGITS {
         return sum as f64 / count as f64;
     }

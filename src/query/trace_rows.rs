@@ -38,20 +38,24 @@ impl<'q> Matching<'q> {
     /// # Errors
     /// Whatever is not damage.
     pub fn of_traces(asked: &'q Asked, snapshot: &'q Snapshot) -> Result<(Self, Vec<MatchPart<'q>>)> {
-        let (mut matching, mut parts) = (Self::unplanned(asked, snapshot), Vec::new());
-        if !matching.is_by_rows() {
-            return Ok((matching, parts));
-        }
+        let mut matching = Self::unplanned(asked, snapshot);
+        let parts = if matching.is_by_rows() { matching.plan_all()? } else { Vec::new() };
+        Ok((matching, parts))
+    }
+
+    /// Plans all parts; dirty and doubled traces are not left out.
+    pub(super) fn plan_all(&mut self) -> Result<Vec<MatchPart<'q>>> {
+        let (snapshot, mut parts) = (self.finder.snapshot, Vec::new());
         for index in 0..snapshot.segments.len() {
-            match matching.plan_segment(index) {
+            match self.plan_segment(index) {
                 Ok(part) => parts.push(part),
-                Err(error) => matching.problem(error)?,
+                Err(error) => self.problem(error)?,
             }
         }
         for chapter in &snapshot.chapters {
-            parts.push(matching.plan_chapter(chapter, &FxHashSet::default()));
+            parts.push(self.plan_chapter(chapter, &FxHashSet::default()));
         }
-        Ok((matching, parts))
+        Ok(parts)
     }
 
     /// True if the rows of a page tell alone which of them match, but for the duration of their trace.
@@ -60,7 +64,7 @@ impl<'q> Matching<'q> {
     }
 
     /// True if every trace with a start matches, but for its duration.
-    fn takes_all(&self) -> bool {
+    pub(super) fn takes_all(&self) -> bool {
         self.finder.criteria().is_empty() && self.finder.query.window == TimeRange::ALL
     }
 
@@ -80,7 +84,7 @@ impl<'q> Matching<'q> {
     }
 
     /// The rows of a page that match, those of dirty traces among them.
-    fn matching_rows(&mut self, part: &MatchPart<'q>, page: u32) -> Result<Mask> {
+    pub(super) fn matching_rows(&mut self, part: &MatchPart<'q>, page: u32) -> Result<Mask> {
         self.finder.explain.pages_read += 1;
         let mut scan = PageScan::new(part.source(), page)?;
         let found = self.finder.scan_page(&mut scan, &part.criteria)?;

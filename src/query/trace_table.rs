@@ -1,9 +1,9 @@
 //! The traces of a segment: where their rows are, and what is known of a trace without looking at its rows.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use crate::catalog::SegmentPart;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::index::PageSet;
 use crate::limits::PAGE_ROWS;
 use crate::model::TraceId;
@@ -90,6 +90,17 @@ impl<'p> TraceTable<'p> {
             out.push(ordinal);
         }
         Ok(())
+    }
+
+    /// The rows of a trace.
+    ///
+    /// # Errors
+    /// As [`TraceTable::start`].
+    pub fn rows(&mut self, ordinal: u32) -> Result<Range<u32>> {
+        let (first, rows) = (self.firsts.get(ordinal as usize)?, self.segment.rows());
+        let end = self.end_of(ordinal, self.segment.traces())?.min(rows.into());
+        ensure(first < end, || format!("segment {}: trace {ordinal} has rows {first}..{end}", self.segment.name()))?;
+        Ok(first as u32..end as u32)
     }
 
     /// The row after the last of a trace.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tailspan::{AdjustedCounts, Span, TraceId};
 
 use super::ask::Ask;
-use super::figures::{Group, groups_of_trace, matching_traces, text_on};
+use super::figures::{Group, groups_of_trace, text_on};
+use super::found::matching_traces;
 use super::matching::extent;
 use super::meaning::status;
 

@@ -104,6 +104,16 @@ impl<'s> Nodes<'s> {
         node >= self.spans.len()
     }
 
+    /// The parent of a span, if it is among the spans.
+    pub fn parent(&self, node: usize) -> Option<usize> {
+        self.parents[node].filter(|parent| !self.is_missing(*parent))
+    }
+
+    /// True if the span names a parent that is missing.
+    pub fn is_orphan(&self, node: usize) -> bool {
+        self.parents[node].is_some_and(|parent| self.is_missing(parent))
+    }
+
     /// The node and all above it.
     fn path(&self, node: usize) -> Vec<usize> {
         let mut path = vec![node];

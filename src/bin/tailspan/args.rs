@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, batch, compare, compare_stores, delete, demo, export, find, heatmap, import, latency, links, lists, retain,
-    series, slowest, stats, tail, trace, upkeep,
+    backup, batch, compare, compare_stores, concurrency, critical_path, delete, demo, export, fanout, find, heatmap,
+    import, latency, links, lists, retain, root_cause, series, slowest, stats, tail, trace, upkeep,
 };
 
 /// Store distributed-tracing spans in a folder and ask questions about them.
@@ -67,6 +67,14 @@ pub enum StoreCommand {
     Series(Box<series::SeriesArgs>),
     /// What slow or failed spans have in common that others have not
     Compare(Box<compare::CompareArgs>),
+    /// How many spans were under way at once, over time
+    Concurrency(Box<concurrency::ConcurrencyArgs>),
+    /// What traces waited for: the pieces of one, or time by service and operation of many
+    CriticalPath(Box<critical_path::CriticalPathArgs>),
+    /// Many like calls from one place, parallel or one after another, and retries
+    Fanout(Box<fanout::FanoutArgs>),
+    /// Errors below which nothing failed
+    RootCause(Box<root_cause::RootCauseArgs>),
     /// List the services that recorded spans
     Services(lists::ServicesArgs),
     /// List the operations of one service, or of all
@@ -115,6 +123,10 @@ impl StoreCommand {
             Self::Compare(args) => &args.common,
             Self::Heatmap(args) => &args.common,
             Self::Series(args) => &args.common,
+            Self::Concurrency(args) => &args.common,
+            Self::CriticalPath(args) => &args.common,
+            Self::Fanout(args) => &args.common,
+            Self::RootCause(args) => &args.common,
             Self::Services(args) => &args.common,
             Self::Operations(args) => &args.common,
             Self::RemoteServices(args) => &args.common,

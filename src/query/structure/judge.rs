@@ -1,12 +1,12 @@
 //! Expressions on owned spans of one trace: what traces that lie in several parts are judged by, and what all
 //! conditions understand.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use crate::model::{Span, ValueRef};
-use crate::segment::{OrderRow, fingerprint_of, last_instant, order_rows};
 
 use super::super::evaluate::span_meets;
+use super::super::span_order::SpanOrder;
 use super::super::summary::{root_of, trace_duration};
 use super::super::tag::TagFilter;
 use super::bits::Bits;
@@ -54,34 +54,15 @@ struct Ordered<'s> {
 
 impl<'s> Ordered<'s> {
     fn new(trace: &'s [Span]) -> Self {
-        let mut services: FxHashMap<Option<&str>, u32> = FxHashMap::default();
-        let rows: Vec<OrderRow> = trace
-            .iter()
-            .map(|span| {
-                let next = services.len() as u32;
-                OrderRow {
-                    // Of joined ids all are one trace.
-                    trace_id: [1; 16],
-                    span_id: span.span_id.get(),
-                    parent: span.parent_span_id.map_or(0, |parent| parent.get()),
-                    start: span.start_unix_nano,
-                    end: span.end_unix_nano,
-                    last: last_instant(span.start_unix_nano, span.end_unix_nano, span.is_zipkin()),
-                    service: *services.entry(span.service()).or_insert(next),
-                    shared: is_shared(span),
-                }
-            })
-            .collect();
-        let fingerprint = |row: u32| fingerprint_of(Some(&trace[row as usize]));
-        let order = order_rows(&rows, &fingerprint, &|_, _| false);
-        let ids: FxHashSet<u64> = rows.iter().map(|row| row.span_id).collect();
-        let orphans = (0..order.rows.len()).filter(|row| order.depths[*row] == 0);
-        let orphans = orphans.map(|row| (row, rows[order.rows[row] as usize].parent));
-        let orphans = orphans.filter(|(_, parent)| *parent != 0 && !ids.contains(parent)).collect();
+        let order = SpanOrder::of(trace);
+        let ids: FxHashSet<u64> = trace.iter().map(|span| span.span_id.get()).collect();
+        let orphans = (0..trace.len()).filter(|row| order.depths[*row] == 0);
+        let named = |row: usize| Some((row, trace[order.positions[row] as usize].parent_span_id?.get()));
+        let orphans = orphans.filter_map(named).filter(|(_, parent)| !ids.contains(parent)).collect();
         let traces = std::iter::once(0..trace.len()).filter(|rows| !rows.is_empty()).collect();
         let mut ordered = Self {
             trace,
-            positions: order.rows,
+            positions: order.positions,
             forest: Forest::new(order.depths, traces, orphans),
             children: Vec::new(),
             nested: Vec::new(),
@@ -168,10 +149,6 @@ impl<'s> Ordered<'s> {
             _ => false,
         }
     }
-}
-
-fn is_shared(span: &Span) -> bool {
-    matches!(span.origin, crate::model::Origin::Zipkin { shared: true, .. })
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -5,10 +5,13 @@ pub mod backup;
 pub mod batch;
 pub mod compare;
 pub mod compare_stores;
+pub mod concurrency;
+pub mod critical_path;
 pub mod delete;
 pub mod demo;
 pub mod explain;
 pub mod export;
+pub mod fanout;
 mod figure_line;
 mod figures;
 pub mod find;
@@ -18,6 +21,7 @@ pub mod latency;
 pub mod links;
 pub mod lists;
 pub mod retain;
+pub mod root_cause;
 pub mod series;
 pub mod slowest;
 pub mod stats;
@@ -66,6 +70,10 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
         StoreCommand::Links(args) => links::run(store, args, report),
         StoreCommand::Slowest(args) => slowest::run(store, args, report),
         StoreCommand::Compare(args) => compare::run(store, args, report),
+        StoreCommand::Concurrency(args) => concurrency::run(store, args, report),
+        StoreCommand::CriticalPath(args) => critical_path::run(store, args, report),
+        StoreCommand::Fanout(args) => fanout::run(store, args, report),
+        StoreCommand::RootCause(args) => root_cause::run(store, args, report),
         StoreCommand::Heatmap(args) => heatmap::run(store, args, report),
         StoreCommand::Series(args) => series::run(store, args, report),
         StoreCommand::Services(args) => lists::services(store, args, report),
