@@ -24,9 +24,9 @@ mod store;
 mod upkeep;
 
 pub use analytics::{
-    AdjustedCounts, Comparison, Exemplar, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport,
-    LatencySort, LatencyUnit, Quantile, QuantilePair, Series, SeriesPoint, SeriesQuery, Slowest, SlowestReport,
-    ValueShare,
+    AdjustedCounts, Comparison, Exemplar, GroupKey, HeatCell, HeatMap, KeyPairs, LatencyGroup, LatencyQuery,
+    LatencyReport, LatencySort, LatencyUnit, PairSpan, PairsQuery, PairsReport, PairsShow, Quantile, QuantilePair,
+    Series, SeriesPoint, SeriesQuery, Slowest, SlowestReport, ValueShare,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};

@@ -12,12 +12,18 @@ mod common {
     pub mod ask;
     pub mod distinct;
     pub mod figures;
+    pub mod life;
     pub mod matching;
     pub mod meaning;
     pub mod queries;
     pub mod spans;
+    pub mod structure;
     pub mod tags;
     pub mod values;
+}
+
+mod across {
+    mod pairs;
 }
 
 mod figures_of {
@@ -28,13 +34,13 @@ mod over_time {
     mod steps;
 }
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use common::adjusted::{self, assert_adjusted};
 use common::ask::Ask;
-use common::distinct::{assert_same_spans, distinct};
+use common::distinct::assert_same_spans;
 use common::figures::{self, Figure, Group, Sample, figure};
+use common::life::{Event, Living, event, open};
 use common::matching::roots;
 use common::queries::ask;
 use common::spans::{BASE, Recipe, spans};
@@ -43,8 +49,8 @@ use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use tailspan::{
-    Durability, GroupKey, LatencyGroup, LatencyQuery, LatencySort, LatencyUnit, Limits, Quantile, SeriesQuery,
-    SimulatedDisk, Snapshot, Span, Store, TraceId,
+    GroupKey, LatencyGroup, LatencyQuery, LatencySort, LatencyUnit, Limits, Quantile, SeriesQuery, SimulatedDisk,
+    Snapshot, Span, Store, TraceId,
 };
 
 const CASES: u32 = 60;
@@ -307,48 +313,8 @@ fn figure_of(group: &LatencyGroup) -> (Group, Figure) {
     (group.stage.iter().cloned().map(Some).chain(group.group.iter().cloned()).collect(), figure)
 }
 
-/// The store on a disk in memory, where a sync takes no time.
-fn open(disk: &SimulatedDisk, block_rows: usize) -> Store {
-    Store::builder("")
-        .storage(Arc::new(disk.clone()))
-        .durability(Durability::Buffered)
-        .seal_automatically(false)
-        .block_rows(block_rows)
-        .open()
-        .unwrap()
-}
-
 fn new_store() -> Store {
     open(&SimulatedDisk::new(1), 1024)
-}
-
-/// What can happen to a store.
-#[derive(Clone, Debug)]
-enum Event {
-    /// Appends a piece of the pool: several traces. Pieces overlap, so that much was delivered before.
-    Append(Index, Index),
-    /// Appends all spans of these spans' traces: some late, the others delivered before.
-    Late(Vec<Index>),
-    /// Appends all of what lives once more.
-    Again,
-    /// Deletes the traces of these spans.
-    Delete(Vec<Index>),
-    Seal,
-    /// Merges what a merge by hand does; with true everything.
-    Merge(bool),
-    Reopen,
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        6 => any::<(Index, Index)>().prop_map(|(first, last)| Event::Append(first, last)),
-        2 => vec(any::<Index>(), 1..3).prop_map(Event::Late),
-        1 => Just(Event::Again),
-        2 => vec(any::<Index>(), 1..3).prop_map(Event::Delete),
-        5 => Just(Event::Seal),
-        3 => any::<bool>().prop_map(Event::Merge),
-        2 => Just(Event::Reopen),
-    ]
 }
 
 /// A life: what is appended in it, what happens, what is asked after each event, and the rows of a block.
@@ -358,77 +324,18 @@ fn life(pool: Recipe, events: std::ops::Range<usize>) -> impl Strategy<Value = L
     (spans(pool), vec(event(), events), vec(question(), 3), select(vec![1024, 2048]))
 }
 
-/// A store and what lives in it.
-struct Living<'l> {
-    disk: &'l SimulatedDisk,
-    store: Option<Store>,
-    pool: &'l [Span],
-    live: Vec<Span>,
-    block_rows: usize,
-}
-
-impl Living<'_> {
-    fn store(&self) -> &Store {
-        self.store.as_ref().unwrap()
-    }
-
-    fn append(&mut self, batch: &[Span], state: &str) {
-        let appended = self.store().append(batch).unwrap();
-        let before = self.live.len();
-        self.live = distinct(self.live.iter().chain(batch));
-        let new = (self.live.len() - before) as u64;
-        assert_eq!((appended.accepted, appended.total()), (new, batch.len() as u64), "{state}");
-    }
-
-    fn traces_of(&self, picks: &[Index]) -> BTreeSet<TraceId> {
-        picks.iter().map(|pick| pick.get(self.pool).trace_id).collect()
-    }
-
-    fn run(&mut self, event: &Event, state: &str) {
-        match event {
-            Event::Append(first, last) => {
-                let ends = [first, last].map(|end| end.index(self.pool.len()));
-                self.append(&self.pool[ends[0].min(ends[1])..=ends[0].max(ends[1])], state);
-            }
-            Event::Late(picks) => {
-                let ids = self.traces_of(picks);
-                let batch: Vec<Span> = self.pool.iter().filter(|span| ids.contains(&span.trace_id)).cloned().collect();
-                self.append(&batch, state);
-            }
-            Event::Again => {
-                let batch = self.live.clone();
-                self.append(&batch, state);
-            }
-            Event::Delete(picks) => {
-                let ids = self.traces_of(picks);
-                self.store().delete(&ids.iter().copied().collect::<Vec<_>>()).unwrap();
-                self.live.retain(|span| !ids.contains(&span.trace_id));
-            }
-            Event::Seal => drop(self.store().seal().unwrap()),
-            Event::Merge(true) => drop(self.store().merge_all().unwrap()),
-            Event::Merge(false) => drop(self.store().merge().unwrap()),
-            Event::Reopen => {
-                // The lock goes with the last clone of a store.
-                self.store.take().unwrap().close().unwrap();
-                self.store = Some(open(self.disk, self.block_rows));
-                assert_eq!(self.store().recovery().damage, [""; 0], "{state}");
-            }
-        }
-    }
-
-    /// Asks everything, with room for all durations at once or with room for next to none.
-    fn check(&self, question: &Figures, narrow: bool, state: &str) {
-        let exported: Vec<Span> = self.store().spans().flat_map(|trace| trace.unwrap()).collect();
-        assert_same_spans(&exported, &self.live, state);
-        let snapshot = self.store().snapshot();
-        if narrow {
-            let mut limits = Limits::default();
-            limits.values_bytes_max = 100;
-            question.check(&snapshot.with_limits(limits), &self.live, &format!("{state}, narrow"));
-        } else {
-            question.check(&snapshot, &self.live, state);
-            question.check_adjusted(&snapshot, &self.live, state);
-        }
+/// Asks everything, with room for all durations at once or with room for next to none.
+fn check(living: &Living<'_>, question: &Figures, narrow: bool, state: &str) {
+    let exported: Vec<Span> = living.store().spans().flat_map(|trace| trace.unwrap()).collect();
+    assert_same_spans(&exported, &living.live, state);
+    let snapshot = living.store().snapshot();
+    if narrow {
+        let mut limits = Limits::default();
+        limits.values_bytes_max = 100;
+        question.check(&snapshot.with_limits(limits), &living.live, &format!("{state}, narrow"));
+    } else {
+        question.check(&snapshot, &living.live, state);
+        question.check_adjusted(&snapshot, &living.live, state);
     }
 }
 
@@ -437,14 +344,13 @@ fn live((pool, events, questions, block_rows): &Life) {
         return;
     }
     let disk = SimulatedDisk::new(1);
-    let store = Some(open(&disk, *block_rows));
-    let mut living = Living { disk: &disk, store, pool, live: Vec::new(), block_rows: *block_rows };
+    let mut living = Living::new(&disk, pool, *block_rows);
     let questions: Vec<Figures> = questions.iter().map(|question| question.on(pool)).collect();
     for ((at, event), question) in events.iter().enumerate().zip(questions.iter().cycle()) {
         let state = format!("event {at}, {event:?}");
         living.run(event, &state);
         // Three questions and two limits take turns, so that each pair of them comes.
-        living.check(question, at % 2 == 1, &state);
+        check(&living, question, at % 2 == 1, &state);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The figures of a store: percentiles, series and heat maps. Wires, as its parent does.
 
 use crate::analytics::{
-    Comparison, HeatMap, LatencyQuery, LatencyReport, Quantile, Series, SeriesQuery, SlowestReport, compare, heat_map,
-    latency, series, slowest_spans, slowest_traces,
+    Comparison, HeatMap, LatencyQuery, LatencyReport, PairsQuery, PairsReport, Quantile, Series, SeriesQuery,
+    SlowestReport, compare, heat_map, latency, pairs, series, slowest_spans, slowest_traces,
 };
 use crate::error::Result;
 use crate::query::Query;
@@ -59,6 +59,15 @@ impl Store {
     pub fn compare(&self, selection: &Query, baseline: &Query, quantiles: &[Quantile]) -> Result<Comparison> {
         self.snapshot().compare(selection, baseline, quantiles)
     }
+
+    /// Finds the values of an attribute whose spans of two kinds miss each other, repeat, or stand so in time, across
+    /// all traces.
+    ///
+    /// # Errors
+    /// Invalid if the key is empty or an expression is too long. Damage and limits make the answer incomplete.
+    pub fn pairs(&self, query: &PairsQuery) -> Result<PairsReport> {
+        self.snapshot().pairs(query)
+    }
 }
 
 impl Snapshot {
@@ -108,5 +117,13 @@ impl Snapshot {
     /// As [`Store::slowest_spans`].
     pub fn compare(&self, selection: &Query, baseline: &Query, quantiles: &[Quantile]) -> Result<Comparison> {
         compare(&self.parts, selection, baseline, quantiles, &self.limits)
+    }
+
+    /// See [`Store::pairs`].
+    ///
+    /// # Errors
+    /// As [`Store::pairs`].
+    pub fn pairs(&self, query: &PairsQuery) -> Result<PairsReport> {
+        pairs(&self.parts, query, &self.limits)
     }
 }

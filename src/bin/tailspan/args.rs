@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, batch, compare, compare_stores, delete, demo, export, find, heatmap, import, latency, lists, retain,
+    backup, batch, compare, compare_stores, delete, demo, export, find, heatmap, import, latency, lists, pairs, retain,
     series, slowest, stats, tail, trace, upkeep,
 };
 
@@ -63,6 +63,8 @@ pub enum StoreCommand {
     Heatmap(Box<heatmap::HeatmapArgs>),
     /// Rate, errors and exact percentiles over time
     Series(Box<series::SeriesArgs>),
+    /// What belongs together by a key, across traces: missing, repeated, out of order, at the same time
+    Pairs(Box<pairs::PairsArgs>),
     /// What slow or failed spans have in common that others have not
     Compare(Box<compare::CompareArgs>),
     /// List the services that recorded spans
@@ -109,6 +111,7 @@ impl StoreCommand {
             Self::Find(args) => &args.common,
             Self::Latency(args) => &args.common,
             Self::Slowest(args) => &args.common,
+            Self::Pairs(args) => &args.common,
             Self::Compare(args) => &args.common,
             Self::Heatmap(args) => &args.common,
             Self::Series(args) => &args.common,

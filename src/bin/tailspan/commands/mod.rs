@@ -16,6 +16,7 @@ pub mod heatmap;
 pub mod import;
 pub mod latency;
 pub mod lists;
+pub mod pairs;
 pub mod retain;
 pub mod series;
 pub mod slowest;
@@ -63,6 +64,7 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
         StoreCommand::Find(args) => find::run(store, args, report),
         StoreCommand::Latency(args) => latency::run(store, args, report),
         StoreCommand::Slowest(args) => slowest::run(store, args, report),
+        StoreCommand::Pairs(args) => pairs::run(store, args, report),
         StoreCommand::Compare(args) => compare::run(store, args, report),
         StoreCommand::Heatmap(args) => heatmap::run(store, args, report),
         StoreCommand::Series(args) => series::run(store, args, report),
