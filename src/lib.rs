@@ -26,7 +26,7 @@ mod upkeep;
 pub use analytics::{
     AdjustedCounts, Comparison, Exemplar, GroupKey, HeatCell, HeatMap, KeyPairs, LatencyGroup, LatencyQuery,
     LatencyReport, LatencySort, LatencyUnit, PairSpan, PairsQuery, PairsReport, PairsShow, Quantile, QuantilePair,
-    Series, SeriesPoint, SeriesQuery, Slowest, SlowestReport, ValueShare,
+    Series, SeriesPoint, SeriesQuery, Slowest, SlowestReport, ValueShare, WaitGroup, WaitKey, WaitQuery, WaitReport,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};

@@ -24,6 +24,7 @@ mod common {
 
 mod across {
     mod pairs;
+    mod wait;
 }
 
 mod figures_of {

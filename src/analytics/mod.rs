@@ -37,6 +37,7 @@ mod trace_page;
 mod trace_pieces;
 mod trace_samples;
 mod trace_states;
+mod wait;
 
 pub use adjusted::AdjustedCounts;
 pub use compare::{Comparison, QuantilePair, ValueShare, compare};
@@ -47,3 +48,4 @@ pub use partners::{KeyPairs, PairSpan, PairsQuery, PairsReport, PairsShow, pairs
 pub use quantile::Quantile;
 pub use series::{Series, SeriesPoint, SeriesQuery, series};
 pub use slowest::{Slowest, SlowestReport, slowest_spans, slowest_traces};
+pub use wait::{WaitGroup, WaitKey, WaitQuery, WaitReport, wait};

@@ -2,7 +2,8 @@
 
 use crate::analytics::{
     Comparison, HeatMap, LatencyQuery, LatencyReport, PairsQuery, PairsReport, Quantile, Series, SeriesQuery,
-    SlowestReport, compare, heat_map, latency, pairs, series, slowest_spans, slowest_traces,
+    SlowestReport, WaitQuery, WaitReport, compare, heat_map, latency, pairs, series, slowest_spans, slowest_traces,
+    wait,
 };
 use crate::error::Result;
 use crate::query::Query;
@@ -68,6 +69,15 @@ impl Store {
     pub fn pairs(&self, query: &PairsQuery) -> Result<PairsReport> {
         self.snapshot().pairs(query)
     }
+
+    /// Finds how long messages waited between the end of their producer and the start of their consumer, by group,
+    /// with exact percentiles, each with a consumer that waited exactly that long.
+    ///
+    /// # Errors
+    /// As [`Store::latency`].
+    pub fn wait(&self, query: &WaitQuery) -> Result<WaitReport> {
+        self.snapshot().wait(query)
+    }
 }
 
 impl Snapshot {
@@ -125,5 +135,13 @@ impl Snapshot {
     /// As [`Store::pairs`].
     pub fn pairs(&self, query: &PairsQuery) -> Result<PairsReport> {
         pairs(&self.parts, query, &self.limits)
+    }
+
+    /// See [`Store::wait`].
+    ///
+    /// # Errors
+    /// As [`Store::wait`].
+    pub fn wait(&self, query: &WaitQuery) -> Result<WaitReport> {
+        wait(&self.parts, query, &self.limits)
     }
 }

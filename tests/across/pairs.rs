@@ -194,7 +194,7 @@ fn live(pool: &[Span], events: &[Event], questions: &[Question]) {
         }
         // With hardly any room keys are taken share by share, and those that find none are left out.
         let mut limits = Limits::default();
-        limits.values_bytes_max = if at % 2 == 0 { 3_000 } else { 9_000 };
+        limits.values_bytes_max = if pool.len() > 100 { 150_000 } else { [3_000, 9_000][at % 2] };
         let snapshot = living.store().snapshot().with_limits(limits);
         check(&snapshot, &living.live, &questions[at % questions.len()], true, &format!("{state}, narrow"));
     }

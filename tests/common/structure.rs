@@ -100,6 +100,11 @@ impl<'s> Nodes<'s> {
         Self { spans, parents: all_parents }
     }
 
+    /// The place of the parent of a span among the spans, if it has one there.
+    pub fn parent(&self, at: usize) -> Option<usize> {
+        self.parents[at].filter(|parent| !self.is_missing(*parent))
+    }
+
     fn is_missing(&self, node: usize) -> bool {
         node >= self.spans.len()
     }

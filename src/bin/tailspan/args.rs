@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     backup, batch, compare, compare_stores, delete, demo, export, find, heatmap, import, latency, lists, pairs, retain,
-    series, slowest, stats, tail, trace, upkeep,
+    series, slowest, stats, tail, trace, upkeep, wait,
 };
 
 /// Store distributed-tracing spans in a folder and ask questions about them.
@@ -63,6 +63,8 @@ pub enum StoreCommand {
     Heatmap(Box<heatmap::HeatmapArgs>),
     /// Rate, errors and exact percentiles over time
     Series(Box<series::SeriesArgs>),
+    /// How long messages wait between producer and consumer
+    Wait(Box<wait::WaitArgs>),
     /// What belongs together by a key, across traces: missing, repeated, out of order, at the same time
     Pairs(Box<pairs::PairsArgs>),
     /// What slow or failed spans have in common that others have not
@@ -111,6 +113,7 @@ impl StoreCommand {
             Self::Find(args) => &args.common,
             Self::Latency(args) => &args.common,
             Self::Slowest(args) => &args.common,
+            Self::Wait(args) => &args.common,
             Self::Pairs(args) => &args.common,
             Self::Compare(args) => &args.common,
             Self::Heatmap(args) => &args.common,

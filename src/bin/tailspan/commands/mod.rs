@@ -24,6 +24,7 @@ pub mod stats;
 pub mod tail;
 pub mod trace;
 pub mod upkeep;
+pub mod wait;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -64,6 +65,7 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
         StoreCommand::Find(args) => find::run(store, args, report),
         StoreCommand::Latency(args) => latency::run(store, args, report),
         StoreCommand::Slowest(args) => slowest::run(store, args, report),
+        StoreCommand::Wait(args) => wait::run(store, args, report),
         StoreCommand::Pairs(args) => pairs::run(store, args, report),
         StoreCommand::Compare(args) => compare::run(store, args, report),
         StoreCommand::Heatmap(args) => heatmap::run(store, args, report),
