@@ -174,7 +174,7 @@ fn live(pool: &[Span], events: &[Event], questions: &[Question]) {
 }
 
 proptest! {
-    #![proptest_config(cases(40, 1))]
+    #![proptest_config(cases(300, 1))]
 
     #[test]
     fn waits_are_those_that_a_list_of_all_spans_tells(
