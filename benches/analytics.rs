@@ -1,4 +1,5 @@
-//! The figures of `latency`, `slowest`, `heatmap`, `series`, `compare` and `links`, and `--where`, over one sealed segment.
+//! The figures of `latency`, `slowest`, `heatmap`, `series`, `compare` and `links`, `--where`, and what needs the trees of
+//! traces, over one sealed segment.
 //!
 //! The workload is seeded: calls between 20 services with 10 operations each, a few of which have most of the calls,
 //! over four hours. Durations have a long tail, one call in 150 fails, and a tenth of the traces was sampled.
@@ -210,6 +211,36 @@ fn structure(c: &mut Criterion, snapshot: &Snapshot) {
     group.finish();
 }
 
+fn trees(c: &mut Criterion, snapshot: &Snapshot) {
+    let mut group = group(c, "trees");
+    let all = Query::new();
+    group.bench_function("critical paths of all traces", |b| {
+        b.iter(|| {
+            let report = snapshot.critical_path(black_box(&all)).expect("a sound question");
+            assert!(report.traces > 0 && report.complete);
+        });
+    });
+    group.bench_function("fan-out of three", |b| {
+        b.iter(|| {
+            let report = snapshot.fanout(black_box(&all), 3, 20).expect("a sound question");
+            assert!(!report.items.is_empty() && report.complete);
+        });
+    });
+    group.bench_function("root causes", |b| {
+        b.iter(|| {
+            let report = snapshot.root_causes(black_box(&all), 20).expect("a sound question");
+            assert!(!report.items.is_empty() && report.complete);
+        });
+    });
+    group.bench_function("concurrency by minute", |b| {
+        b.iter(|| {
+            let answer = snapshot.concurrency(black_box(&all), MINUTE_NANO).expect("a sound question");
+            assert!(!answer.steps.is_empty() && answer.complete);
+        });
+    });
+    group.finish();
+}
+
 fn figures(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(&directory, Durability::Buffered);
@@ -223,6 +254,7 @@ fn figures(c: &mut Criterion) {
     compare(c, &snapshot);
     links(c, &snapshot);
     structure(c, &snapshot);
+    trees(c, &snapshot);
 }
 
 criterion_group!(benches, figures);
