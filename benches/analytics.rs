@@ -1,5 +1,5 @@
-//! The figures of `latency`, `slowest`, `heatmap`, `series`, `compare` and `links`, `--where`, and what needs the trees of
-//! traces, over one sealed segment.
+//! The figures of `latency`, `slowest`, `heatmap`, `series`, `compare`, `links`, `pairs` and `wait`, `--where`, and what
+//! needs the trees of traces, over one sealed segment.
 //!
 //! The workload is seeded: calls between 20 services with 10 operations each, a few of which have most of the calls,
 //! over four hours. Durations have a long tail, one call in 150 fails, and a tenth of the traces was sampled.
@@ -16,7 +16,8 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1 as pb;
 use tailspan::{
-    Durability, GroupKey, LatencyQuery, LatencyReport, LatencyUnit, LinksQuery, Quantile, Query, SeriesQuery, Snapshot,
+    Durability, GroupKey, LatencyQuery, LatencyReport, LatencyUnit, LinksQuery, PairsQuery, PairsShow, Quantile, Query,
+    SeriesQuery, Snapshot, SpanSet, WaitKey, WaitQuery,
 };
 
 use common::workload::{BEGIN, Dice, attribute, fill, messages, open, text, trace_id};
@@ -241,6 +242,59 @@ fn trees(c: &mut Criterion, snapshot: &Snapshot) {
     group.finish();
 }
 
+fn pairs(c: &mut Criterion, snapshot: &Snapshot) {
+    let side = |method: &str| {
+        let text = format!("{{ kind = server && span.http.request.method = \"{method}\" }}");
+        SpanSet::parse(&text).expect("an expression")
+    };
+    let mut group = group(c, "pairs");
+    for (name, show) in [("missing by user", PairsShow::Missing), ("overlapping by user", PairsShow::Overlap)] {
+        let question = PairsQuery::new("app.user.id", side("GET"), side("POST"), show);
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let report = snapshot.pairs(black_box(&question)).expect("a sound question");
+                assert!(!report.keys.is_empty() && report.complete);
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The same, as messages: every other span receives what the one before it sent, and some link to the first, too.
+fn sent(trace: u64, dice: &mut Dice) -> Vec<(usize, pb::Span)> {
+    let mut spans = calls(trace, dice);
+    let ids: Vec<Vec<u8>> = spans.iter().map(|(_, span)| span.span_id.clone()).collect();
+    for (at, (_, span)) in spans.iter_mut().enumerate() {
+        span.kind = if at % 2 == 0 { 4 } else { 5 };
+        if at % 2 == 1 {
+            span.parent_span_id.clone_from(&ids[at - 1]);
+            span.attributes.push(text("messaging.destination.name", format!("queue-{}", at % 8)));
+        }
+        if at % 4 == 1 {
+            let link =
+                pb::span::Link { trace_id: span.trace_id.clone(), span_id: ids[0].clone(), ..Default::default() };
+            span.links.push(link);
+        }
+    }
+    spans
+}
+
+fn wait(c: &mut Criterion, services: &[String]) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let store = open(&directory, Durability::Buffered);
+    fill(&store, &messages(services, TRACES, sent));
+    store.seal().expect("sealing works");
+    let (snapshot, question) = (store.snapshot(), WaitQuery::new(Query::new()).by(vec![WaitKey::Destination]));
+    let mut group = group(c, "wait");
+    group.bench_function("by destination, by parents and links", |b| {
+        b.iter(|| {
+            let report = snapshot.wait(black_box(&question)).expect("a sound question");
+            assert!(!report.groups.is_empty() && report.complete);
+        });
+    });
+    group.finish();
+}
+
 fn figures(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(&directory, Durability::Buffered);
@@ -255,6 +309,8 @@ fn figures(c: &mut Criterion) {
     links(c, &snapshot);
     structure(c, &snapshot);
     trees(c, &snapshot);
+    pairs(c, &snapshot);
+    wait(c, &services);
 }
 
 criterion_group!(benches, figures);

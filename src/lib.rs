@@ -25,9 +25,10 @@ mod upkeep;
 
 pub use analytics::{
     AdjustedCounts, Comparison, Concurrency, ConcurrencyStep, CriticalPathReport, CriticalPathShare, Exemplar, Fanout,
-    FanoutReport, GroupKey, HeatCell, HeatMap, LatencyGroup, LatencyQuery, LatencyReport, LatencySort, LatencyUnit,
-    LinkKind, LinksQuery, LinksReport, PathPiece, Quantile, QuantilePair, RootCause, RootCauseReport, Series,
-    SeriesPoint, SeriesQuery, ServiceLink, Slowest, SlowestReport, TracePath, ValueShare,
+    FanoutReport, GroupKey, HeatCell, HeatMap, KeyPairs, LatencyGroup, LatencyQuery, LatencyReport, LatencySort,
+    LatencyUnit, LinkKind, LinksQuery, LinksReport, PairSpan, PairsQuery, PairsReport, PairsShow, PathPiece, Quantile,
+    QuantilePair, RootCause, RootCauseReport, Series, SeriesPoint, SeriesQuery, ServiceLink, Slowest, SlowestReport,
+    TracePath, ValueShare, WaitGroup, WaitKey, WaitQuery, WaitReport,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};

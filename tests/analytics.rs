@@ -19,12 +19,18 @@ mod common {
     pub mod meaning;
     pub mod queries;
     pub mod spans;
+    pub mod structure;
     pub mod tags;
     pub mod values;
 }
 
 mod between {
     mod links;
+}
+
+mod across {
+    mod pairs;
+    mod wait;
 }
 
 mod figures_of {

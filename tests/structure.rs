@@ -167,7 +167,7 @@ fn with_others<'s>(trace: &[&'s Span], in_set: &[&'s Span], ask: &Ask) -> Vec<&'
         return vec![];
     }
     let either = |span: &&&Span| {
-        is_in(*span) && members.iter().any(|m| std::ptr::eq(*m, **span))
+        is_in(span) && members.iter().any(|m| std::ptr::eq(*m, **span))
             || others.iter().any(|o| std::ptr::eq(*o, **span))
     };
     trace.iter().filter(either).copied().collect()
@@ -235,7 +235,7 @@ fn live(spans: &[Span], questions: &[(Set, Ask)]) {
     let asked: Vec<Asked> = questions.iter().map(|question| asked(spans, question)).collect();
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(directory.path());
-    store.append(spans).unwrap();
+    assert!(store.append(spans).unwrap().rejected.is_empty());
     check(&store, &asked, "head");
     store.close().unwrap();
     store = open(directory.path());
@@ -247,7 +247,7 @@ fn live(spans: &[Span], questions: &[(Set, Ask)]) {
     let directory = tempfile::tempdir().unwrap();
     store = open(directory.path());
     for piece in spans.chunks((spans.len() / 3).max(1)) {
-        store.append(piece).unwrap();
+        assert!(store.append(piece).unwrap().rejected.is_empty());
         check_some(&store, &asked);
         if piece.len() % 2 == 0 || spans.len() > 1000 {
             store.seal().unwrap();
@@ -256,7 +256,7 @@ fn live(spans: &[Span], questions: &[(Set, Ask)]) {
     check(&store, &asked, "split, some in the head");
     store.seal().unwrap();
     check(&store, &asked, "split");
-    store.append(spans).unwrap();
+    assert!(store.append(spans).unwrap().rejected.is_empty());
     check(&store, &asked, "split, delivered again");
     store.merge_all().unwrap();
     check(&store, &asked, "merged");

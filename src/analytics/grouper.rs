@@ -11,7 +11,7 @@ use crate::model::Span;
 use crate::query::{GroupTexts, MatchPart, MatchedPage};
 
 use super::group_key::GroupKey;
-use super::groups::{Code, Groups, NO_ROOM, NULL, ROOT};
+use super::groups::{Code, Groups, NO_ROOM, NULL, ROOT, Share};
 use super::part_tables::{PartTables, text_of_class};
 use super::step_groups::UNKNOWN;
 
@@ -50,6 +50,22 @@ impl Grouper {
         let keys: Vec<GroupKey> = places.iter().map(|place| by[*place].clone()).collect();
         let class_keys = keys.iter().filter(|key| !is_attribute(key)).count();
         Self { keys, places, class_keys, step, staged, groups: Groups::new(limits), tables: Vec::new() }
+    }
+
+    /// From now on only groups with these texts are met.
+    pub fn take_share(&mut self, share: Share) {
+        self.groups.take_share(share);
+    }
+
+    /// The group of samples that have none of the keys.
+    pub fn without_texts(&mut self) -> u32 {
+        let node = self.keys.iter().fold(ROOT, |node, _| self.groups.step(node, NULL));
+        self.groups.group(node)
+    }
+
+    /// From now on parts of the same index are others.
+    pub fn forget_parts(&mut self) {
+        self.tables.clear();
     }
 
     /// How many groups were met.

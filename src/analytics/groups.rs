@@ -6,7 +6,9 @@
 //! ```
 //! One step of a path is one look-up of two numbers, so rows of one class share the steps that the class decides.
 
-use rustc_hash::FxHashMap;
+use std::hash::BuildHasher;
+
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::limits::Limits;
 
@@ -18,6 +20,22 @@ pub const NULL: Code = 0;
 pub const NO_ROOM: u32 = u32::MAX;
 /// The node where every path begins.
 pub const ROOT: u32 = 0;
+
+/// A share of all texts, told by their hash, from 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// Which of them.
+    pub number: u64,
+    /// How many there are.
+    pub of: u64,
+}
+
+impl Share {
+    fn holds(self, text: &str) -> bool {
+        // The low bits of this hash are the weak ones.
+        self.of < 2 || (FxBuildHasher.hash_one(text) >> 32) % self.of == self.number
+    }
+}
 
 /// Texts and groups, as many as there is room for.
 #[derive(Debug)]
@@ -36,6 +54,7 @@ pub struct Groups {
     bytes_left: usize,
     full: bool,
     frozen: bool,
+    share: Option<Share>,
 }
 
 impl Groups {
@@ -54,7 +73,13 @@ impl Groups {
             bytes_left: limits.result_bytes_max,
             full: false,
             frozen: false,
+            share: None,
         }
+    }
+
+    /// From now on other texts than these find no room, as they are not wanted.
+    pub fn take_share(&mut self, share: Share) {
+        self.share = Some(share);
     }
 
     /// From now on what is not known finds no room, as it is wanted.
@@ -73,6 +98,9 @@ impl Groups {
         let Some(text) = text else { return NULL };
         if let Some(code) = self.codes.get(text) {
             return *code;
+        }
+        if self.share.is_some_and(|share| !share.holds(text)) {
+            return NO_ROOM;
         }
         let taken = 2 * text.len() + 64;
         if self.frozen || self.texts.len() > self.groups_max.saturating_mul(4) || taken > self.bytes_left {

@@ -154,7 +154,7 @@ impl<'a, Of> CodeIndex<'a, Of> {
     /// # Errors
     /// Corrupt if one of the sets is damaged.
     pub fn any(&self, codes: impl IntoIterator<Item = u32>) -> Result<Set<Of>> {
-        codes.into_iter().try_fold(Set::new(), |found, code| Ok(found.or(&self.get(code)?)))
+        Set::any(codes.into_iter().map(|code| self.get(code)))
     }
 }
 

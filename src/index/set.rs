@@ -16,7 +16,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{BitAndAssign, BitOrAssign, Range, SubAssign};
 
-use roaring::RoaringBitmap;
+use roaring::{MultiOps, RoaringBitmap};
 
 use crate::bytes::{Reader, Writer, put_varint, varint_len};
 use crate::error::{Error, Result, ensure};
@@ -53,6 +53,15 @@ impl<Of> Set<Of> {
     /// The empty set.
     pub fn new() -> Self {
         RoaringBitmap::new().into()
+    }
+
+    /// The members of any of the sets.
+    ///
+    /// # Errors
+    /// The first error among them.
+    pub fn any(sets: impl IntoIterator<Item = Result<Self>>) -> Result<Self> {
+        let members: Result<RoaringBitmap> = sets.into_iter().map(|set| set.map(|set| set.members)).union();
+        members.map(Self::from)
     }
 
     /// The set of all numbers below `count`.

@@ -1,6 +1,7 @@
 //! Filters judged on several threads, before figures are made of the rows that meet them.
 //!
-//! Where values decide, reading and judging them is most of the work, and each page stands alone.
+//! Where values decide, reading and judging them is most of the work, and each page stands alone. Structural conditions
+//! decide whole traces; one that lies across two shares is decided twice.
 
 use crate::catalog::SegmentPart;
 use crate::error::Result;
@@ -24,8 +25,8 @@ impl<'q> Matching<'q> {
     pub fn judge_ahead(&mut self, parts: &[MatchPart<'q>], threads_max: usize) {
         let finder = &self.finder;
         let reads_values = |criterion: &Criterion| !is_of_group(criterion) && !is_remote(criterion);
-        let is_worth_it = !self.is_by_trace() && finder.query.structure.is_none();
-        if threads_max < 2 || !is_worth_it || !finder.criteria().iter().any(reads_values) {
+        let is_worth_it = finder.query.structure.is_some() || finder.criteria().iter().any(reads_values);
+        if threads_max < 2 || self.is_by_trace() || !is_worth_it {
             return;
         }
         let mut pages: Vec<PageOfPart> = Vec::new();
@@ -68,16 +69,17 @@ fn is_remote(criterion: &Criterion) -> bool {
 }
 
 /// Judges pages of one segment; a page that cannot be read has no mask.
-fn judge_part(
-    finder: &Finder<'_>,
-    part: &SegmentPart,
+fn judge_part<'q>(
+    finder: &Finder<'q>,
+    part: &'q SegmentPart,
     pages: &[PageOfPart],
     out: &mut Vec<Option<Mask>>,
 ) -> Result<()> {
     let source = part.segment.source()?;
     let resources: Vec<&Resource> = source.tables.resources.iter().map(|r| &**r).collect();
     let scopes: Vec<&Scope> = source.tables.scopes.iter().map(|s| &**s).collect();
-    let criteria = finder.compile(&source, &resources, &scopes);
+    let mut criteria = finder.compile(&source, &resources, &scopes);
+    finder.decide(&mut criteria, part)?;
     let rows = SegmentPages { segment: &part.segment, source, counter: finder.counter };
     for (_, page) in pages {
         let found = PageScan::new(&rows, *page).and_then(|mut scan| finder.scan_page(&mut scan, &criteria));

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use crate::catalog::Snapshot;
 use crate::column::{Class, RowSource};
 use crate::error::{Error, Result, ensure};
 use crate::head::{Row, trace_id_of};
@@ -132,6 +133,20 @@ impl MatchPart<'_> {
             PartRows::Sealed(pages) => Some(pages.segment),
             PartRows::Head(_) => None,
         }
+    }
+
+    /// The place of the part among the segments and then the chapters of the snapshot it is of.
+    pub fn number_in(&self, snapshot: &Snapshot) -> u32 {
+        let at = match &self.rows {
+            PartRows::Sealed(pages) => {
+                snapshot.segments.iter().position(|part| std::ptr::eq(&*part.segment, pages.segment))
+            }
+            PartRows::Head(chapter) => {
+                let at = snapshot.chapters.iter().position(|known| std::ptr::eq(&**known, *chapter));
+                at.map(|at| snapshot.segments.len() + at)
+            }
+        };
+        at.map_or(u32::MAX, |at| at as u32)
     }
 
     /// The part's classes, by code.

@@ -359,16 +359,29 @@ impl<'q> Matching<'q> {
     /// # Errors
     /// Whatever is not damage, or what `visit` says.
     pub fn each_doubled_span(&mut self, mut visit: impl FnMut(&Span) -> Result<()>) -> Result<()> {
+        self.each_loose_trace(FxHashSet::default(), |spans, matched| {
+            matched.iter().try_for_each(|position| visit(&spans[*position]))
+        })
+    }
+
+    /// Calls `visit` with the spans of the doubled traces and of these, and the positions of those that match, if the
+    /// query is not decided by trace.
+    ///
+    /// # Errors
+    /// Whatever is not damage, or what `visit` says.
+    pub fn each_loose_trace(
+        &mut self,
+        more: FxHashSet<TraceId>,
+        mut visit: impl FnMut(&[Span], &[usize]) -> Result<()>,
+    ) -> Result<()> {
         let (snapshot, query, counter) = (self.finder.snapshot, self.finder.query, self.finder.counter);
         let matcher = TraceMatcher::new(query);
-        for at in 0..self.doubled.len() {
-            let id = self.doubled[at];
+        let mut more: Vec<TraceId> = more.into_iter().filter(|id| self.doubled.binary_search(id).is_err()).collect();
+        more.sort_unstable();
+        for at in 0..self.doubled.len() + more.len() {
+            let id = self.doubled.get(at).copied().unwrap_or_else(|| more[at - self.doubled.len()]);
             match read_if_in_window(snapshot, query.window, id, counter) {
-                Ok(spans) => {
-                    for position in matcher.matching_spans(&spans) {
-                        visit(&spans[position])?;
-                    }
-                }
+                Ok(spans) => visit(&spans, &matcher.matching_spans(&spans))?,
                 Err(error) => self.problem(error)?,
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::bytes::Seed;
 use crate::catalog::{SegmentPart, Snapshot};
+use crate::column::{ClassBits, NONE};
 use crate::head::trace_id_of;
 use crate::index::TraceSet;
 use crate::index::rollup::{Group, OperationCodes, StepCell, StepCells};
@@ -15,32 +16,72 @@ use crate::part::ReadCounter;
 use crate::segment::{MergeInput, MergePart, SectionKind, Segment, merge_segments};
 
 use super::fixture::span;
+use super::matching::{Asked, Matching};
 use super::names_tests::{Dealt, Dice, deal, segment, segment_file, snapshot};
-use super::rollup::{GroupFilter, GroupName, remote_totals, slowest_rows, totals};
+use super::predicate::Query;
+use super::rollup::{GroupFilter, slowest_rows};
 use super::slow_span::SlowSpan;
+use super::step_totals::GroupTexts;
 
-fn add(group: &mut Group, span: &Span) {
-    group.add_row(span.duration_nanos(), span.is_error());
-}
+/// Service, name, kind and status.
+type Key = (Option<String>, String, SpanKind, StatusCode);
 
-fn expected_totals<'s>(spans: impl IntoIterator<Item = &'s Span>) -> BTreeMap<GroupName, Group> {
-    let mut out: BTreeMap<GroupName, Group> = BTreeMap::new();
-    for span in spans {
-        let (service, name) = (span.service().map(str::to_owned), span.name.clone());
-        let key = GroupName { service, name, kind: span.kind, status: span.status_code() };
-        add(out.entry(key).or_default(), span);
+fn expected_totals<'s>(spans: impl IntoIterator<Item = &'s Span>) -> BTreeMap<Key, Group> {
+    let mut out: BTreeMap<Key, Group> = BTreeMap::new();
+    for span in spans.into_iter().filter(|span| span.start_unix_nano != 0) {
+        add_span(span, &mut out);
     }
     out
 }
 
-fn expected_remotes<'s>(spans: impl IntoIterator<Item = &'s Span>) -> BTreeMap<String, Group> {
-    let mut out: BTreeMap<String, Group> = BTreeMap::new();
-    for span in spans {
-        if let Some(remote) = span.remote_service() {
-            add(out.entry(remote.to_owned()).or_default(), span);
+fn add_span(span: &Span, out: &mut BTreeMap<Key, Group>) {
+    let key = (span.service().map(str::to_owned), span.name.clone(), span.kind, span.status_code());
+    out.entry(key).or_default().add_row(span.duration_nanos(), span.is_error());
+}
+
+/// The sums by group: from rollups where they tell, else from rows. Answers also how many parts told, and why the sums
+/// are not complete if they are not.
+fn totals(snapshot: &Snapshot, limits: &Limits) -> (BTreeMap<Key, Group>, usize, Option<String>) {
+    let asked = Asked::new(&Query::new(), limits).unwrap();
+    let (mut matching, parts) = Matching::new(&asked, snapshot).unwrap();
+    let (mut out, mut told): (BTreeMap<Key, Group>, _) = (BTreeMap::new(), 0);
+    for part in &parts {
+        let mut keys: Vec<Key> = Vec::new();
+        let mut sums: Vec<(u32, Group)> = Vec::new();
+        let mut bin = |texts: GroupTexts<'_>| {
+            keys.push((texts.service.map(str::to_owned), texts.name.to_owned(), texts.kind, texts.status));
+            keys.len() as u32 - 1
+        };
+        if let Some(done) =
+            matching.each_whole_group(part, None, &mut bin, &mut |bin, _, group| sums.push((bin, group.clone())))
+        {
+            done.unwrap();
+            told += 1;
+            sums.iter().for_each(|(bin, group)| out.entry(keys[*bin as usize].clone()).or_default().merge(group));
+            continue;
+        }
+        for number in matching.pages(part) {
+            let Some(page) = matching.page(part, *number).unwrap() else { continue };
+            let durations = page.durations().unwrap();
+            for row in page.rows.iter() {
+                let class = &part.classes()[page.classes()[row] as usize];
+                let text = |code: u32| (code != NONE).then(|| part.tables().text(code).to_owned());
+                let key = (text(class.service), text(class.name).unwrap_or_default(), class.kind, class.status);
+                let duration = (!class.bits.has(ClassBits::NO_DURATION)).then_some(durations[row]);
+                out.entry(key).or_default().add_row(duration, class.status == StatusCode::ERROR);
+            }
         }
     }
-    out
+    matching
+        .each_doubled_span(|span| {
+            if span.start_unix_nano != 0 {
+                add_span(span, &mut out);
+            }
+            Ok(())
+        })
+        .unwrap();
+    out.retain(|_, group| !group.is_empty());
+    (out, told, matching.finish().1)
 }
 
 fn expected_slowest(spans: &[Span], filter: &GroupFilter<'_>, limit: usize) -> Vec<SlowSpan> {
@@ -65,8 +106,7 @@ fn expected_slowest(spans: &[Span], filter: &GroupFilter<'_>, limit: usize) -> V
 /// Compares every figure; answers how many of the slowest were proven.
 fn assert_figures(snapshot: &Snapshot, spans: &[Span]) -> usize {
     let limits = Limits::default();
-    assert_eq!(totals(snapshot, &limits, &|_| true).unwrap(), expected_totals(spans));
-    assert_eq!(remote_totals(snapshot, &limits).unwrap(), expected_remotes(spans));
+    assert_eq!((&totals(snapshot, &limits).0, None), (&expected_totals(spans), totals(snapshot, &limits).2));
     let filters = [
         GroupFilter::default(),
         GroupFilter { service: Some("shop"), ..GroupFilter::default() },
@@ -231,7 +271,7 @@ fn groups_beyond_the_limit_are_counted_by_a_scan() {
     let snapshot = snapshot(std::slice::from_ref(&spans), &[], |ordinal| ordinal.is_multiple_of(100));
     assert!(!snapshot.segments[0].segment.rollup().unwrap().is_complete());
     let limits = Limits::default();
-    assert_eq!(totals(&snapshot, &limits, &|_| true).unwrap(), expected_totals(&spans));
+    assert_eq!(totals(&snapshot, &limits), (expected_totals(&spans), 0, None));
     assert_eq!(slowest_rows(&snapshot, &GroupFilter::default(), 3, &limits).unwrap(), None);
 }
 
@@ -260,10 +300,10 @@ fn an_empty_snapshot_has_no_figures() {
 }
 
 #[test]
-fn a_dirty_trace_too_large_to_be_held_is_an_error_that_names_the_limit() {
+fn a_doubled_trace_too_large_to_be_held_is_left_out_and_told() {
     let spans: Vec<Span> = (1..=50).map(|id| span(1, id).named("op").at(1, 1 + id)).collect();
     let snapshot = snapshot(&[spans], &[], |_| true);
     let limits = Limits { trace_bytes_max: 100, ..Limits::default() };
-    let error = totals(&snapshot, &limits, &|_| true).unwrap_err();
-    assert!(error.to_string().contains("trace_bytes_max"), "{error}");
+    let reason = totals(&snapshot, &limits).2.expect("a reason");
+    assert!(reason.contains("trace_bytes_max"), "{reason}");
 }

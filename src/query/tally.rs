@@ -98,11 +98,6 @@ impl<'s> Tally<'s> {
         self.counter
     }
 
-    /// True if no trace is doubled.
-    pub fn is_empty(&self) -> bool {
-        self.lows.is_empty()
-    }
-
     /// True if the trace, or one that shares its low half, is doubled.
     pub fn has_doubled(&self, id: TraceId) -> bool {
         self.lows.contains(&id.low())

@@ -1,8 +1,9 @@
 //! The figures of a store: percentiles, series and heat maps. Wires, as its parent does.
 
 use crate::analytics::{
-    Comparison, HeatMap, LatencyQuery, LatencyReport, LinksQuery, LinksReport, Quantile, Series, SeriesQuery,
-    SlowestReport, compare, heat_map, latency, links, series, slowest_spans, slowest_traces,
+    Comparison, HeatMap, LatencyQuery, LatencyReport, LinksQuery, LinksReport, PairsQuery, PairsReport, Quantile,
+    Series, SeriesQuery, SlowestReport, WaitQuery, WaitReport, compare, heat_map, latency, links, pairs, series,
+    slowest_spans, slowest_traces, wait,
 };
 use crate::error::Result;
 use crate::query::Query;
@@ -67,6 +68,24 @@ impl Store {
     pub fn compare(&self, selection: &Query, baseline: &Query, quantiles: &[Quantile]) -> Result<Comparison> {
         self.snapshot().compare(selection, baseline, quantiles)
     }
+
+    /// Finds the values of an attribute whose spans of two kinds miss each other, repeat, or stand so in time, across
+    /// all traces.
+    ///
+    /// # Errors
+    /// Invalid if the key is empty or an expression is too long. Damage and limits make the answer incomplete.
+    pub fn pairs(&self, query: &PairsQuery) -> Result<PairsReport> {
+        self.snapshot().pairs(query)
+    }
+
+    /// Finds how long messages waited between the end of their producer and the start of their consumer, by group,
+    /// with exact percentiles, each with a consumer that waited exactly that long.
+    ///
+    /// # Errors
+    /// As [`Store::latency`].
+    pub fn wait(&self, query: &WaitQuery) -> Result<WaitReport> {
+        self.snapshot().wait(query)
+    }
 }
 
 impl Snapshot {
@@ -124,5 +143,21 @@ impl Snapshot {
     /// As [`Store::slowest_spans`].
     pub fn compare(&self, selection: &Query, baseline: &Query, quantiles: &[Quantile]) -> Result<Comparison> {
         compare(&self.parts, selection, baseline, quantiles, &self.limits)
+    }
+
+    /// See [`Store::pairs`].
+    ///
+    /// # Errors
+    /// As [`Store::pairs`].
+    pub fn pairs(&self, query: &PairsQuery) -> Result<PairsReport> {
+        pairs(&self.parts, query, &self.limits)
+    }
+
+    /// See [`Store::wait`].
+    ///
+    /// # Errors
+    /// As [`Store::wait`].
+    pub fn wait(&self, query: &WaitQuery) -> Result<WaitReport> {
+        wait(&self.parts, query, &self.limits)
     }
 }

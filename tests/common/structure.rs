@@ -61,7 +61,8 @@ impl Test {
 /// A trace as nodes: spans first, in the order of their start, then those that are missing.
 pub struct Nodes<'s> {
     pub spans: Vec<&'s Span>,
-    parents: Vec<Option<usize>>,
+    /// The parent of each, counted on beyond the spans if it is missing.
+    pub parents: Vec<Option<usize>>,
 }
 
 /// The place of a span among others.
@@ -102,16 +103,6 @@ impl<'s> Nodes<'s> {
 
     fn is_missing(&self, node: usize) -> bool {
         node >= self.spans.len()
-    }
-
-    /// The parent of a span, if it is among the spans.
-    pub fn parent(&self, node: usize) -> Option<usize> {
-        self.parents[node].filter(|parent| !self.is_missing(*parent))
-    }
-
-    /// True if the span names a parent that is missing.
-    pub fn is_orphan(&self, node: usize) -> bool {
-        self.parents[node].is_some_and(|parent| self.is_missing(parent))
     }
 
     /// The node and all above it.

@@ -21,6 +21,11 @@ pub fn end(span: &Span) -> Option<u64> {
     Some(start(span)? + duration(span).unwrap_or(0))
 }
 
+/// The place of the parent of a span among the spans, if it has one there.
+fn parent_of(nodes: &Nodes<'_>, at: usize) -> Option<usize> {
+    nodes.parents[at].filter(|parent| *parent < nodes.spans.len())
+}
+
 /// A trace whose spans all hang on its root.
 pub struct Hung<'n, 's> {
     nodes: &'n Nodes<'s>,
@@ -33,10 +38,10 @@ pub type Piece = (usize, u64, u64);
 impl<'n, 's> Hung<'n, 's> {
     pub fn new(nodes: &'n Nodes<'s>) -> Self {
         let all = 0..nodes.spans.len();
-        let tops: Vec<usize> = all.filter(|at| nodes.parent(*at).is_none()).collect();
+        let tops: Vec<usize> = all.filter(|at| parent_of(nodes, *at).is_none()).collect();
         let of = |accept: &dyn Fn(usize) -> bool| tops.iter().copied().filter(|at| accept(*at)).collect::<Vec<_>>();
         let parentless = of(&|at| nodes.spans[at].parent_span_id.is_none());
-        let orphans = of(&|at| nodes.is_orphan(at));
+        let orphans = of(&|at| nodes.parents[at].is_some_and(|parent| parent >= nodes.spans.len()));
         let choice = [parentless, orphans, tops].into_iter().find(|choice| !choice.is_empty()).unwrap();
         let place = |at: &usize| {
             let span = nodes.spans[*at];
@@ -55,7 +60,7 @@ impl<'n, 's> Hung<'n, 's> {
         if at == self.root {
             return None;
         }
-        let above = self.nodes.parent(at).unwrap_or(self.root);
+        let above = parent_of(self.nodes, at).unwrap_or(self.root);
         if above != self.root && start(self.span(above)).is_none() { self.above(above) } else { Some(above) }
     }
 
@@ -123,7 +128,7 @@ pub type Cause = (Reverse<(Option<u64>, u64)>, [u8; 16], SpanId, Operation, Opti
 pub fn root_causes(nodes: &Nodes<'_>, matched: &[&Span]) -> Vec<Cause> {
     let failed = |at: usize| status(nodes.spans[at]) == 2;
     let is_below = |below: usize, above: usize| {
-        let mut path = std::iter::successors(nodes.parent(below), |at| nodes.parent(*at));
+        let mut path = std::iter::successors(parent_of(nodes, below), |at| parent_of(nodes, *at));
         path.any(|at| at == above)
     };
     let all = || 0..nodes.spans.len();
@@ -154,7 +159,7 @@ pub fn fanout(nodes: &Nodes<'_>, matched: &[&Span], min: usize) -> Vec<Group> {
     let mut groups: BTreeMap<(usize, Operation), Vec<&Span>> = BTreeMap::new();
     for (at, span) in nodes.spans.iter().enumerate() {
         let matches = |parent: &usize| matched.iter().any(|other| std::ptr::eq(*other, nodes.spans[*parent]));
-        if let Some(parent) = nodes.parent(at).filter(matches) {
+        if let Some(parent) = parent_of(nodes, at).filter(matches) {
             groups.entry((parent, operation(span))).or_default().push(span);
         }
     }

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     backup, batch, compare, compare_stores, concurrency, critical_path, delete, demo, export, fanout, find, heatmap,
-    import, latency, links, lists, retain, root_cause, series, slowest, stats, tail, trace, upkeep,
+    import, latency, links, lists, pairs, retain, root_cause, series, slowest, stats, tail, trace, upkeep, wait,
 };
 
 /// Store distributed-tracing spans in a folder and ask questions about them.
@@ -65,6 +65,10 @@ pub enum StoreCommand {
     Heatmap(Box<heatmap::HeatmapArgs>),
     /// Rate, errors and exact percentiles over time
     Series(Box<series::SeriesArgs>),
+    /// How long messages wait between producer and consumer
+    Wait(Box<wait::WaitArgs>),
+    /// What belongs together by a key, across traces: missing, repeated, out of order, at the same time
+    Pairs(Box<pairs::PairsArgs>),
     /// What slow or failed spans have in common that others have not
     Compare(Box<compare::CompareArgs>),
     /// How many spans were under way at once, over time
@@ -120,6 +124,8 @@ impl StoreCommand {
             Self::Latency(args) => &args.common,
             Self::Links(args) => &args.common,
             Self::Slowest(args) => &args.common,
+            Self::Wait(args) => &args.common,
+            Self::Pairs(args) => &args.common,
             Self::Compare(args) => &args.common,
             Self::Heatmap(args) => &args.common,
             Self::Series(args) => &args.common,

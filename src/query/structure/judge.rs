@@ -41,6 +41,19 @@ impl SpanSet {
     }
 }
 
+/// The position of the parent of every span of a trace, if it has one there. The spans are distinct.
+pub fn parents_of(trace: &[Span]) -> Vec<Option<usize>> {
+    let ordered = Ordered::new(trace);
+    let mut parents = vec![None; trace.len()];
+    let mut path: Vec<usize> = Vec::new();
+    for (position, depth) in ordered.positions.iter().zip(ordered.forest.depths()) {
+        path.truncate(*depth as usize);
+        parents[*position as usize] = path.last().copied();
+        path.push(*position as usize);
+    }
+    parents
+}
+
 /// A trace in the order of its tree.
 struct Ordered<'s> {
     trace: &'s [Span],

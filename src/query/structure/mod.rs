@@ -31,6 +31,7 @@ mod verdict;
 pub use condition::Condition;
 pub use field::SpanField;
 pub use head_set::{HeadRows, head_rows};
+pub use judge::parents_of;
 pub use literal::Literal;
 pub use part_set::PartSet;
 pub use span_set::{Relation, SpanSet};

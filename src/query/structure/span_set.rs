@@ -108,6 +108,18 @@ impl SpanSet {
         Ok(set)
     }
 
+    /// As [`SpanSet::parse`]; a condition may stand without the braces around it. No text can be read both ways, as
+    /// every set has braces and a condition none.
+    ///
+    /// # Errors
+    /// As [`SpanSet::parse`].
+    pub fn parse_lenient(text: &str) -> Result<Self> {
+        Self::parse(text).or_else(|error| match text.trim_start().starts_with(['{', '(']) {
+            true => Self::parse(&format!("{{ {text} }}")).map_err(|_| error),
+            false => Self::parse(&format!("{{ {text} }}")),
+        })
+    }
+
     /// The spans of `right` that stand in this relation to a span of this set.
     #[must_use]
     pub fn related(self, relation: Relation, right: Self) -> Self {

@@ -12,7 +12,12 @@ pub struct LineKeys(Vec<(String, usize)>);
 impl LineKeys {
     /// For groups by these keys.
     pub fn new(by: &[GroupKey]) -> Self {
-        let mut keys: Vec<(String, usize)> = by.iter().map(ToString::to_string).zip(0..).collect();
+        Self::of_texts(&by.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    /// For groups by keys that are typed so.
+    pub fn of_texts(by: &[String]) -> Self {
+        let mut keys: Vec<(String, usize)> = by.iter().cloned().zip(0..).collect();
         keys.sort();
         keys.dedup_by(|a, b| a.0 == b.0);
         Self(keys)
@@ -28,6 +33,7 @@ impl LineKeys {
             adjusted_rate_per_second: None,
             count: group.count,
             duration_count: group.duration_count,
+            early: None,
             errors: group.errors,
             group: GroupTexts(self, group),
             max_nano: group.max_nano,
@@ -56,6 +62,9 @@ pub struct FigureLine<'f> {
     pub adjusted_rate_per_second: Option<f64>,
     count: u64,
     duration_count: u64,
+    /// Of waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early: Option<u64>,
     errors: u64,
     group: GroupTexts<'f>,
     max_nano: Option<u64>,

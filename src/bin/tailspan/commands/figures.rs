@@ -49,13 +49,24 @@ fn adjusted_cell(adjusted: &AdjustedCounts) -> String {
 impl GroupTable {
     /// A table with these leading columns.
     pub fn new(leading: &[&str], staged: bool, by: &[GroupKey], quantiles: &[Quantile], adjusted: Adjusted) -> Self {
+        let by: Vec<String> = by.iter().map(ToString::to_string).collect();
+        let more = adjusted.adjusted.then_some("before sampling");
+        Self::with_columns(leading, staged, &by, more, quantiles)
+    }
+
+    /// A table of waits by keys that are typed so.
+    pub fn of_waits(by: &[String], quantiles: &[Quantile]) -> Self {
+        Self::with_columns(&[], false, by, Some("early"), quantiles)
+    }
+
+    fn with_columns(leading: &[&str], staged: bool, by: &[String], more: Option<&str>, quantiles: &[Quantile]) -> Self {
         let left = |heading: &str| (heading.to_owned(), Align::Left);
         let right = |heading: &str| (heading.to_owned(), Align::Right);
         let mut headings: Vec<(String, Align)> = leading.iter().map(|heading| left(heading)).collect();
         headings.extend(staged.then(|| left("stage")));
-        headings.extend(by.iter().map(|key| left(&key.to_string())));
+        headings.extend(by.iter().map(|key| left(key)));
         headings.extend(["count", "errors"].map(right));
-        headings.extend(adjusted.adjusted.then(|| right("before sampling")));
+        headings.extend(more.map(right));
         headings.extend(["min", "mean"].map(right));
         headings.extend(quantiles.iter().map(|quantile| right(&format!("q{quantile}"))));
         headings.extend(
@@ -66,12 +77,21 @@ impl GroupTable {
 
     /// Adds a group with its leading cells.
     pub fn push(&mut self, leading: Vec<String>, group: &LatencyGroup) {
+        self.push_with(leading, group, group.adjusted.as_ref().map(adjusted_cell));
+    }
+
+    /// Adds a group of waits, so many of which begin early.
+    pub fn push_wait(&mut self, group: &LatencyGroup, early: u64) {
+        self.push_with(Vec::new(), group, Some(count(early)));
+    }
+
+    fn push_with(&mut self, leading: Vec<String>, group: &LatencyGroup, more: Option<String>) {
         let nanos = |nanos: Option<u64>| nanos.map_or_else(String::new, human_duration);
         let mut cells = leading;
         cells.extend(group.stage.clone());
         cells.extend(group.group.iter().map(|text| text.clone().unwrap_or_else(|| ABSENT.to_owned())));
         cells.extend([count(group.count), count(group.errors)]);
-        cells.extend(group.adjusted.as_ref().map(adjusted_cell));
+        cells.extend(more);
         cells.extend([nanos(group.min_nano), nanos(group.mean_nano.map(|mean| mean as u64))]);
         let found = |at: usize| group.quantiles.get(at).map(|found| found.value_nano);
         cells.extend((0..self.quantiles.len()).map(|at| nanos(found(at))));

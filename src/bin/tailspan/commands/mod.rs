@@ -20,6 +20,7 @@ pub mod import;
 pub mod latency;
 pub mod links;
 pub mod lists;
+pub mod pairs;
 pub mod retain;
 pub mod root_cause;
 pub mod series;
@@ -28,6 +29,7 @@ pub mod stats;
 pub mod tail;
 pub mod trace;
 pub mod upkeep;
+pub mod wait;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -69,6 +71,8 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
         StoreCommand::Latency(args) => latency::run(store, args, report),
         StoreCommand::Links(args) => links::run(store, args, report),
         StoreCommand::Slowest(args) => slowest::run(store, args, report),
+        StoreCommand::Wait(args) => wait::run(store, args, report),
+        StoreCommand::Pairs(args) => pairs::run(store, args, report),
         StoreCommand::Compare(args) => compare::run(store, args, report),
         StoreCommand::Concurrency(args) => concurrency::run(store, args, report),
         StoreCommand::CriticalPath(args) => critical_path::run(store, args, report),

@@ -1,62 +1,12 @@
-//! Rows of a segment added up by group: what its rollup says of all of them, or would say of some.
-//!
-//! Traces that also lie elsewhere, or are deleted, are taken off a rollup by adding up their rows with the code
-//! that built it. Class and length of a row are all it takes; where most rows are wanted, pages are read whole.
+//! What a tail list leaves out about its rows: class, trace, start and span id, column by column as they are asked for.
 
-use crate::column::ClassBits;
-use crate::error::{Error, Result, ensure};
-use crate::index::rollup::RowTotals;
+use crate::error::{Error, Result};
 use crate::limits::PAGE_ROWS;
 use crate::part::ReadCounter;
 
 use super::layout::Fixed;
-use super::reader::{Segment, Tables};
+use super::reader::Segment;
 use super::rows::IntegerCursor;
-
-fn add_row(tables: &Tables, class: u64, length: u64, out: &mut RowTotals) -> Result<()> {
-    let unknown = || Error::corrupt(format!("class {class} is unknown"));
-    let found = usize::try_from(class).ok().and_then(|code| tables.schema.classes.get(code)).ok_or_else(unknown)?;
-    let duration = (!found.bits.has(ClassBits::NO_DURATION)).then_some(length);
-    out.add(class as u32, found, duration);
-    Ok(())
-}
-
-/// The sums over the rows of these traces. Reads the pages of classes and lengths they lie on.
-///
-/// # Errors
-/// Corrupt if a page or table it needs is damaged.
-pub fn rollup_of_rows(
-    segment: &Segment,
-    ordinals: impl IntoIterator<Item = u32>,
-    counter: &ReadCounter,
-) -> Result<RowTotals> {
-    let (tables, mut out) = (segment.tables()?, RowTotals::default());
-    let mut classes = IntegerCursor::new(segment, Fixed::Class as u32, false, counter);
-    let mut lengths = IntegerCursor::new(segment, Fixed::Length as u32, false, counter);
-    for ordinal in ordinals {
-        for row in segment.trace_rows(ordinal, counter)? {
-            add_row(tables, classes.get(row as usize)?, lengths.get(row as usize)?, &mut out)?;
-        }
-    }
-    Ok(out)
-}
-
-/// The sums over all rows: what the rollup says, for when there is none.
-///
-/// # Errors
-/// As [`rollup_of_rows`].
-pub fn rollup_of_segment(segment: &Segment, counter: &ReadCounter) -> Result<RowTotals> {
-    let (tables, mut out) = (segment.tables()?, RowTotals::default());
-    let (mut classes, mut lengths) = (Vec::new(), Vec::new());
-    for page in 0..segment.row_pages() as usize {
-        segment.integers(Fixed::Class as u32, page, counter, &mut classes)?;
-        segment.integers(Fixed::Length as u32, page, counter, &mut lengths)?;
-        ensure(classes.len() == lengths.len(), || format!("segment {}: page {page} is cut", segment.name()))?;
-        let mut rows = classes.iter().zip(&lengths);
-        rows.try_for_each(|(class, length)| add_row(tables, *class, *length, &mut out))?;
-    }
-    Ok(out)
-}
 
 /// Finds what a tail list leaves out about its rows.
 pub struct RowFinder<'s> {
