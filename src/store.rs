@@ -254,8 +254,8 @@ impl Store {
         self.engine().merge(Extent::ByHand)
     }
 
-    /// Finishes what goes on in the background: seals full heads, and merges what is worth it. For the end of a long
-    /// import, so that what is read next finds few segments.
+    /// Finishes what goes on in the background: seals what was appended if it is worth a segment (16,384 spans), and
+    /// merges what is worth it. For the end of a long import, so that what is read next finds few segments.
     ///
     /// # Errors
     /// As [`Store::merge`].

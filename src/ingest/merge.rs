@@ -99,11 +99,16 @@ impl Engine {
         }
     }
 
-    /// Seals the heads that are full and merges what is worth it, as the background would by and by.
+    /// Seals the heads that are full, and the one that grows if it is worth a segment, and merges what is worth it, as
+    /// the background would by and by.
     ///
     /// # Errors
     /// As [`Engine::merge`].
     pub fn settle(&self) -> Result<MergeSummary> {
+        let has_chapters = !self.lock().head.frozen.is_empty();
+        if has_chapters {
+            self.seal()?;
+        }
         while self.seal_oldest(None)?.is_some() {}
         self.merge(Extent::Automatic)
     }

@@ -130,24 +130,31 @@ fn attribute_pages(pages: &SegmentPages<'_>, compiled: &Compiled<'_>, within: Pa
         with.map(|(class, _)| class as u32)
     };
     let certain = if compiled.negated { PRESENT } else { MATCHED };
-    let Ok(mut possible) = index.any(classes_with(certain)) else { return within };
-    possible = possible.or(&resource_pages(pages, compiled));
-    let before_values = possible.clone();
-    let Ok(fields) = index.any(classes_with(FIELDS)) else { return within };
-    let Ok(children) = index.any(classes_with(EVENTS | LINKS)) else { return within };
-    let by_class = before_values.or(&fields).or(&children);
-    let left = narrow(within, by_class, "class", pruned);
+    let Ok(possible) = index.any(classes_with(certain)) else { return within };
+    let mut possible = possible.or(&resource_pages(pages, compiled));
     if compiled.negated {
-        return left;
+        let Ok(others) = index.any(classes_with(FIELDS | EVENTS | LINKS)) else { return within };
+        return narrow(within, possible.or(&others), "class", pruned);
     }
+    // Where terms are listed, the pages of classes that have the key need not be known.
+    let mut by = "terms";
     for field in &compiled.fields {
-        let own = index.any((0..).zip(&field.per_class).filter(|(_, n)| **n > 0).map(|(class, _)| class));
-        let own = own.unwrap_or_else(|_| PageSet::all(pages.segment.row_pages()));
-        possible = possible
-            .or(&term_pages(pages, field.field, field.value_type, &field.test).map_or(own.clone(), |t| own.and(&t)));
+        let found = term_pages(pages, field.field, field.value_type, &field.test).or_else(|| {
+            by = "class";
+            index.any((0..).zip(&field.per_class).filter(|(_, n)| **n > 0).map(|(class, _)| class)).ok()
+        });
+        let Some(found) = found else { return within };
+        possible = possible.or(&found);
     }
-    possible = possible.or(&child_pages(pages, compiled).map_or(children.clone(), |t| children.and(&t)));
-    narrow(left, possible, "terms", pruned)
+    if classes_with(EVENTS | LINKS).next().is_some() {
+        let found = child_pages(pages, compiled).or_else(|| {
+            by = "class";
+            index.any(classes_with(EVENTS | LINKS)).ok()
+        });
+        let Some(found) = found else { return within };
+        possible = possible.or(&found);
+    }
+    narrow(within, possible, by, pruned)
 }
 
 /// Pages of the services of resources that can match.
