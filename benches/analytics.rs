@@ -1,5 +1,5 @@
-//! The figures of `latency`, `slowest`, `heatmap`, `series`, `compare`, `links`, `pairs` and `wait`, and `--where`, over one
-//! sealed segment.
+//! The figures of `latency`, `slowest`, `heatmap`, `series`, `compare`, `links`, `pairs` and `wait`, `--where`, and what
+//! needs the trees of traces, over one sealed segment.
 //!
 //! The workload is seeded: calls between 20 services with 10 operations each, a few of which have most of the calls,
 //! over four hours. Durations have a long tail, one call in 150 fails, and a tenth of the traces was sampled.
@@ -212,6 +212,36 @@ fn structure(c: &mut Criterion, snapshot: &Snapshot) {
     group.finish();
 }
 
+fn trees(c: &mut Criterion, snapshot: &Snapshot) {
+    let mut group = group(c, "trees");
+    let all = Query::new();
+    group.bench_function("critical paths of all traces", |b| {
+        b.iter(|| {
+            let report = snapshot.critical_path(black_box(&all)).expect("a sound question");
+            assert!(report.traces > 0 && report.complete);
+        });
+    });
+    group.bench_function("fan-out of three", |b| {
+        b.iter(|| {
+            let report = snapshot.fanout(black_box(&all), 3, 20).expect("a sound question");
+            assert!(!report.items.is_empty() && report.complete);
+        });
+    });
+    group.bench_function("root causes", |b| {
+        b.iter(|| {
+            let report = snapshot.root_causes(black_box(&all), 20).expect("a sound question");
+            assert!(!report.items.is_empty() && report.complete);
+        });
+    });
+    group.bench_function("concurrency by minute", |b| {
+        b.iter(|| {
+            let answer = snapshot.concurrency(black_box(&all), MINUTE_NANO).expect("a sound question");
+            assert!(!answer.steps.is_empty() && answer.complete);
+        });
+    });
+    group.finish();
+}
+
 fn pairs(c: &mut Criterion, snapshot: &Snapshot) {
     let side = |method: &str| {
         let text = format!("{{ kind = server && span.http.request.method = \"{method}\" }}");
@@ -278,6 +308,7 @@ fn figures(c: &mut Criterion) {
     compare(c, &snapshot);
     links(c, &snapshot);
     structure(c, &snapshot);
+    trees(c, &snapshot);
     pairs(c, &snapshot);
     wait(c, &services);
 }

@@ -41,16 +41,19 @@ pub struct Limits {
     pub result_bytes_max: usize,
     /// Matching span ids listed per found trace. Default 100.
     pub matched_span_ids_max: usize,
-    /// Traces a query result may hold at once. Default 1,000,000.
+    /// Traces or spans a query result may hold at once. Default 1,000,000.
     pub result_traces_max: usize,
     /// Bytes of pages one filtered list reads for columns without a dictionary. Default 512 MiB.
     pub list_read_bytes_max: usize,
-    /// Groups of one answer of `latency`, `series`, `heatmap` and `compare`. Default 100,000.
+    /// Groups of one answer of `latency`, `series`, `heatmap`, `compare` and `critical-path`, steps of one of
+    /// `concurrency`. Default 100,000.
     pub groups_max: usize,
-    /// Bytes of durations kept to find the value of a rank; where there are more, the samples are read again. Bytes
-    /// of counts by trace that adjust for sampling; where there are more, the error is too low. Default 256 MiB.
+    /// Bytes of durations kept to find the value of a rank, and of starts and ends sorted at once to find how many spans
+    /// were under way; where there are more, the samples are read again. Bytes of counts by trace that adjust for
+    /// sampling; where there are more, the error is too low. Default 256 MiB.
     pub values_bytes_max: usize,
-    /// Bytes of what figures of traces and stages hold of traces in the head or in several parts. Default 256 MiB.
+    /// Bytes of what figures of traces, stages and trees hold of traces in the head or in several parts. Default
+    /// 256 MiB.
     pub loose_bytes_max: usize,
     /// Bytes of sealed spans a writer keeps at hand to compare late ones with. Default 64 MiB.
     pub cached_bytes_max: usize,

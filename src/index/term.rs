@@ -10,18 +10,27 @@
 //! ```text
 //! hash bits: u8 | common values: u32 | their hashes, ascending: u64 each | bucket table
 //! ```
+//! A column that has a value on nearly every row, each on many pages, as ports have, would take more bytes to list than
+//! its own values do, and a question about one would still read many pages. Of it nothing is listed: the index is the one
+//! byte 0, and any value may be on any page.
 
 use super::bucket::{self, BucketTable};
 use super::packed::{bits_for, word};
 use super::set::PageSet;
 use crate::bytes::{Reader, Writer};
 use crate::error::{Result, ensure};
+use crate::limits::PAGE_ROWS;
 
 /// Fewest and most bits of a hash that are kept.
 const HASH_BITS_MIN: u32 = 24;
 const HASH_BITS_MAX: u32 = 28;
 /// Bits kept beyond those of the number of pairs: a miss finds a false page once in 2^7 lookups.
 const HASH_BITS_MARGIN: u32 = 7;
+
+/// Nothing is listed where pairs are more than one for so many rows ..
+const ROWS_PER_PAIR: usize = 8;
+/// .. and a value stands on more than so many pages on average.
+const PAGES_PER_VALUE: usize = 8;
 
 fn page_bits(pages: u32) -> u32 {
     bits_for(u64::from(pages.saturating_sub(1)))
@@ -71,8 +80,7 @@ impl TermIndexBuilder {
     /// # Panics
     /// If 2^32 pairs are left.
     pub fn finish(self) -> Vec<u8> {
-        let mut common = Vec::new();
-        let mut listed = Vec::new();
+        let (mut common, mut listed, mut values) = (Vec::new(), Vec::new(), 0);
         for mut pairs in self.groups {
             pairs.sort_unstable();
             pairs.dedup();
@@ -80,9 +88,14 @@ impl TermIndexBuilder {
                 if value.len() > self.common_limit as usize {
                     common.push(value[0].0);
                 } else {
+                    values += 1;
                     listed.extend_from_slice(value);
                 }
             }
+        }
+        let rows = self.pages as usize * PAGE_ROWS;
+        if listed.len() > rows / ROWS_PER_PAIR && listed.len() > values * PAGES_PER_VALUE {
+            return vec![NOTHING_LISTED];
         }
         let hash_bits = (bits_for(listed.len() as u64) + HASH_BITS_MARGIN).clamp(HASH_BITS_MIN, HASH_BITS_MAX);
         let mut out = Writer::new();
@@ -95,11 +108,20 @@ impl TermIndexBuilder {
     }
 }
 
+/// In place of hash bits: nothing is listed.
+const NOTHING_LISTED: u8 = 0;
+
 /// A term index borrowed from bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct TermIndex<'a> {
-    hash_bits: u32,
+    /// `None` if nothing is listed.
+    listed: Option<Listed<'a>>,
     pages: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listed<'a> {
+    hash_bits: u32,
     common: &'a [u8],
     table: BucketTable<'a>,
 }
@@ -111,9 +133,11 @@ impl<'a> TermIndex<'a> {
     /// Corrupt if the bytes are no such index.
     pub fn open(bytes: &'a [u8], pages: u32) -> Result<Self> {
         let index = Self::from_validated(bytes, pages)?;
-        index.table.validate("term index")?;
-        let rising = (1..index.common_count()).all(|i| index.common_hash(i - 1) < index.common_hash(i));
-        ensure(rising, || "term index: the hashes of the common values do not rise".to_string())?;
+        if let Some(listed) = &index.listed {
+            listed.table.validate("term index")?;
+            let rising = (1..listed.common_count()).all(|i| listed.common_hash(i - 1) < listed.common_hash(i));
+            ensure(rising, || "term index: the hashes of the common values do not rise".to_string())?;
+        }
         Ok(index)
     }
 
@@ -124,24 +148,30 @@ impl<'a> TermIndex<'a> {
     pub fn from_validated(bytes: &'a [u8], pages: u32) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         let hash_bits = u32::from(reader.u8("term index hash bits")?);
+        if hash_bits == u32::from(NOTHING_LISTED) {
+            reader.finish("term index")?;
+            return Ok(Self { listed: None, pages });
+        }
         ensure((HASH_BITS_MIN..=HASH_BITS_MAX).contains(&hash_bits), || format!("term index: {hash_bits} hash bits"))?;
         let common = reader.u32("term index common values")? as usize;
         let common = reader.bytes(common.saturating_mul(8), "term index common values")?;
         let rest = reader.bytes(reader.remaining(), "term index")?;
         let table = BucketTable::new(rest, hash_bits, page_bits(pages), "term index")?;
-        Ok(Self { hash_bits, pages, common, table })
+        Ok(Self { listed: Some(Listed { hash_bits, common, table }), pages })
     }
 
     /// The pages that may hold the value with this [`hash64`](crate::bytes::hash64). No page that holds it
     /// is left out.
     pub fn pages(&self, hash: u64) -> Postings {
-        if self.is_common(hash) {
+        let Some(listed) = self.listed.as_ref().filter(|listed| !listed.is_common(hash)) else {
             return Postings::Common;
-        }
-        let found = self.table.find(hash >> (64 - self.hash_bits)).filter(|page| *page < self.pages);
+        };
+        let found = listed.table.find(hash >> (64 - listed.hash_bits)).filter(|page| *page < self.pages);
         Postings::Pages(found.collect())
     }
+}
 
+impl Listed<'_> {
     fn is_common(&self, hash: u64) -> bool {
         let (mut start, mut end) = (0, self.common_count());
         while start < end {
@@ -224,6 +254,18 @@ mod tests {
         let empty = Postings::Pages(PageSet::new());
         let false_pages = (1_000_000..1_010_000).filter(|value| index.pages(hash(*value)) != empty).count();
         assert!(false_pages < 10_000 / 64, "{false_pages} of 10,000 misses name a page");
+    }
+
+    #[test]
+    fn a_value_on_nearly_every_row_is_listed_only_if_few_pages_have_it() {
+        let pairs = |values: u32| (0..40_000u32).map(|row| (row * 7 % values, row / 1024)).collect::<Vec<_>>();
+        assert_eq!(build(&pairs(1_000), 40, 39), [NOTHING_LISTED]);
+        let vague = TermIndex::open(&[NOTHING_LISTED], 40).map(|index| index.pages(hash(1)));
+        assert_eq!(vague.unwrap(), Postings::Common);
+        assert!(TermIndex::open(&[NOTHING_LISTED, 0], 40).is_err());
+        let bytes = build(&pairs(39_999), 40, 39);
+        let index = TermIndex::open(&bytes, 40).unwrap();
+        assert_eq!(index.pages(hash(7)), Postings::Pages(PageSet::from_sorted([0])));
     }
 
     #[test]

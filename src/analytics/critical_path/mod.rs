@@ -6,6 +6,8 @@
 
 mod path;
 mod sums;
+#[cfg(test)]
+mod tests;
 
 use crate::catalog::{Snapshot, TraceIds};
 use crate::error::Result;
