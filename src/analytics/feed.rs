@@ -113,6 +113,21 @@ pub trait SampleSource {
     fn problem(&mut self, error: Error) -> Result<()>;
 }
 
+/// A source that finds samples of certain durations without looking at all.
+pub trait RangeSource: SampleSource {
+    /// Hands to `keep` the samples in some ranges of durations of some groups, sorted by both: the number of the range,
+    /// the place and the duration. What no part holds is put at the end of `listed`.
+    ///
+    /// # Errors
+    /// As [`SampleSource::run`], and Corrupt if something cannot be read: then all totals are in doubt.
+    fn rows_within(
+        &mut self,
+        ranges: &[(u32, Durations)],
+        listed: &mut Vec<SampleIds>,
+        keep: &mut dyn FnMut(u32, Place, u64),
+    ) -> Result<()>;
+}
+
 /// The samples of one question.
 pub struct Feed<'q> {
     matching: Matching<'q>,
@@ -255,57 +270,6 @@ impl<'q> Feed<'q> {
         list.flush(sink)
     }
 
-    /// Hands to `keep` the samples in some ranges of durations of some groups, where [`Feed::rolled`] or
-    /// [`Feed::whole_totals`] gave the totals: the number of the range, the place and the duration. What no part holds
-    /// is put at the end of `listed`.
-    ///
-    /// # Errors
-    /// As [`Feed::run`], and Corrupt if something cannot be read: then all totals are in doubt.
-    pub fn rows_within(
-        &mut self,
-        ranges: &[(u32, Durations)],
-        listed: &mut Vec<SampleIds>,
-        keep: &mut dyn FnMut(u32, Place, u64),
-    ) -> Result<()> {
-        let mut of_group: Vec<Vec<u32>> = vec![Vec::new(); self.grouper.len()];
-        for (number, (group, _)) in (0u32..).zip(ranges) {
-            of_group[*group as usize].push(number);
-        }
-        let numbered: Vec<(Durations, u32)> = ranges.iter().map(|(_, range)| range.clone()).zip(0..).collect();
-        let mut read = 0;
-        for (index, part) in self.parts.iter().enumerate() {
-            if !self.matching.has_all_inside(part) {
-                each_row((index, part), &mut self.matching, &mut self.grouper, |row| {
-                    let own = of_group.get(row.group as usize).filter(|_| row.facts & DURATION != 0);
-                    let holds = |range: &&u32| ranges[**range as usize].1.contains(&row.duration);
-                    let held = own.into_iter().flatten().filter(holds);
-                    held.for_each(|range| keep(*range, (index as u32, row.row), row.duration));
-                })?;
-                continue;
-            }
-            let wanted = |class: u32| match part.takes_class(class) {
-                true => of_group.get(self.grouper.of_class(index, part, class) as usize).cloned().unwrap_or_default(),
-                false => Vec::new(),
-            };
-            let of_class = (0..part.classes().len() as u32).map(wanted).collect();
-            let sought = RangesOfClasses { ranges: numbered.clone(), of_class };
-            read += part.rows_within(&sought, &mut |range, row, nanos| keep(range, (index as u32, row), nanos))?;
-        }
-        self.matching.note_pages(read);
-        self.doubled_spans(&mut |batch| {
-            for (sample, group) in batch.groups.iter().enumerate() {
-                let Some(own) = of_group.get(*group as usize).filter(|_| batch.facts[sample] & DURATION != 0) else {
-                    continue;
-                };
-                let nanos = batch.durations[sample];
-                for range in own.iter().filter(|range| ranges[**range as usize].1.contains(&nanos)) {
-                    keep(*range, batch.place(sample, listed), nanos);
-                }
-            }
-            Ok(())
-        })
-    }
-
     fn spans_by_trace(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         let Self { matching, grouper, .. } = self;
         let detail = detail_for(grouper);
@@ -389,6 +353,54 @@ impl SampleSource for Feed<'_> {
 
     fn problem(&mut self, error: Error) -> Result<()> {
         self.matching.problem(error)
+    }
+}
+
+/// Where [`Feed::rolled`] or [`Feed::whole_totals`] gave the totals.
+impl RangeSource for Feed<'_> {
+    fn rows_within(
+        &mut self,
+        ranges: &[(u32, Durations)],
+        listed: &mut Vec<SampleIds>,
+        keep: &mut dyn FnMut(u32, Place, u64),
+    ) -> Result<()> {
+        let mut of_group: Vec<Vec<u32>> = vec![Vec::new(); self.grouper.len()];
+        for (number, (group, _)) in (0u32..).zip(ranges) {
+            of_group[*group as usize].push(number);
+        }
+        let numbered: Vec<(Durations, u32)> = ranges.iter().map(|(_, range)| range.clone()).zip(0..).collect();
+        let mut read = 0;
+        for (index, part) in self.parts.iter().enumerate() {
+            if !self.matching.has_all_inside(part) {
+                each_row((index, part), &mut self.matching, &mut self.grouper, |row| {
+                    let own = of_group.get(row.group as usize).filter(|_| row.facts & DURATION != 0);
+                    let holds = |range: &&u32| ranges[**range as usize].1.contains(&row.duration);
+                    let held = own.into_iter().flatten().filter(holds);
+                    held.for_each(|range| keep(*range, (index as u32, row.row), row.duration));
+                })?;
+                continue;
+            }
+            let wanted = |class: u32| match part.takes_class(class) {
+                true => of_group.get(self.grouper.of_class(index, part, class) as usize).cloned().unwrap_or_default(),
+                false => Vec::new(),
+            };
+            let of_class = (0..part.classes().len() as u32).map(wanted).collect();
+            let sought = RangesOfClasses { ranges: numbered.clone(), of_class };
+            read += part.rows_within(&sought, &mut |range, row, nanos| keep(range, (index as u32, row), nanos))?;
+        }
+        self.matching.note_pages(read);
+        self.doubled_spans(&mut |batch| {
+            for (sample, group) in batch.groups.iter().enumerate() {
+                let Some(own) = of_group.get(*group as usize).filter(|_| batch.facts[sample] & DURATION != 0) else {
+                    continue;
+                };
+                let nanos = batch.durations[sample];
+                for range in own.iter().filter(|range| ranges[**range as usize].1.contains(&nanos)) {
+                    keep(*range, batch.place(sample, listed), nanos);
+                }
+            }
+            Ok(())
+        })
     }
 }
 

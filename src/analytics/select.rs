@@ -17,7 +17,7 @@ use crate::index::rollup::Histogram;
 use crate::limits::Limits;
 use crate::query::Durations;
 
-use super::feed::{Batch, Feed, Place, SampleIds, SampleSource};
+use super::feed::{Batch, Place, RangeSource, SampleIds, SampleSource};
 use super::groups::NO_ROOM;
 use super::part_tables::DURATION;
 use super::totals::Totals;
@@ -203,7 +203,7 @@ pub fn select(
 pub fn select_rolled(
     wanted: &[Wanted],
     totals: &[Totals],
-    feed: &mut Feed<'_>,
+    feed: &mut dyn RangeSource,
     limits: &Limits,
 ) -> Result<Option<SelectedRanks>> {
     let kept_max = (limits.values_bytes_max / size_of::<Kept>()).max(1) as u64;

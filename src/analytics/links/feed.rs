@@ -5,16 +5,21 @@ use crate::column::NONE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::links::{FoundLink, LinkKind, LinkNames, LinkSpan, Linker};
 use crate::limits::Limits;
-use crate::model::{TimeRange, TraceId};
+use crate::model::{SpanId, TimeRange, TraceId};
 use crate::part::ReadCounter;
-use crate::query::Explain;
-use crate::segment::{Fixed, IntegerCursor, LinkRows, LinkTarget, LinkTargets};
+use crate::query::{Durations, Explain};
+use crate::segment::{Fixed, IntegerCursor, LinkRows, LinkTarget, LinkTargets, RowFinder};
 
-use super::super::feed::{List, Place, SampleIds, SampleSource, Sink, too_many_groups};
+use super::super::feed::{LISTED, List, Place, RangeSource, SampleIds, SampleSource, Sink, too_many_groups};
+use super::super::groups::NO_ROOM;
+use super::super::part_tables::DURATION;
+use super::super::totals::{Totals, add_batch};
+use super::carriers::CarrierRows;
 use super::edges::Edges;
 use super::loose::{Piece, loose_pieces};
 use super::pointers::{POINTERS_MAX, Pointer, ids_of, service_of, targets_of};
 use super::readers::Readers;
+use super::rolled::{is_rolled, rows_within, sums_of};
 
 /// Problems an answer names; of more it says that there are more.
 const PROBLEMS_MAX: usize = 20;
@@ -28,6 +33,8 @@ pub struct LinkFeed<'q> {
     names: LinkNames,
     edges: Edges,
     loose: Vec<Piece>,
+    /// By segment, whether its rollup tells its links.
+    rolled: Vec<bool>,
     problems: Vec<String>,
 }
 
@@ -52,7 +59,73 @@ impl<'q> LinkFeed<'q> {
         let mut problems = Vec::new();
         let loose = loose_pieces(snapshot, &counter, &mut |error| note(&mut problems, error))?;
         let edges = Edges::new(limits.groups_max);
-        Ok(Self { snapshot, window, limits, counter, names: LinkNames::default(), edges, loose, problems })
+        let rolled = snapshot.segments.iter().map(|part| is_rolled(&part.segment, window)).collect();
+        Ok(Self { snapshot, window, limits, counter, names: LinkNames::default(), edges, loose, rolled, problems })
+    }
+
+    /// The totals of every link, from the rollups of segments and the rows that these do not tell of; `None` if there
+    /// is no sound rollup.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    pub fn rolled_totals(&mut self, with_histograms: bool) -> Result<Option<Vec<Totals>>> {
+        let mut totals: Vec<Totals> = Vec::new();
+        for (part, _) in self.snapshot.segments.iter().zip(&self.rolled).filter(|(_, rolled)| **rolled) {
+            let bytes_max = self.limits.trace_bytes_max;
+            let sums = match sums_of(part, &mut self.names, with_histograms, bytes_max, &self.counter) {
+                Ok(sums) => sums,
+                // What is damaged is met again by the scan.
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            for (edge, group) in sums.into_iter().filter(|(_, group)| !group.is_empty()) {
+                let number = self.edges.number(edge);
+                if number == NO_ROOM {
+                    continue;
+                }
+                totals.resize_with(totals.len().max(number as usize + 1), Totals::default);
+                totals[number as usize].sums.merge(&group);
+            }
+        }
+        if !self.rolled.contains(&true) {
+            return Ok(None);
+        }
+        let mut groups = totals.len();
+        self.pass(true, &mut |batch| {
+            let highest = batch.groups.iter().filter(|group| **group != NO_ROOM).max();
+            groups = groups.max(highest.map_or(0, |group| *group as usize + 1));
+            add_batch(&mut totals, groups, batch);
+            Ok(())
+        })?;
+        totals.resize_with(self.edges.len(), Totals::default);
+        Ok(Some(totals))
+    }
+
+    /// Hands the samples to the sink; those of clean traces of segments whose rollups tell them only if `beside_rolled`
+    /// is false.
+    fn pass(&mut self, beside_rolled: bool, sink: &mut Sink<'_>) -> Result<()> {
+        let Self { snapshot, window, limits, counter, names, edges, loose, rolled, problems } = self;
+        let (linker, list) = (Linker::default(), List::default());
+        let mut pass = Pass { window: *window, linker, edges, list, spans: Vec::new(), pointers: Vec::new() };
+        let mut readers = Readers::new(snapshot, limits, counter);
+        let mut problem = |error: Error| note(problems, error);
+        for (part, rolled) in snapshot.segments.iter().zip(rolled) {
+            let added = match beside_rolled && *rolled {
+                true => pass.add_clean_pointers(part, names, &mut readers, &mut problem, sink),
+                false => pass.add_clean(part, names, &mut readers, &mut problem, sink),
+            };
+            if let Err(error) = added {
+                problem(error)?;
+            }
+        }
+        for of_trace in loose.chunk_by(|a, b| a.low == b.low) {
+            if let Err(error) = pass.add_loose(of_trace, names, &mut readers) {
+                problem(error)?;
+            }
+            pass.pass_on(POINTERS_MAX, names, &mut readers, &mut problem, sink)?;
+        }
+        pass.pass_on(0, names, &mut readers, &mut problem, sink)?;
+        pass.list.flush(sink)
     }
 
     /// Parent, child and kind of a group.
@@ -100,24 +173,7 @@ fn note(problems: &mut Vec<String>, error: Error) -> Result<()> {
 
 impl SampleSource for LinkFeed<'_> {
     fn run(&mut self, sink: &mut Sink<'_>) -> Result<()> {
-        let Self { snapshot, window, limits, counter, names, edges, loose, problems } = self;
-        let (linker, list) = (Linker::default(), List::default());
-        let mut pass = Pass { window: *window, linker, edges, list, spans: Vec::new(), pointers: Vec::new() };
-        let mut readers = Readers::new(snapshot, limits, counter);
-        let mut problem = |error: Error| note(problems, error);
-        for part in &snapshot.segments {
-            if let Err(error) = pass.add_clean(part, names, &mut readers, &mut problem, sink) {
-                problem(error)?;
-            }
-        }
-        for of_trace in loose.chunk_by(|a, b| a.low == b.low) {
-            if let Err(error) = pass.add_loose(of_trace, names, &mut readers) {
-                problem(error)?;
-            }
-            pass.pass_on(POINTERS_MAX, names, &mut readers, &mut problem, sink)?;
-        }
-        pass.pass_on(0, names, &mut readers, &mut problem, sink)?;
-        pass.list.flush(sink)
+        self.pass(false, sink)
     }
 
     fn groups(&self) -> usize {
@@ -125,11 +181,52 @@ impl SampleSource for LinkFeed<'_> {
     }
 
     fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>> {
-        Ok(places.iter().map(|(_, at)| listed[*at as usize]).collect())
+        let mut out = Vec::with_capacity(places.len());
+        for of_part in places.chunk_by(|a, b| a.0 == b.0) {
+            if of_part[0].0 == LISTED {
+                out.extend(of_part.iter().map(|(_, at)| listed[*at as usize]));
+                continue;
+            }
+            let segment = &*self.snapshot.segments[of_part[0].0 as usize].segment;
+            let mut finder = RowFinder::new(segment, &self.counter);
+            for (_, row) in of_part {
+                let ordinal = finder.ordinal(*row)?;
+                let span_id = SpanId::from_u64(finder.row(*row, ordinal)?.span_id);
+                out.push((segment.trace_id(ordinal, &self.counter)?, span_id));
+            }
+        }
+        Ok(out)
     }
 
     fn problem(&mut self, error: Error) -> Result<()> {
         note(&mut self.problems, error)
+    }
+}
+
+impl RangeSource for LinkFeed<'_> {
+    fn rows_within(
+        &mut self,
+        ranges: &[(u32, Durations)],
+        listed: &mut Vec<SampleIds>,
+        keep: &mut dyn FnMut(u32, Place, u64),
+    ) -> Result<()> {
+        for (at, part) in self.snapshot.segments.iter().enumerate().filter(|(at, _)| self.rolled[*at]) {
+            let (names, bytes_max) = ((&mut self.names, &mut self.edges), self.limits.trace_bytes_max);
+            rows_within(part, ranges, names, bytes_max, &self.counter, &mut |range, row, nanos| {
+                keep(range, (at as u32, row), nanos);
+            })?;
+        }
+        self.pass(true, &mut |batch| {
+            for (sample, group) in batch.groups.iter().enumerate().filter(|(at, _)| batch.facts[*at] & DURATION != 0) {
+                let nanos = batch.durations[sample];
+                let first = ranges.partition_point(|(of, _)| of < group);
+                let own = (first..).zip(&ranges[first..]).take_while(|(_, (of, _))| of == group);
+                for (range, _) in own.filter(|(_, (_, range))| range.contains(&nanos)) {
+                    keep(range as u32, batch.place(sample, listed), nanos);
+                }
+            }
+            Ok(())
+        })
     }
 }
 
@@ -170,6 +267,34 @@ impl Pass<'_> {
             };
             if let Err(error) = link() {
                 problem(error)?;
+            }
+            self.pass_on(POINTERS_MAX, names, readers, problem, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Notes the pointers that rows of clean traces of a segment carry whose links are known.
+    fn add_clean_pointers(
+        &mut self,
+        part: &SegmentPart,
+        names: &mut LinkNames,
+        readers: &mut Readers<'_>,
+        problem: &mut Problem<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let (segment, counter) = (&*part.segment, readers.counter);
+        if segment.directory().links == 0 {
+            return Ok(());
+        }
+        let mut rows = CarrierRows::new(part, names, counter)?;
+        let (mut targets, mut found) = (LinkTargets::from_row(segment, 0, counter)?, Vec::new());
+        for end in (0..segment.rows()).step_by(POINTERS_MAX).map(|first| first.saturating_add(POINTERS_MAX as u32)) {
+            targets.until(end, |row, target| found.push((row, target)))?;
+            for (row, target) in found.drain(..) {
+                match rows.pointer(row, target) {
+                    Ok(pointer) => self.pointers.extend(pointer),
+                    Err(error) => problem(error)?,
+                }
             }
             self.pass_on(POINTERS_MAX, names, readers, problem, sink)?;
         }
