@@ -7,10 +7,11 @@ use crate::catalog::Snapshot;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::model::{Span, SpanId, TraceId};
+use crate::part::ReadCounter;
 use crate::query::{
     Asked, Durations, Explain, MatchPart, MatchedPage, Matching, MatchingTraces, RangesOfClasses, trace_duration,
 };
-use crate::segment::Detail;
+use crate::segment::{Detail, RowFinder, Segment};
 
 use super::grouper::Grouper;
 use super::groups::NO_ROOM;
@@ -56,7 +57,21 @@ pub struct Batch<'b> {
 
 enum From<'b> {
     Page { part: u32, page: &'b MatchedPage<'b>, rows: &'b [u16] },
+    Rows { part: u32, rows: &'b [u32], segment: &'b Segment, counter: &'b ReadCounter },
     List(&'b [SampleIds]),
+}
+
+/// The ids of some rows of a segment, given in ascending order.
+///
+/// # Errors
+/// Corrupt if a page it needs is damaged.
+pub fn ids_of_rows(
+    segment: &Segment,
+    rows: impl Iterator<Item = u32>,
+    counter: &ReadCounter,
+) -> Result<Vec<SampleIds>> {
+    let mut finder = RowFinder::new(segment, counter);
+    rows.map(|row| finder.ids(row).map(|(trace, span)| (trace, SpanId::from_u64(span)))).collect()
 }
 
 impl Batch<'_> {
@@ -70,6 +85,9 @@ impl Batch<'_> {
                 let ids = page.ids(samples.map(|sample| usize::from(rows[sample])))?;
                 Ok(ids.into_iter().map(|(trace, span)| (trace, Some(span))).collect())
             }
+            From::Rows { rows, segment, counter, .. } => {
+                ids_of_rows(segment, samples.map(|sample| rows[sample]), counter)
+            }
             From::List(ids) => Ok(samples.map(|sample| ids[sample]).collect()),
         }
     }
@@ -78,6 +96,7 @@ impl Batch<'_> {
     pub fn place(&self, sample: usize, listed: &mut Vec<SampleIds>) -> Place {
         match &self.from {
             From::Page { part, page, rows } => (*part, page.first_row() + u32::from(rows[sample])),
+            From::Rows { part, rows, .. } => (*part, rows[sample]),
             From::List(ids) => {
                 listed.push(ids[sample]);
                 (LISTED, listed.len() as u32 - 1)
@@ -418,6 +437,46 @@ fn extent_of(spans: &[&Span]) -> Option<u64> {
     let end = |span: &&Span| Some(span.start()?.saturating_add(span.duration_nanos().unwrap_or(0)));
     let first = spans.iter().filter_map(|span| span.start()).min()?;
     spans.iter().filter_map(end).max()?.checked_sub(first)
+}
+
+/// Rows of one segment that wait for a batch.
+#[derive(Default)]
+pub(super) struct RowList {
+    groups: Vec<u32>,
+    durations: Vec<u64>,
+    facts: Vec<u8>,
+    rows: Vec<u32>,
+}
+
+impl RowList {
+    #[inline]
+    pub(super) fn add(&mut self, group: u32, duration: Option<u64>, error: bool, row: u32) {
+        self.groups.push(group);
+        self.durations.push(duration.unwrap_or(0));
+        self.facts.push(if error { ERROR } else { 0 } | if duration.is_some() { DURATION } else { 0 });
+        self.rows.push(row);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= LISTED_MAX
+    }
+
+    pub(super) fn flush(
+        &mut self,
+        (part, segment): (u32, &Segment),
+        counter: &ReadCounter,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let Self { groups, durations, facts, rows } = self;
+        if !groups.is_empty() {
+            sink(&Batch { groups, durations, facts, from: From::Rows { part, rows, segment, counter } })?;
+        }
+        groups.clear();
+        durations.clear();
+        facts.clear();
+        rows.clear();
+        Ok(())
+    }
 }
 
 /// Samples that wait for a batch.

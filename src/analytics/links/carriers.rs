@@ -4,7 +4,7 @@ use crate::catalog::SegmentPart;
 use crate::column::{ClassBits, NONE, RowSource};
 use crate::error::{Error, Result};
 use crate::index::links::LinkNames;
-use crate::model::{SpanId, StatusCode};
+use crate::model::{SpanId, StatusCode, TimeRange};
 use crate::part::ReadCounter;
 use crate::segment::{Fixed, IntegerCursor, LinkTarget, RowFinder};
 
@@ -35,11 +35,12 @@ impl<'s> CarrierRows<'s> {
         Ok(Self { part, counter, classes: classes.collect(), finder: RowFinder::new(segment, counter), lengths })
     }
 
-    /// The pointer that a row carries; `None` if it leads from no service or to no span, or its trace is dirty.
+    /// The pointer that a row carries; `None` if it leads from no service or to no span, its trace is dirty, or
+    /// it does not start in the window.
     ///
     /// # Errors
     /// Corrupt if a page it needs is damaged.
-    pub fn pointer(&mut self, row: u32, target: LinkTarget) -> Result<Option<Pointer>> {
+    pub fn pointer(&mut self, row: u32, target: LinkTarget, window: TimeRange) -> Result<Option<Pointer>> {
         let ordinal = self.finder.ordinal(row)?;
         if self.part.dirty.contains(ordinal) || target.span_id == 0 || target.trace_low | target.trace_high == 0 {
             return Ok(None);
@@ -51,7 +52,11 @@ impl<'s> CarrierRows<'s> {
             return Ok(None);
         }
         let duration = if has_duration { Some(self.lengths.get(row as usize)?) } else { None };
-        let span_id = SpanId::from_u64(self.finder.row(row, ordinal)?.span_id);
+        let found = self.finder.row(row, ordinal)?;
+        if window != TimeRange::ALL && (found.start == 0 || !window.contains(found.start)) {
+            return Ok(None);
+        }
+        let span_id = SpanId::from_u64(found.span_id);
         let ids = (self.part.segment.trace_id(ordinal, self.counter)?, span_id);
         Ok(Some(Pointer { target, service, error, duration, ids }))
     }

@@ -5,12 +5,14 @@ use crate::column::NONE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::links::{FoundLink, LinkKind, LinkNames, LinkSpan, Linker};
 use crate::limits::Limits;
-use crate::model::{SpanId, TimeRange, TraceId};
+use crate::model::{TimeRange, TraceId};
 use crate::part::ReadCounter;
 use crate::query::{Durations, Explain};
-use crate::segment::{Fixed, IntegerCursor, LinkRows, LinkTarget, LinkTargets, RowFinder};
+use crate::segment::{LinkRows, LinkTarget, LinkTargets};
 
-use super::super::feed::{LISTED, List, Place, RangeSource, SampleIds, SampleSource, Sink, too_many_groups};
+use super::super::feed::{
+    LISTED, List, Place, RangeSource, RowList, SampleIds, SampleSource, Sink, ids_of_rows, too_many_groups,
+};
 use super::super::groups::NO_ROOM;
 use super::super::part_tables::DURATION;
 use super::super::totals::{Totals, add_batch};
@@ -19,7 +21,8 @@ use super::edges::Edges;
 use super::loose::{Piece, loose_pieces};
 use super::pointers::{POINTERS_MAX, Pointer, ids_of, service_of, targets_of};
 use super::readers::Readers;
-use super::rolled::{is_rolled, rows_within, sums_of};
+use super::rolled::{edge_of, is_rolled, rows_within, sums_of};
+use super::row_scan::{RowScan, ScanSinks};
 
 /// Problems an answer names; of more it says that there are more.
 const PROBLEMS_MAX: usize = 20;
@@ -109,12 +112,13 @@ impl<'q> LinkFeed<'q> {
         let mut pass = Pass { window: *window, linker, edges, list, spans: Vec::new(), pointers: Vec::new() };
         let mut readers = Readers::new(snapshot, limits, counter);
         let mut problem = |error: Error| note(problems, error);
-        for (part, rolled) in snapshot.segments.iter().zip(rolled) {
-            let added = match beside_rolled && *rolled {
-                true => pass.add_clean_pointers(part, names, &mut readers, &mut problem, sink),
-                false => pass.add_clean(part, names, &mut readers, &mut problem, sink),
-            };
-            if let Err(error) = added {
+        for ((at, part), rolled) in (0u32..).zip(&snapshot.segments).zip(rolled) {
+            if !(beside_rolled && *rolled)
+                && let Err(error) = pass.add_clean((at, part), names, &mut readers, &mut problem, sink)
+            {
+                problem(error)?;
+            }
+            if let Err(error) = pass.add_clean_pointers(part, names, &mut readers, &mut problem, sink) {
                 problem(error)?;
             }
         }
@@ -188,12 +192,7 @@ impl SampleSource for LinkFeed<'_> {
                 continue;
             }
             let segment = &*self.snapshot.segments[of_part[0].0 as usize].segment;
-            let mut finder = RowFinder::new(segment, &self.counter);
-            for (_, row) in of_part {
-                let ordinal = finder.ordinal(*row)?;
-                let span_id = SpanId::from_u64(finder.row(*row, ordinal)?.span_id);
-                out.push((segment.trace_id(ordinal, &self.counter)?, span_id));
-            }
+            out.extend(ids_of_rows(segment, of_part.iter().map(|(_, row)| *row), &self.counter)?);
         }
         Ok(out)
     }
@@ -233,47 +232,46 @@ impl RangeSource for LinkFeed<'_> {
 type Problem<'p> = dyn FnMut(Error) -> Result<()> + 'p;
 
 impl Pass<'_> {
-    /// Links the clean traces of a segment.
+    /// Links the clean traces of a segment, the part of this number: along their rows if that is enough.
     fn add_clean(
         &mut self,
-        part: &SegmentPart,
+        (number, part): (u32, &SegmentPart),
         names: &mut LinkNames,
         readers: &mut Readers<'_>,
         problem: &mut Problem<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<()> {
-        let (segment, counter) = (&*part.segment, readers.counter);
-        let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, true, counter);
-        let (mut lows, mut firsts) = (cursor(Fixed::TraceLow), cursor(Fixed::TraceRow));
-        let (mut starts, mut durations) = (cursor(Fixed::TraceStart), cursor(Fixed::TraceDuration));
-        let mut rows = LinkRows::new(segment, names, true, counter)?.limited(readers.limits.trace_bytes_max);
-        let mut targets = LinkTargets::from_row(segment, 0, counter)?;
-        for ordinal in (0..segment.traces()).filter(|ordinal| !part.dirty.contains(*ordinal)) {
-            let mut link = || {
-                let start = starts.get(ordinal as usize)?;
-                let last = start.saturating_add(durations.get(ordinal as usize)?);
-                if self.window != TimeRange::ALL && (start == 0 || !self.window.overlaps(start, last)) {
-                    return Ok(());
-                }
-                self.spans.clear();
+        let (segment, counter, window) = (&*part.segment, readers.counter, self.window);
+        let source = segment.source()?;
+        let (mut left, mut waiting, edges) = (Vec::new(), RowList::default(), &mut *self.edges);
+        let mut sinks = ScanSinks {
+            slot_of: &mut |codes| edges.number(edge_of(codes, &source, names)),
+            left: &mut |ordinal| left.push(ordinal),
+            problem,
+        };
+        let mut scan = RowScan::new(part, counter)?;
+        scan.run(window, &mut sinks, |link| {
+            waiting.add(link.slot, link.duration, link.error, link.row);
+            if waiting.is_full() { waiting.flush((number, segment), counter, sink) } else { Ok(()) }
+        })?;
+        waiting.flush((number, segment), counter, sink)?;
+        let mut rows = LinkRows::new(segment, names, false, counter)?.limited(readers.limits.trace_bytes_max);
+        for ordinal in left {
+            self.spans.clear();
+            let low = segment.trace_id(ordinal, counter).and_then(|id| {
                 rows.add_trace(ordinal, &mut self.spans)?;
-                let low = lows.get(ordinal as usize)?;
-                let first = firsts.get(ordinal as usize)? as u32;
-                // The links of dirty traces and of those outside the window are passed over.
-                targets.until(first, |_, _| {})?;
-                self.add_pointers(low, first, &mut targets)?;
-                self.link(low, names);
-                Ok(())
-            };
-            if let Err(error) = link() {
-                problem(error)?;
+                Ok(id.low())
+            });
+            match low {
+                Ok(low) => self.link(low, names),
+                Err(error) => problem(error)?,
             }
-            self.pass_on(POINTERS_MAX, names, readers, problem, sink)?;
+            self.list.flush_if_full(sink)?;
         }
         Ok(())
     }
 
-    /// Notes the pointers that rows of clean traces of a segment carry whose links are known.
+    /// Notes the pointers that rows of clean traces of a segment carry.
     fn add_clean_pointers(
         &mut self,
         part: &SegmentPart,
@@ -291,7 +289,7 @@ impl Pass<'_> {
         for end in (0..segment.rows()).step_by(POINTERS_MAX).map(|first| first.saturating_add(POINTERS_MAX as u32)) {
             targets.until(end, |row, target| found.push((row, target)))?;
             for (row, target) in found.drain(..) {
-                match rows.pointer(row, target) {
+                match rows.pointer(row, target, self.window) {
                     Ok(pointer) => self.pointers.extend(pointer),
                     Err(error) => problem(error)?,
                 }
@@ -299,15 +297,6 @@ impl Pass<'_> {
             self.pass_on(POINTERS_MAX, names, readers, problem, sink)?;
         }
         Ok(())
-    }
-
-    /// Notes the pointers that the rows at hand carry, of a trace whose first row this is.
-    fn add_pointers(&mut self, low: u64, first: u32, targets: &mut LinkTargets<'_>) -> Result<()> {
-        let Self { spans, pointers, window, .. } = self;
-        targets.until(first + spans.len() as u32, |row, target| {
-            let span = spans.get((row - first) as usize).filter(|span| takes(*window, span.start));
-            pointers.extend(span.and_then(|span| Pointer::of(span, low, target)));
-        })
     }
 
     /// Links the records at hand, of a trace whose id has this lower half.

@@ -14,6 +14,7 @@ mod loose;
 mod pointers;
 mod readers;
 mod rolled;
+mod row_scan;
 
 use crate::catalog::Snapshot;
 use crate::error::Result;

@@ -12,18 +12,15 @@ use crate::catalog::SegmentPart;
 use crate::column::{ClassBits, NONE, RowSource};
 use crate::error::{Error, Result};
 use crate::index::Measure;
-use crate::index::links::{LinkClass, LinkKind, LinkNames, LinkSpan, Linker, RowLinker};
+use crate::index::links::{LinkNames, Linker};
 use crate::index::rollup::{EdgeCodes, Group, TailLists, TailNext};
-use crate::limits::PAGE_ROWS;
 use crate::model::TimeRange;
 use crate::part::ReadCounter;
 use crate::query::Durations;
-use crate::segment::{Fixed, IntegerCursor, LinkRows, RowFinder, Segment};
+use crate::segment::{LinkRows, RowFinder, Segment};
 
 use super::edges::{Edge, Edges};
-
-/// Rows that are read before those that are done with are let go.
-const ROWS_HELD: usize = 64 << 10;
+use super::row_scan::{RowScan, ScanSinks};
 
 /// True if the links of a segment can be told by its rollup: every span starts in the window, and nothing is missing.
 pub fn is_rolled(segment: &Segment, window: TimeRange) -> bool {
@@ -45,7 +42,8 @@ fn damaged(segment: &Segment, what: &str) -> Error {
     Error::corrupt(format!("segment {}: {what}", segment.name()))
 }
 
-fn edge_of(codes: EdgeCodes, source: &dyn RowSource, names: &mut LinkNames) -> Edge {
+/// The edge of codes of a segment, in those of the names.
+pub fn edge_of(codes: EdgeCodes, source: &dyn RowSource, names: &mut LinkNames) -> Edge {
     let mut name = |code: u32| names.code(Some(source.text(code)));
     (name(codes.parent), name(codes.child), codes.kind)
 }
@@ -145,7 +143,7 @@ pub fn rows_within(
     if sought.is_empty() {
         return Ok(());
     }
-    Scan::new(part, sought, counter)?.run(names, bytes_max, visit)
+    scan(part, sought, names, bytes_max, counter, visit)
 }
 
 /// Visits the rows of the ranges above the bound of a link's tail list, and takes these ranges off.
@@ -177,139 +175,50 @@ fn from_tail_list(
     Ok(())
 }
 
-/// Reads classes, depths and lengths of all rows, and links the clean traces along them.
-struct Scan<'s> {
-    part: &'s SegmentPart,
-    counter: &'s ReadCounter,
-    table: Vec<LinkClass>,
-    sought: Vec<Vec<(u64, u64, u32)>>,
-    /// Place in `sought` by link.
-    of_edge: FxHashMap<EdgeCodes, u32>,
-    /// By class, the link that its last row yielded and its place.
-    last: Vec<(EdgeCodes, u32)>,
-    /// First row that is held, and what is held of the rows from there on.
-    base: usize,
-    classes: Vec<u64>,
-    depths: Vec<u64>,
-    lengths: Vec<u64>,
-    page: Vec<u64>,
-}
-
-impl<'s> Scan<'s> {
-    fn new(part: &'s SegmentPart, sought: FxHashMap<EdgeCodes, Sought>, counter: &'s ReadCounter) -> Result<Self> {
-        let table: Vec<LinkClass> = part.segment.tables()?.schema.classes.iter().map(LinkClass::of).collect();
-        let (mut lists, mut of_edge) = (Vec::new(), FxHashMap::default());
-        for (codes, sought) in sought {
-            of_edge.insert(codes, lists.len() as u32);
-            lists.push(sought.ranges);
-        }
-        let nothing = EdgeCodes { parent: NONE, child: NONE, kind: LinkKind::Link };
-        let last = vec![(nothing, NONE); table.len()];
-        let (classes, depths, lengths, page) = Default::default();
-        Ok(Self { part, counter, table, sought: lists, of_edge, last, base: 0, classes, depths, lengths, page })
+/// Visits the rows of these links that lie in the ranges they look for.
+fn scan(
+    part: &SegmentPart,
+    sought: FxHashMap<EdgeCodes, Sought>,
+    names: &mut LinkNames,
+    bytes_max: usize,
+    counter: &ReadCounter,
+    visit: &mut RowVisitor<'_>,
+) -> Result<()> {
+    let (mut ranges, mut of_codes) = (Vec::new(), FxHashMap::default());
+    for (codes, sought) in sought {
+        of_codes.insert(codes, ranges.len() as u32);
+        ranges.push(sought.ranges);
     }
-
-    fn run(&mut self, names: &mut LinkNames, bytes_max: usize, visit: &mut RowVisitor<'_>) -> Result<()> {
-        let (part, counter) = (self.part, self.counter);
-        let segment = &*part.segment;
-        let odd = segment.odd_traces().ok_or_else(|| damaged(segment, "there is no list of odd traces"))?;
-        let mut firsts = IntegerCursor::new(segment, Fixed::TraceRow as u32, true, counter);
-        let (mut linker, traces) = (RowLinker::default(), segment.traces());
-        let mut odd = odd.iter().filter(|ordinal| !part.dirty.contains(*ordinal)).collect::<Vec<u32>>();
-        self.odd(&odd, names, bytes_max, visit)?;
-        odd.reverse();
-        let mut first = 0;
-        for ordinal in 0..traces {
-            let end = if ordinal + 1 == traces {
-                segment.rows() as usize
-            } else {
-                firsts.get(ordinal as usize + 1)? as usize
-            };
-            let is_odd = odd.pop_if(|odd| *odd == ordinal).is_some();
-            if !is_odd && !part.dirty.contains(ordinal) {
-                self.hold(first, end)?;
-                let rows = first - self.base..end - self.base;
-                let Self { table, sought, of_edge, last, classes, depths, lengths, .. } = self;
-                let (of_rows, depths) = (&classes[rows.clone()], &depths[rows.clone()]);
-                linker.link(table, of_rows, depths, |at, link| {
-                    let class = of_rows[at] as usize;
-                    if link.backfilled || !table[class].has_duration {
-                        return;
-                    }
-                    let codes = EdgeCodes::of(&link);
-                    if last[class].0 != codes {
-                        last[class] = (codes, of_edge.get(&codes).copied().unwrap_or(NONE));
-                    }
-                    if let Some(ranges) = sought.get(last[class].1 as usize) {
-                        let nanos = lengths[rows.start + at];
-                        for (begin, end, number) in ranges {
-                            if (*begin..=*end).contains(&nanos) {
-                                visit(*number, (first + at) as u32, nanos);
-                            }
-                        }
-                    }
-                });
-            }
-            first = end;
-        }
+    let mut each = |slot: u32, row: u32, nanos: u64| {
+        let held = ranges[slot as usize].iter().filter(|(first, last, _)| (*first..=*last).contains(&nanos));
+        held.for_each(|(.., number)| visit(*number, row, nanos));
+    };
+    let mut left = Vec::new();
+    let mut sinks = ScanSinks {
+        slot_of: &mut |codes| of_codes.get(&codes).copied().unwrap_or(NONE),
+        left: &mut |ordinal| left.push(ordinal),
+        problem: &mut Err,
+    };
+    RowScan::new(part, counter)?.run(TimeRange::ALL, &mut sinks, |link| {
+        link.duration.into_iter().for_each(|nanos| each(link.slot, link.row, nanos));
         Ok(())
+    })?;
+    if left.is_empty() {
+        return Ok(());
     }
-
-    /// Holds these rows, and perhaps others.
-    fn hold(&mut self, first: usize, end: usize) -> Result<()> {
-        let mut next = self.base + self.classes.len();
-        if end <= next {
-            return Ok(());
-        }
-        let segment = &*self.part.segment;
-        if first - self.base >= ROWS_HELD || first >= next {
-            let kept = first / PAGE_ROWS * PAGE_ROWS;
-            let gone = kept.saturating_sub(self.base).min(self.classes.len());
-            for list in [&mut self.classes, &mut self.depths, &mut self.lengths] {
-                list.drain(..gone);
-            }
-            self.base = if first >= next { kept } else { self.base + gone };
-            next = self.base + self.classes.len();
-        }
-        for page in next / PAGE_ROWS..end.div_ceil(PAGE_ROWS) {
-            segment.classes(Fixed::Class, page, self.counter, &mut self.page)?;
-            self.classes.extend_from_slice(&self.page);
-            segment.integers(Fixed::Depth as u32, page, self.counter, &mut self.page)?;
-            self.depths.extend_from_slice(&self.page);
-            segment.integers(Fixed::Length as u32, page, self.counter, &mut self.page)?;
-            self.lengths.extend_from_slice(&self.page);
-        }
-        let held = self.classes.len();
-        let sound = held == self.depths.len() && held == self.lengths.len() && self.base + held >= end;
-        if sound { Ok(()) } else { Err(damaged(segment, "columns of different lengths")) }
+    let source = part.segment.source()?;
+    let of_edge: FxHashMap<Edge, u32> =
+        of_codes.iter().map(|(codes, slot)| (edge_of(*codes, &source, names), *slot)).collect();
+    let mut rows = LinkRows::new(&part.segment, names, false, counter)?.limited(bytes_max);
+    let (mut linker, mut spans) = (Linker::default(), Vec::new());
+    for ordinal in left {
+        spans.clear();
+        rows.add_trace(ordinal, &mut spans)?;
+        linker.link(&mut spans, names, |found| {
+            let duration = found.span.duration.filter(|_| !found.backfilled);
+            let slot = of_edge.get(&(found.parent, found.child, found.kind));
+            duration.zip(slot).into_iter().for_each(|(nanos, slot)| each(*slot, found.span.place, nanos));
+        });
     }
-
-    /// Links the odd traces.
-    fn odd(&self, ordinals: &[u32], names: &mut LinkNames, bytes_max: usize, visit: &mut RowVisitor<'_>) -> Result<()> {
-        if ordinals.is_empty() {
-            return Ok(());
-        }
-        let segment = &*self.part.segment;
-        let source = segment.source()?;
-        let of_edge: FxHashMap<Edge, u32> =
-            self.of_edge.iter().map(|(codes, at)| (edge_of(*codes, &source, names), *at)).collect();
-        let mut rows = LinkRows::new(segment, names, false, self.counter)?.limited(bytes_max);
-        let (mut linker, mut spans): (_, Vec<LinkSpan>) = (Linker::default(), Vec::new());
-        for ordinal in ordinals {
-            spans.clear();
-            rows.add_trace(*ordinal, &mut spans)?;
-            linker.link(&mut spans, names, |found| {
-                let duration = found.span.duration.filter(|_| !found.backfilled);
-                let at = of_edge.get(&(found.parent, found.child, found.kind));
-                if let (Some(nanos), Some(at)) = (duration, at) {
-                    for (begin, end, number) in &self.sought[*at as usize] {
-                        if (*begin..=*end).contains(&nanos) {
-                            visit(*number, found.span.place, nanos);
-                        }
-                    }
-                }
-            });
-        }
-        Ok(())
-    }
+    Ok(())
 }
