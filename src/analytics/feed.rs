@@ -92,6 +92,11 @@ impl Batch<'_> {
         }
     }
 
+    /// True if the ids of the samples are at hand.
+    pub fn is_listed(&self) -> bool {
+        matches!(self.from, From::List(_))
+    }
+
     /// The place of a sample; if it lies in no part its ids are put at the end of `listed`.
     pub fn place(&self, sample: usize, listed: &mut Vec<SampleIds>) -> Place {
         match &self.from {

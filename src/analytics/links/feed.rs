@@ -11,7 +11,7 @@ use crate::query::{Durations, Explain};
 use crate::segment::{LinkRows, LinkTarget, LinkTargets};
 
 use super::super::feed::{
-    LISTED, List, Place, RangeSource, RowList, SampleIds, SampleSource, Sink, ids_of_rows, too_many_groups,
+    Batch, LISTED, List, Place, RangeSource, RowList, SampleIds, SampleSource, Sink, ids_of_rows, too_many_groups,
 };
 use super::super::groups::NO_ROOM;
 use super::super::part_tables::DURATION;
@@ -38,8 +38,13 @@ pub struct LinkFeed<'q> {
     loose: Vec<Piece>,
     /// By segment, whether its rollup tells its links.
     rolled: Vec<bool>,
+    /// The samples beside the rollups that have a duration, as long as they are few.
+    beside: Option<Vec<(u32, u64, SampleIds)>>,
     problems: Vec<String>,
 }
+
+/// Samples beside rollups that are kept from the pass that counts them.
+const BESIDE_MAX: usize = 1 << 18;
 
 /// What a pass needs beside the names.
 struct Pass<'p> {
@@ -62,8 +67,9 @@ impl<'q> LinkFeed<'q> {
         let mut problems = Vec::new();
         let loose = loose_pieces(snapshot, &counter, &mut |error| note(&mut problems, error))?;
         let edges = Edges::new(limits.groups_max);
-        let rolled = snapshot.segments.iter().map(|part| is_rolled(&part.segment, window)).collect();
-        Ok(Self { snapshot, window, limits, counter, names: LinkNames::default(), edges, loose, rolled, problems })
+        let rolled = snapshot.segments.iter().map(|part| is_rolled(part, window)).collect();
+        let (names, beside) = (LinkNames::default(), None);
+        Ok(Self { snapshot, window, limits, counter, names, edges, loose, rolled, beside, problems })
     }
 
     /// The totals of every link, from the rollups of segments and the rows that these do not tell of; `None` if there
@@ -94,12 +100,17 @@ impl<'q> LinkFeed<'q> {
             return Ok(None);
         }
         let mut groups = totals.len();
+        let beside_max = BESIDE_MAX.min(self.limits.values_bytes_max / size_of::<(u32, u64, SampleIds)>());
+        let mut beside: Option<Vec<(u32, u64, SampleIds)>> = Some(Vec::new());
         self.pass(true, &mut |batch| {
             let highest = batch.groups.iter().filter(|group| **group != NO_ROOM).max();
             groups = groups.max(highest.map_or(0, |group| *group as usize + 1));
             add_batch(&mut totals, groups, batch);
+            let has_room = |kept: &Vec<_>| batch.is_listed() && kept.len() + batch.groups.len() <= beside_max;
+            beside = beside.take().filter(has_room).and_then(|kept| with_durations(kept, batch).ok());
             Ok(())
         })?;
+        self.beside = beside;
         totals.resize_with(self.edges.len(), Totals::default);
         Ok(Some(totals))
     }
@@ -107,7 +118,7 @@ impl<'q> LinkFeed<'q> {
     /// Hands the samples to the sink; those of clean traces of segments whose rollups tell them only if `beside_rolled`
     /// is false.
     fn pass(&mut self, beside_rolled: bool, sink: &mut Sink<'_>) -> Result<()> {
-        let Self { snapshot, window, limits, counter, names, edges, loose, rolled, problems } = self;
+        let Self { snapshot, window, limits, counter, names, edges, loose, rolled, problems, .. } = self;
         let (linker, list) = (Linker::default(), List::default());
         let mut pass = Pass { window: *window, linker, edges, list, spans: Vec::new(), pointers: Vec::new() };
         let mut readers = Readers::new(snapshot, limits, counter);
@@ -158,6 +169,15 @@ impl<'q> LinkFeed<'q> {
         (explain.pages_decoded, explain.bytes_read) = (self.counter.pages(), self.counter.bytes());
         (explain, (!self.problems.is_empty()).then(|| self.problems.join("; ")))
     }
+}
+
+/// Those kept so far, and the samples of a batch that have a duration and a group.
+fn with_durations(mut kept: Vec<(u32, u64, SampleIds)>, batch: &Batch<'_>) -> Result<Vec<(u32, u64, SampleIds)>> {
+    let timed = |at: &usize| batch.facts[*at] & DURATION != 0 && batch.groups[*at] != NO_ROOM;
+    let ids = batch.ids((0..batch.groups.len()).filter(timed))?;
+    let places = (0..batch.groups.len()).filter(timed);
+    kept.extend(places.zip(ids).map(|(at, ids)| (batch.groups[at], batch.durations[at], ids)));
+    Ok(kept)
 }
 
 /// Notes damage and what is too large; all else is an error.
@@ -215,14 +235,24 @@ impl RangeSource for LinkFeed<'_> {
                 keep(range, (at as u32, row), nanos);
             })?;
         }
+        let of_sample = |group: u32, nanos: u64| {
+            let first = ranges.partition_point(|(of, _)| *of < group);
+            let own = (first..).zip(&ranges[first..]).take_while(move |(_, (of, _))| *of == group);
+            own.filter(move |(_, (_, range))| range.contains(&nanos)).map(|(at, _)| at as u32)
+        };
+        if let Some(beside) = &self.beside {
+            for (group, nanos, ids) in beside {
+                for range in of_sample(*group, *nanos) {
+                    listed.push(*ids);
+                    keep(range, (LISTED, listed.len() as u32 - 1), *nanos);
+                }
+            }
+            return Ok(());
+        }
         self.pass(true, &mut |batch| {
             for (sample, group) in batch.groups.iter().enumerate().filter(|(at, _)| batch.facts[*at] & DURATION != 0) {
                 let nanos = batch.durations[sample];
-                let first = ranges.partition_point(|(of, _)| of < group);
-                let own = (first..).zip(&ranges[first..]).take_while(|(_, (of, _))| of == group);
-                for (range, _) in own.filter(|(_, (_, range))| range.contains(&nanos)) {
-                    keep(range as u32, batch.place(sample, listed), nanos);
-                }
+                of_sample(*group, nanos).for_each(|range| keep(range, batch.place(sample, listed), nanos));
             }
             Ok(())
         })

@@ -6,6 +6,8 @@
 //! values of a range   tail list, if the range lies above its bound; else classes, depths and lengths of all rows
 //! ```
 
+use std::ops::Range;
+
 use rustc_hash::FxHashMap;
 
 use crate::catalog::SegmentPart;
@@ -17,13 +19,19 @@ use crate::index::rollup::{EdgeCodes, Group, TailLists, TailNext};
 use crate::model::TimeRange;
 use crate::part::ReadCounter;
 use crate::query::Durations;
-use crate::segment::{LinkRows, RowFinder, Segment};
+use crate::segment::{LinkRows, Segment};
 
 use super::edges::{Edge, Edges};
 use super::row_scan::{RowScan, ScanSinks};
 
-/// True if the links of a segment can be told by its rollup: every span starts in the window, and nothing is missing.
-pub fn is_rolled(segment: &Segment, window: TimeRange) -> bool {
+/// Of how many traces one may be dirty: of more it takes less to link all others than to take these off. A few may always.
+const DIRTY_SHARE_MAX: u64 = 8;
+const DIRTY_FEW: u64 = 64;
+
+/// True if the links of a segment can be told by its rollup: every span starts in the window, nothing is missing, and few
+/// traces are dirty.
+pub fn is_rolled(part: &SegmentPart, window: TimeRange) -> bool {
+    let segment = &*part.segment;
     let is_inside = window == TimeRange::ALL || {
         let has_start = segment.tables().is_ok_and(|tables| {
             let mut classes = tables.schema.classes.iter().zip(&tables.class_rows);
@@ -33,6 +41,7 @@ pub fn is_rolled(segment: &Segment, window: TimeRange) -> bool {
         has_start && starts.is_some_and(|zone| !zone.is_empty() && window.covers(zone.min, zone.max))
     };
     is_inside
+        && part.dirty.len() <= (u64::from(segment.traces()) / DIRTY_SHARE_MAX).max(DIRTY_FEW)
         && segment.edge_rollup().is_some_and(|rollup| rollup.is_complete())
         && segment.edge_tails().is_some_and(|tails| tails.is_complete())
         && segment.odd_traces().is_some()
@@ -135,9 +144,9 @@ pub fn rows_within(
             sought.place = place;
         }
     }
-    let mut finder = RowFinder::new(segment, counter);
+    let dirty = part.dirty.iter().map(|ordinal| segment.trace_rows(ordinal, counter)).collect::<Result<Vec<_>>>()?;
     for sought in sought.values_mut() {
-        from_tail_list(&tails, sought, part, &mut finder, visit)?;
+        from_tail_list(&tails, sought, &dirty, visit)?;
     }
     sought.retain(|_, sought| !sought.ranges.is_empty());
     if sought.is_empty() {
@@ -146,14 +155,18 @@ pub fn rows_within(
     scan(part, sought, names, bytes_max, counter, visit)
 }
 
-/// Visits the rows of the ranges above the bound of a link's tail list, and takes these ranges off.
+/// Visits the rows of the ranges above the bound of a link's tail list, and takes these ranges off. `dirty` are the rows of
+/// dirty traces, ascending.
 fn from_tail_list(
     tails: &TailLists<'_, EdgeCodes>,
     sought: &mut Sought,
-    part: &SegmentPart,
-    finder: &mut RowFinder<'_>,
+    dirty: &[Range<u32>],
     visit: &mut RowVisitor<'_>,
 ) -> Result<()> {
+    let is_dirty = |row: u32| {
+        let next = dirty.partition_point(|rows| rows.end <= row);
+        dirty.get(next).is_some_and(|rows| rows.contains(&row))
+    };
     let lowest = sought.ranges.iter().map(|(first, ..)| *first).min().unwrap_or(u64::MAX);
     let (mut walk, mut rows) = (tails.walk(sought.place)?, Vec::new());
     // Every row of at least this duration is listed.
@@ -166,7 +179,7 @@ fn from_tail_list(
     };
     for (first, last, number) in sought.ranges.iter().filter(|(first, ..)| *first >= all_from) {
         for row in rows.iter().filter(|row| (*first..=*last).contains(&row.duration)) {
-            if part.dirty.is_empty() || !part.dirty.contains(finder.ordinal(row.row)?) {
+            if !is_dirty(row.row) {
                 visit(*number, row.row, row.duration);
             }
         }
