@@ -125,9 +125,7 @@ fn pick(
         Err(_) => {
             let mut values = FxHashMap::default();
             for key in keys {
-                if !values.contains_key(&key) {
-                    values.insert(key, smallest_ids(kept, key, listed, feed)?);
-                }
+                values.insert(key, smallest_ids(kept, key, listed, feed)?);
             }
             values
         }

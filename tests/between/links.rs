@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::cases;
+use crate::common::distinct::distinct;
 use crate::common::figures::{Figure, figure};
 use crate::common::life::{Event, Living, event};
 use crate::common::links::{Edge, links};
@@ -16,8 +17,10 @@ use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::strategy::ValueTree;
 use tailspan::{
-    KeyValue, Limits, LinkKind, LinksQuery, Origin, Quantile, SimulatedDisk, Snapshot, Span, SpanId, TimeRange, TraceId,
+    KeyValue, Limits, LinkKind, LinksQuery, Origin, Quantile, SimulatedDisk, Snapshot, Span, SpanId, Store, TimeRange,
+    TraceId,
 };
 
 const CASES: u32 = 40;
@@ -190,4 +193,37 @@ proptest! {
     ) {
         live(&life);
     }
+}
+
+/// A flipped byte here and there: what is told is true, or the answer says that something is missing.
+#[test]
+fn damage_costs_time_or_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let recipe = Recipe { spans: 400..401, traces: 20, zipkin_share: 0.0 };
+    let spans = distinct(&trees(recipe).new_tree(&mut runner).unwrap().current());
+    let open = || Store::builder(folder.path()).seal_automatically(false).open().unwrap();
+    let store = open();
+    assert_eq!(store.append(&spans).unwrap().accepted, spans.len() as u64);
+    store.seal().unwrap();
+    store.close().unwrap();
+    let wanted = open().links(&LinksQuery::new()).unwrap();
+    assert!(wanted.complete && wanted.links.iter().any(|link| link.call_count > 16));
+    let segment = std::fs::read_dir(folder.path().join("seg")).unwrap().next().unwrap().unwrap().path();
+    let sound = std::fs::read(&segment).unwrap();
+    let (mut unhurt, mut told) = (0, 0);
+    for at in (0..sound.len()).step_by(sound.len() / 150) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x20;
+        std::fs::write(&segment, &bytes).unwrap();
+        let Ok(store) = Store::builder(folder.path()).read_only().open() else { continue };
+        match store.links(&LinksQuery::new()) {
+            Ok(report) if report.complete && store.recovery().damage.is_empty() => {
+                assert_eq!(report.links, wanted.links, "byte {at}");
+                unhurt += 1;
+            }
+            _ => told += 1,
+        }
+    }
+    assert!(unhurt > 50 && told > 0, "{unhurt} {told}");
 }
