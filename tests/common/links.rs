@@ -239,7 +239,7 @@ fn linked(nodes: &[Node]) -> Vec<Found> {
     for (at, node) in nodes.iter().enumerate().filter(|(at, _)| above.contains_key(at)) {
         let path = |from: usize| std::iter::successors(above[&from], |at| above[at]);
         let speaks = |other: &usize| nodes[*other].kind != INTERNAL && path(*other).any(|up| up == at);
-        if node.kind == CLIENT && above.keys().any(|other| speaks(other)) {
+        if node.kind == CLIENT && above.keys().any(speaks) {
             continue;
         }
         let both = node.service.is_some() && node.remote.is_some();
