@@ -22,6 +22,7 @@ use crate::encoding::{
 };
 use crate::error::ErrorKind;
 use crate::head::{EventRow, LinkRow, Row};
+use crate::index::links::LinkKind;
 use crate::index::{Measure, PageSet, rollup};
 use crate::limits::{BLOCK_ROWS, COLUMNS_MAX, PAGE_ROWS, ROLLUP_GROUPS_MAX};
 use crate::log::{
@@ -264,6 +265,9 @@ fn claim_rollups(said: &mut Documented) {
     said.claim("CELL_SPANS", rollup::CELL_SPANS);
     said.claim("TAIL_SHARE", rollup::TAIL_SHARE);
     said.claim("TAIL_ROWS_MIN", rollup::TAIL_ROWS_MIN);
+    for (name, kind) in [("Call", LinkKind::Call), ("Messaging", LinkKind::Messaging)] {
+        said.claim(&format!("LinkKind::{name}"), kind as u8);
+    }
 }
 
 fn claim_indexes(said: &mut Documented) {

@@ -27,6 +27,7 @@ use super::layout::{
     ColumnForm, FIELD_COLUMN_FIRST, Fixed, OVERFLOW_COLUMN_FIRST, OVERFLOW_RANK_COLUMN_FIRST, SectionKind,
     SegmentDirectory,
 };
+use super::link_indexes::{LinkColumns, LinkSections};
 use super::order::{OrderRow, RowOrder, fingerprint_of, last_instant, order_rows};
 use super::overflow::OverflowBuilder;
 use super::own_fields::own_fields;
@@ -272,6 +273,21 @@ fn write(
     (directory.start_min, directory.start_max) = gathered.indexes.starts();
     directory.sequences = input.sequences;
     directory.replaces_logs = input.replaces_logs;
+    let fixed = |column: Fixed| &gathered.fixed[column as usize][..];
+    let links = LinkSections::of(
+        &LinkColumns {
+            trace_rows: fixed(Fixed::TraceRow),
+            trace_highs: fixed(Fixed::TraceHigh),
+            span_ids: fixed(Fixed::SpanId),
+            depths: fixed(Fixed::Depth),
+            starts: fixed(Fixed::Start),
+            lengths: fixed(Fixed::Length),
+            classes: fixed(Fixed::Class),
+            resources: fixed(Fixed::Resource),
+            recorded: (fixed(Fixed::ParentRow), fixed(Fixed::ParentId)),
+        },
+        &gathered.united,
+    )?;
     for column in Fixed::ALL {
         write_fixed(column, &gathered.fixed[column as usize], &mut out)?;
         if column != Fixed::TraceRow {
@@ -289,6 +305,7 @@ fn write(
     }
     write_schema(&gathered.united, &mut out)?;
     gathered.indexes.write(&mut out)?;
+    links.write(&mut out)?;
     out.finish()
 }
 

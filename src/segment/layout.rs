@@ -46,6 +46,13 @@ pub const ROLLUP_GROUPS: u32 = 0;
 /// Key of the rollup by remote service.
 pub const ROLLUP_REMOTES: u32 = 1;
 
+/// Key of the rollup by link.
+pub const ROLLUP_EDGES: u32 = 2;
+/// Key of the tail lists of operations.
+pub const OPERATION_TAILS: u32 = 0;
+/// Key of the tail lists of links.
+pub const EDGE_TAILS: u32 = 1;
+
 /// Kinds of sections. Codes are part of the format; zero is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -80,19 +87,21 @@ pub enum SectionKind {
     PageOrdinals = 14,
     /// First row of every page of a sparse row list; the key is the column's code.
     SparseStarts = 15,
-    /// Counts, sums and histograms; key 0 by group, key 1 by remote service.
+    /// Counts, sums and histograms; key 0 by group, key 1 by remote service, key 2 by link.
     Rollup = 16,
     /// Counts and sums by step of time and group.
     Steps = 17,
-    /// The slowest rows of every operation.
+    /// The slowest rows; key 0 of every operation, key 1 of every link.
     TailLists = 18,
     /// The pages of every operation's durations, by bucket.
     CellPages = 19,
+    /// The traces that are not linked along their rows.
+    OddTraces = 20,
 }
 
 impl SectionKind {
     /// Every kind, by code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Schema,
         Self::Strings,
         Self::Resources,
@@ -112,6 +121,7 @@ impl SectionKind {
         Self::Steps,
         Self::TailLists,
         Self::CellPages,
+        Self::OddTraces,
     ];
 
     /// The kind of this code, if there is one.

@@ -8,6 +8,7 @@ mod dictionary;
 mod field_columns;
 mod fixed_columns;
 pub(crate) mod layout;
+mod link_indexes;
 mod link_rows;
 mod merge;
 mod order;

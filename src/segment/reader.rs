@@ -15,9 +15,9 @@ use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_sc
 use crate::encoding::{Strings, decode_integers, decode_strings};
 use crate::error::{Error, Result, ensure};
 use crate::index::rollup::{
-    CellPages, OperationCodes, RemoteCode, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
+    CellPages, EdgeCodes, OperationCodes, RemoteCode, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
 };
-use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
+use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, TraceSet, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope};
 use crate::os::FileBytes;
@@ -26,8 +26,8 @@ use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
 use super::layout::{
-    ColumnEntry, ColumnForm, Fixed, PAGE_ENTRY_LEN, ROLLUP_GROUPS, ROLLUP_REMOTES, SectionKind, SegmentDirectory,
-    read_directory,
+    ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, OPERATION_TAILS, PAGE_ENTRY_LEN, ROLLUP_EDGES, ROLLUP_GROUPS,
+    ROLLUP_REMOTES, SectionKind, SegmentDirectory, read_directory,
 };
 use super::overflow::{FieldColumn, Overflow};
 
@@ -44,6 +44,9 @@ pub struct Segment {
     tables: OnceLock<Tables>,
     tail_heads: OnceLock<Option<TailHeads>>,
     rollup_heads: OnceLock<Option<RollupHeads>>,
+    edge_heads: OnceLock<Option<RollupHeads<EdgeCodes>>>,
+    edge_tail_heads: OnceLock<Option<TailHeads<EdgeCodes>>>,
+    odd_traces: OnceLock<Option<TraceSet>>,
 }
 
 /// What gives a segment's codes a meaning, in memory.
@@ -95,6 +98,9 @@ impl Segment {
             tables: OnceLock::new(),
             tail_heads: OnceLock::new(),
             rollup_heads: OnceLock::new(),
+            edge_heads: OnceLock::new(),
+            edge_tail_heads: OnceLock::new(),
+            odd_traces: OnceLock::new(),
         })
     }
 
@@ -303,6 +309,26 @@ impl Segment {
         Rollup::open(self.section(SectionKind::Rollup, ROLLUP_REMOTES).ok()??).ok()
     }
 
+    /// The rollup by link; `None` if it is missing or damaged.
+    pub fn edge_rollup(&self) -> Option<Rollup<'_, EdgeCodes>> {
+        let bytes = self.section(SectionKind::Rollup, ROLLUP_EDGES).ok()??;
+        let heads = self.edge_heads.get_or_init(|| RollupHeads::read(bytes).ok());
+        heads.as_ref().map(|heads| Rollup::with_heads(heads, bytes))
+    }
+
+    /// The slowest rows of every link; `None` if they are missing or damaged.
+    pub fn edge_tails(&self) -> Option<TailLists<'_, EdgeCodes>> {
+        let bytes = self.section(SectionKind::TailLists, EDGE_TAILS).ok()??;
+        let heads = self.edge_tail_heads.get_or_init(|| TailHeads::read(bytes, self.rows()).ok());
+        heads.as_ref().map(|heads| TailLists::new(heads, bytes))
+    }
+
+    /// The traces that are not linked along their rows; `None` if the list is missing or damaged.
+    pub fn odd_traces(&self) -> Option<&TraceSet> {
+        let bytes = self.section(SectionKind::OddTraces, 0).ok()??;
+        self.odd_traces.get_or_init(|| TraceSet::read(bytes, self.traces()).ok()).as_ref()
+    }
+
     /// Counts and sums by step of time; `None` if there are too few rows for any, or they are damaged.
     pub fn steps(&self) -> Option<Steps<'_>> {
         Steps::open(self.section(SectionKind::Steps, 0).ok()??).ok()
@@ -310,7 +336,7 @@ impl Segment {
 
     /// The slowest rows of every operation; `None` if they are missing or damaged.
     pub fn tail_lists(&self) -> Option<TailLists<'_>> {
-        let bytes = self.section(SectionKind::TailLists, 0).ok()??;
+        let bytes = self.section(SectionKind::TailLists, OPERATION_TAILS).ok()??;
         let heads = self.tail_heads.get_or_init(|| TailHeads::read(bytes, self.rows()).ok());
         heads.as_ref().map(|heads| TailLists::new(heads, bytes))
     }

@@ -273,6 +273,16 @@ impl<'a> United<'a> {
         &self.classes.items[code as usize]
     }
 
+    /// Every class, by code.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes.items
+    }
+
+    /// The text of a string code; empty for [`NONE`].
+    pub fn text(&self, code: u32) -> &str {
+        self.strings.items.get(code as usize).map_or("", |text| text)
+    }
+
     /// The schema, complete.
     pub fn schema(&self) -> Schema {
         Schema {

@@ -71,6 +71,7 @@ impl Segment {
                 Some(SectionKind::Rollup) => ("rollup".to_owned(), UsagePart::Rollup),
                 Some(SectionKind::Steps) => ("steps".to_owned(), UsagePart::Rollup),
                 Some(SectionKind::TailLists) => ("tail lists".to_owned(), UsagePart::Rollup),
+                Some(SectionKind::OddTraces) => ("odd traces".to_owned(), UsagePart::Rollup),
                 Some(SectionKind::CellPages) => ("cell pages".to_owned(), UsagePart::Rollup),
                 None => ("unknown".to_owned(), UsagePart::Column),
             };

@@ -2,13 +2,15 @@
 
 use crate::encoding::Strings;
 use crate::error::{Error, Result};
-use crate::index::rollup::{CellPages, GroupCodes, GroupKey, RemoteCode, Rollup, Steps, TailHeads, TailLists};
-use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
+use crate::index::rollup::{
+    CellPages, EdgeCodes, GroupCodes, GroupKey, OperationCodes, RemoteCode, Rollup, Steps, TailHeads, TailLists,
+};
+use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, TraceSet, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
-use super::layout::{ColumnEntry, ColumnForm, Fixed, ROLLUP_GROUPS, SectionKind};
+use super::layout::{ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, ROLLUP_EDGES, ROLLUP_GROUPS, SectionKind};
 use super::overflow::columns_of_terms;
 use super::reader::Segment;
 
@@ -81,7 +83,8 @@ impl Segment {
                 | SectionKind::Rollup
                 | SectionKind::Steps
                 | SectionKind::TailLists
-                | SectionKind::CellPages,
+                | SectionKind::CellPages
+                | SectionKind::OddTraces,
             ) => 0,
             _ => self.directory().rows,
         }
@@ -109,13 +112,12 @@ impl Segment {
                 TermIndex::open(bytes, ranks.saturating_sub(1) as u32).map(|_| ())
             }
             SectionKind::Rollup if key == ROLLUP_GROUPS => verify_rollup(&Rollup::<GroupCodes>::open(bytes)?),
+            SectionKind::Rollup if key == ROLLUP_EDGES => verify_rollup(&Rollup::<EdgeCodes>::open(bytes)?),
             SectionKind::Rollup => verify_rollup(&Rollup::<RemoteCode>::open(bytes)?),
             SectionKind::Steps => Steps::open(bytes)?.each_step(|_, cells| cells.each(|_| true, |_, _| Ok(()))),
-            SectionKind::TailLists => {
-                let heads = TailHeads::read(bytes, self.rows())?;
-                let lists = TailLists::new(&heads, bytes);
-                (0..lists.operations().len()).try_for_each(|place| lists.list(place).map(|_| ()))
-            }
+            SectionKind::TailLists if key == EDGE_TAILS => verify_tails::<EdgeCodes>(bytes, self.rows()),
+            SectionKind::TailLists => verify_tails::<OperationCodes>(bytes, self.rows()),
+            SectionKind::OddTraces => TraceSet::read(bytes, self.traces()).map(|_| ()),
             SectionKind::CellPages => {
                 let cells = CellPages::open(bytes, pages)?;
                 (0..cells.operations()).try_for_each(|place| cells.each_page(place, |_| false, |_| {}))
@@ -140,4 +142,10 @@ impl Segment {
 
 fn verify_rollup<K: GroupKey>(rollup: &Rollup<'_, K>) -> Result<()> {
     rollup.groups().try_for_each(|group| group.map(|_| ()))
+}
+
+fn verify_tails<K: GroupKey>(bytes: &[u8], rows: u32) -> Result<()> {
+    let heads = TailHeads::<K>::read(bytes, rows)?;
+    let lists = TailLists::new(&heads, bytes);
+    (0..lists.operations().len()).try_for_each(|place| lists.list(place).map(|_| ()))
 }

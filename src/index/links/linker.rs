@@ -12,6 +12,7 @@
 //! An error is counted once: a server that is fine has the error of the client right above it.
 
 use crate::column::NONE;
+use crate::error::{Error, Result};
 use crate::model::SpanKind;
 
 use super::merge::merge;
@@ -19,15 +20,26 @@ use super::names::LinkNames;
 use super::span::LinkSpan;
 use super::tree::{LinkTree, NO_NODE};
 
-/// How two services are linked.
+/// How two services are linked. Codes are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LinkKind {
     /// One called the other.
-    Call,
+    Call = 1,
     /// One sent to a broker, or received from it.
-    Messaging,
+    Messaging = 2,
     /// A span of one carries a link to a span of the other.
-    Link,
+    Link = 3,
+}
+
+impl LinkKind {
+    /// The kind of this code.
+    ///
+    /// # Errors
+    /// Corrupt, naming the code, if there is none.
+    pub(crate) fn from_code(code: u8) -> Result<Self> {
+        let known = [Self::Call, Self::Messaging, Self::Link].into_iter().find(|kind| *kind as u8 == code);
+        known.ok_or_else(|| Error::corrupt(format!("kind {code} of a link is unknown")))
+    }
 }
 
 /// A link that a span yields, or gives rise to.

@@ -15,6 +15,7 @@ mod codes;
 mod linker;
 mod merge;
 mod names;
+mod rows;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -23,4 +24,5 @@ mod tree;
 pub use codes::{LinkCodes, RowFacts};
 pub use linker::{FoundLink, LinkKind, Linker};
 pub use names::LinkNames;
+pub use rows::{LinkClass, RowLink, RowLinker, are_distinct};
 pub use span::LinkSpan;

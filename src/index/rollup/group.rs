@@ -124,8 +124,8 @@ impl Group {
         }
     }
 
-    /// Reads what [`Group::write`] wrote, to the end of the bytes, in place of what the group said before.
-    pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+    /// Reads the counts and the sum of what [`Group::write`] wrote.
+    pub(super) fn read_counts(reader: &mut Reader<'_>) -> Result<Self> {
         let count = reader.varint("count")?;
         let without = reader.varint("spans without duration")?;
         let errors = reader.varint("errors")?;
@@ -134,7 +134,12 @@ impl Group {
         ensure(count <= u64::from(u32::MAX) && without <= count && errors <= count, || {
             format!("a group of {count} spans has {errors} errors and {without} without duration")
         })?;
-        let duration_count = count - without;
+        Ok(Self { count, duration_count: count - without, errors, duration_sum, ..Self::default() })
+    }
+
+    /// Reads what [`Group::write`] wrote, to the end of the bytes, in place of what the group said before.
+    pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+        let Self { count, duration_count, errors, duration_sum, .. } = Self::read_counts(reader)?;
         let has_durations = duration_count > 0;
         let above_first = if has_durations { reader.varint("shortest duration")? } else { 0 };
         let above_last = if has_durations { reader.varint("longest duration")? } else { 0 };

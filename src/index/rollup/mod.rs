@@ -5,9 +5,9 @@
 //!
 //! | section | by | says |
 //! |---|---|---|
-//! | [`Rollup`] | group; remote service | count, errors, durations: how many, their sum, their [`Histogram`] |
+//! | [`Rollup`] | group; remote service; link | count, errors, durations: how many, their sum, their [`Histogram`] |
 //! | [`Steps`] | step of time and group | the same without histogram, and the shortest and longest |
-//! | [`TailLists`] | service and operation | the slowest 1/32 of the rows |
+//! | [`TailLists`] | service and operation; link | the slowest 1/32 of the rows |
 //! | [`CellPages`] | service and operation | the pages that hold the durations of each bucket |
 //!
 //! Rollup and steps hold what can be taken off again, counts and integer sums; the shortest and longest duration
@@ -17,6 +17,7 @@
 //! whether it has all.
 
 mod cells;
+mod edges;
 mod group;
 mod histogram;
 mod section;
@@ -29,6 +30,7 @@ mod totals;
 #[cfg(test)]
 pub use cells::CELL_PAGES_MAX;
 pub use cells::CellPages;
+pub use edges::{EdgeCodes, EdgeSections, EdgesBuilder};
 pub use group::{Group, GroupCodes, GroupKey, RemoteCode};
 pub use histogram::{BUCKETS, Histogram};
 pub use section::{Rollup, RollupHeads};

@@ -96,7 +96,7 @@ proptest! {
     fn a_tail_list_has_every_row_above_its_bound(rows in rows(), times in 1..8usize) {
         let rows: Vec<TestRow> = rows.repeat(times);
         let sections = build(&rows);
-        let heads = TailHeads::read(&sections.tails, rows.len() as u32).unwrap();
+        let heads = TailHeads::<OperationCodes>::read(&sections.tails, rows.len() as u32).unwrap();
         let lists = TailLists::new(&heads, &sections.tails);
         prop_assert!(lists.is_complete());
         let mut expected: BTreeMap<(u32, u32), Vec<TailRow>> = BTreeMap::new();
@@ -229,7 +229,7 @@ fn damaged_bytes_are_an_error_or_other_figures_and_never_a_panic() {
         }
     }
     for bytes in damaged(&sections.tails) {
-        if let Ok(heads) = TailHeads::read(&bytes, 200) {
+        if let Ok(heads) = TailHeads::<OperationCodes>::read(&bytes, 200) {
             let lists = TailLists::new(&heads, &bytes);
             (0..lists.operations().len()).for_each(|place| drop(lists.list(place)));
         }
@@ -260,7 +260,7 @@ proptest! {
                 cell.insert((row / PAGE_ROWS) as u32);
             }
         }
-        let heads = TailHeads::read(&sections.tails, rows.len() as u32).unwrap();
+        let heads = TailHeads::<OperationCodes>::read(&sections.tails, rows.len() as u32).unwrap();
         let lists = TailLists::new(&heads, &sections.tails);
         let cells = sections.cells.unwrap();
         let cells = CellPages::open(&cells, rows.len().div_ceil(PAGE_ROWS) as u32).unwrap();
@@ -308,7 +308,7 @@ fn truncated_bytes_are_an_error() {
         assert!(Rollup::<GroupCodes>::open(&sections.groups[..len]).is_err(), "{len} bytes of a rollup");
     }
     for len in 0..sections.tails.len() {
-        assert!(TailHeads::read(&sections.tails[..len], 200).is_err(), "{len} bytes of tail lists");
+        assert!(TailHeads::<OperationCodes>::read(&sections.tails[..len], 200).is_err(), "{len} bytes of tail lists");
     }
     assert!(Steps::open(&[]).is_err());
     let steps = sections.steps.unwrap();
@@ -330,7 +330,7 @@ fn of_too_many_groups_the_most_frequent_are_listed_and_the_rollup_says_so() {
     assert!(!rollup.is_complete());
     assert!(rollup.keys().map(|key| key.service).eq(10..groups));
     assert!(rollup.groups().all(|group| group.unwrap().1.count == 2));
-    let heads = TailHeads::read(&sections.tails, groups * 2 - 10).unwrap();
+    let heads = TailHeads::<OperationCodes>::read(&sections.tails, groups * 2 - 10).unwrap();
     let lists = TailLists::new(&heads, &sections.tails);
     assert!(!lists.is_complete());
     assert!(lists.operations().map(|codes| codes.name).eq(10..groups));

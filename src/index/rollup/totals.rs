@@ -7,16 +7,16 @@ use rustc_hash::FxHashMap;
 use super::group::{Group, GroupCodes, RemoteCode};
 use super::section::{encode, most_frequent, places_of};
 use super::steps::StepsBuilder;
-use super::tails::TailsBuilder;
+use super::tails::{OperationCodes, TailsBuilder};
 use crate::column::{Class, NONE};
 use crate::model::StatusCode;
 
 /// Groups in the order of their first rows.
 #[derive(Clone, Debug)]
-struct Family<K> {
+pub(super) struct Family<K> {
     places: FxHashMap<K, u32>,
-    keys: Vec<K>,
-    groups: Vec<Group>,
+    pub keys: Vec<K>,
+    pub groups: Vec<Group>,
 }
 
 impl<K> Default for Family<K> {
@@ -26,7 +26,7 @@ impl<K> Default for Family<K> {
 }
 
 impl<K: Copy + Eq + Hash> Family<K> {
-    fn place(&mut self, key: K) -> u32 {
+    pub fn place(&mut self, key: K) -> u32 {
         let next = self.keys.len() as u32;
         *self.places.entry(key).or_insert_with(|| {
             self.keys.push(key);
@@ -35,7 +35,7 @@ impl<K: Copy + Eq + Hash> Family<K> {
         })
     }
 
-    fn counts(&self) -> Vec<u64> {
+    pub fn counts(&self) -> Vec<u64> {
         self.groups.iter().map(|group| group.count).collect()
     }
 }
@@ -158,7 +158,8 @@ impl RollupBuilder {
         self.add_waiting();
         let RowTotals { operations, remotes, .. } = self.totals;
         let listed = most_frequent(&operations.counts());
-        let (tails, cells) = self.tails.finish(&operations.keys, &operations.groups);
+        let lists = operations.keys.iter().map(|key| OperationCodes { service: key.service, name: key.name });
+        let (tails, cells) = self.tails.finish(lists, &operations.groups, true);
         RollupSections {
             groups: encode(&operations.keys, &operations.groups, &listed),
             remotes: encode(&remotes.keys, &remotes.groups, &most_frequent(&remotes.counts())),

@@ -16,7 +16,7 @@
 //! and dictionaries are united as sealing unites those of chapters. The output is what sealing all spans at
 //! once would have written, but for the numbering of codes.
 //!
-//! Memory: 4 bytes a row, event and link for classes, 56 bytes a trace, 24 bytes for the column of numbers or
+//! Memory: 4 bytes a row, event and link for classes, 36 bytes a row for indexes and links, 56 bytes a trace, 24 bytes for the column of numbers or
 //! codes at hand; of byte strings a page an input. Attribute bytes do not matter.
 
 mod children;
