@@ -3,7 +3,7 @@
 //! | span | link | unless |
 //! |---|---|---|
 //! | server | caller -> its service; the caller is the nearest remote span above it, else its peer | root without a peer |
-//! | client | its service -> its peer | another span below it speaks for the call |
+//! | client | its service -> its peer | a child that is not internal speaks for the call |
 //! | no kind | as a client, if it names service and peer | |
 //! | producer, consumer | its service -> broker, broker -> its service | the broker is unknown |
 //!
@@ -65,7 +65,7 @@ pub struct Linker {
     tree: LinkTree,
     /// By span, the nearest remote one above it.
     remote_above: Vec<u32>,
-    /// By span, whether one that is not internal stands below it.
+    /// By span, whether it has a child that is not internal.
     speaks_below: Vec<bool>,
 }
 
@@ -96,7 +96,7 @@ impl Linker {
         for at in self.tree.order.iter().rev() {
             let (at, above) = (*at as usize, self.tree.parents[*at as usize]);
             if above != NO_NODE {
-                self.speaks_below[above as usize] |= self.speaks_below[at] || spans[at].kind != SpanKind::INTERNAL;
+                self.speaks_below[above as usize] |= spans[at].kind != SpanKind::INTERNAL;
             }
         }
     }

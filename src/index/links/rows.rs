@@ -97,6 +97,7 @@ const NOBODY: Caller = Caller { service: NONE, depth: u32::MAX, failed: false };
 #[derive(Debug, Default)]
 pub struct RowLinker {
     callers: Vec<Caller>,
+    children: Children,
 }
 
 impl RowLinker {
@@ -110,8 +111,8 @@ impl RowLinker {
         depths: &[D],
         mut found: impl FnMut(usize, RowLink),
     ) {
-        let rows = classes.len().min(depths.len());
-        for at in 0..rows {
+        self.children.known = false;
+        for at in 0..classes.len().min(depths.len()) {
             let (depth, code) = (depths[at].into() as usize, classes[at].into() as usize);
             let Some(class) = table.get(code) else { continue };
             let above = match depth.checked_sub(1) {
@@ -138,8 +139,7 @@ impl RowLinker {
                 Role::Producer => (service, remote, LinkKind::Messaging),
                 Role::Consumer => (remote, service, LinkKind::Messaging),
                 _ => {
-                    let below = at + 1..rows;
-                    if class.role == Role::Client && speaks_below(table, classes, depths, below, depth) {
+                    if class.role == Role::Client && self.children.speak(table, classes, depths, at) {
                         continue;
                     }
                     (service, remote, LinkKind::Call)
@@ -163,24 +163,50 @@ impl RowLinker {
     }
 }
 
-/// True if a row below one of this depth, which `below` follow, is not internal.
-#[inline]
-fn speaks_below<C: Copy + Into<u64>, D: Copy + Into<u64>>(
-    table: &[LinkClass],
-    classes: &[C],
-    depths: &[D],
-    below: std::ops::Range<usize>,
-    depth: usize,
-) -> bool {
-    for at in below {
-        if depths[at].into() as usize <= depth {
-            return false;
+/// Whether rows have a child that is not internal, found from the back once the first row whose next one does not tell
+/// asks.
+#[derive(Debug, Default)]
+struct Children {
+    known: bool,
+    speak: Vec<bool>,
+    /// By depth, whether a row of it that is not internal waits for the row it belongs to.
+    waiting: Vec<bool>,
+}
+
+impl Children {
+    #[inline]
+    fn speak<C: Copy + Into<u64>, D: Copy + Into<u64>>(
+        &mut self,
+        table: &[LinkClass],
+        classes: &[C],
+        depths: &[D],
+        at: usize,
+    ) -> bool {
+        let is_internal = |class: C| table.get(class.into() as usize).is_some_and(|class| class.is_internal);
+        match (depths.get(at + 1), classes.get(at + 1)) {
+            (Some(next), Some(class)) if (*next).into() > depths[at].into() => {
+                if !is_internal(*class) {
+                    return true;
+                }
+            }
+            _ => return false,
         }
-        if !table.get(classes[at].into() as usize).is_some_and(|class| class.is_internal) {
-            return true;
+        if !self.known {
+            self.known = true;
+            self.waiting.clear();
+            self.speak.clear();
+            self.speak.resize(classes.len().min(depths.len()), false);
+            for row in (0..self.speak.len()).rev() {
+                let depth = depths[row].into() as usize;
+                if self.waiting.len() < depth + 2 {
+                    self.waiting.resize(depth + 2, false);
+                }
+                self.speak[row] = std::mem::take(&mut self.waiting[depth + 1]);
+                self.waiting[depth] |= !is_internal(classes[row]);
+            }
         }
+        self.speak[at]
     }
-    false
 }
 
 /// True if no id is there twice.
