@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(shown(&[("ab", 10, 20)], None), []);
         assert_eq!(
             shown(&[("ab", 10, 20), ("ab", 15, 16)], None),
-            [PairsShow::Duplicate, PairsShow::Before, PairsShow::Overlap]
+            [PairsShow::Duplicate, PairsShow::Both, PairsShow::Before, PairsShow::Overlap]
         );
     }
 
