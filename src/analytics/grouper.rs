@@ -311,7 +311,7 @@ fn of_classes_in_steps(
     let (mut number, mut instant) = (first / step, first - first % step);
     for row in rows {
         let (class, start) = (classes[usize::from(*row)], starts[usize::from(*row)]);
-        if start.wrapping_sub(instant) >= step {
+        if start < instant || start - instant >= step {
             (number, instant) = (start / step, start - start % step);
         }
         let known = *tables.in_steps.group(class, number);

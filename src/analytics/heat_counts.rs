@@ -91,7 +91,7 @@ impl HeatCounts {
         let step = self.step;
         let (mut instant, mut counters) = (first - first % step, (first / step - self.first) as usize * BUCKETS);
         for (start, nanos) in rows {
-            if start.wrapping_sub(instant) >= step {
+            if start < instant || start - instant >= step {
                 instant = start - start % step;
                 counters = (start / step - self.first) as usize * BUCKETS;
             }
@@ -150,6 +150,14 @@ mod tests {
         let wanted = [(0, 1, 1), (90, 1, 1), (100, 1, 2), (110, 1, 1), (170, Histogram::bucket_of(40), 1)];
         let at_the_end = [(last - 10, 0, 1), (last, 0, 1), (last, Histogram::bucket_of(u64::MAX), 1)];
         assert_eq!(counts.cells().collect::<Vec<_>>(), [&wanted[..], &at_the_end].concat());
+    }
+
+    #[test]
+    fn the_longest_step_ends_where_the_last_instant_begins_another() {
+        let mut counts = HeatCounts::new(u64::MAX, &Limits::default());
+        counts.add_rows(&[u64::MAX, 5, u64::MAX - 1, u64::MAX], &[0; 4]);
+        counts.empty_window();
+        assert_eq!(counts.cells().collect::<Vec<_>>(), [(0, 0, 2), (u64::MAX, 0, 2)]);
     }
 
     #[test]
