@@ -237,6 +237,7 @@ fn linked(nodes: &[Node]) -> Vec<Found> {
     let (above, root) = tree(nodes);
     let mut out = Vec::new();
     for (at, node) in nodes.iter().enumerate().filter(|(at, _)| above.contains_key(at)) {
+        let path = |from: usize| std::iter::successors(above[&from], |at| above[at]);
         let speaks = |other: &usize| nodes[*other].kind != INTERNAL && above[other] == Some(at);
         if node.kind == CLIENT && above.keys().any(speaks) {
             continue;
