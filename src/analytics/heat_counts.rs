@@ -91,7 +91,7 @@ impl HeatCounts {
         let step = self.step;
         let (mut instant, mut counters) = (first - first % step, (first / step - self.first) as usize * BUCKETS);
         for (start, nanos) in rows {
-            if start < instant || start - instant >= step {
+            if *start < instant || start - instant >= step {
                 instant = start - start % step;
                 counters = (start / step - self.first) as usize * BUCKETS;
             }
