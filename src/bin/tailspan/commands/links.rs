@@ -33,8 +33,8 @@ pub struct LinksArgs {
     /// Links yielded by spans that start before this time
     #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     pub until: Option<u64>,
-    /// Quantiles, as decimals from 0 to 1
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_quantile, default_value = "0.5,0.9,0.99,0.999")]
+    /// Quantiles, as decimals from 0 to 1; high ones are at hand, others take a pass over all spans
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_quantile, default_value = "0.99,0.999")]
     pub quantiles: Vec<Quantile>,
     #[command(flatten)]
     pub bound: TraceBound,
