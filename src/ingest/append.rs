@@ -24,6 +24,8 @@ use super::sealed_spans::Twin;
 
 /// Rows of a sealed trace up to which a late span is compared with them when it arrives.
 const COMPARED_ROWS_MAX: u32 = 4_096;
+/// The buffer of a record longer than this is given back.
+const RECORD_BYTES_KEPT_MAX: usize = 4 << 20;
 /// How long a caller does well to wait when the head is full.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
@@ -128,6 +130,14 @@ fn sealed_spans(segments: &[SegmentPart], id: TraceId, bytes_max: usize) -> Opti
 }
 
 impl SpanSink for HeadSink<'_> {
+    fn known_resource(&mut self, wire: [&[u8]; 2]) -> Option<ResourceToken> {
+        self.live.head.builder.known_resource(wire).map(ResourceToken)
+    }
+
+    fn known_scope(&mut self, wire: [&[u8]; 2]) -> Option<ScopeToken> {
+        self.live.head.builder.known_scope(wire).map(ScopeToken)
+    }
+
     fn resource(&mut self, wire: [&[u8]; 2], decode: &mut dyn FnMut() -> Resource) -> ResourceToken {
         ResourceToken(self.live.head.builder.resource(wire, decode))
     }
@@ -280,11 +290,16 @@ fn log_growth(writer: &Writer, live: &mut Live, accepted: u64) -> Result<crate::
     let head = &mut live.head;
     let chapter = head.builder.chapter();
     debug_assert!(chapter.schema().classes.len() >= head.logged.classes, "a chapter only grows");
-    let mut payload = ByteWriter::new();
-    encode_record(chapter, &head.logged, &mut payload);
+    let payload = &mut head.record;
+    payload.as_mut_vec().clear();
+    encode_record(chapter, &head.logged, payload);
     let count = u32::try_from(accepted).map_err(|_| Error::invalid("more than 4 billion spans at once"))?;
     let record = NewRecord { kind: RecordKind::Batch, chapter: head.chapter, count };
-    match writer.log.append(record, &[payload.as_slice()]) {
+    let written = writer.log.append(record, &[payload.as_slice()]);
+    if payload.len() > RECORD_BYTES_KEPT_MAX {
+        head.record = ByteWriter::new();
+    }
+    match written {
         Ok(appended) => {
             head.logged = Mark::of(head.builder.chapter());
             head.next_sequence = appended.first_sequence + u64::from(count);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashSet;
 
-use crate::bytes::Seed;
+use crate::bytes::{Seed, Writer as ByteWriter};
 use crate::catalog::{Manifest, SegmentPart, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{ChapterBuilder, FrozenChapter, Mark, SpanIds};
@@ -83,6 +83,8 @@ pub(super) struct Head {
     pub chapter: u32,
     /// Up to where the active chapter stands in the log.
     pub logged: Mark,
+    /// Where the next record of the log is put together.
+    pub record: ByteWriter,
     pub frozen: Vec<Arc<FrozenChapter>>,
     pub frozen_bytes: usize,
     pub ids: SpanIds,
@@ -118,6 +120,7 @@ impl Head {
             builder: ChapterBuilder::default(),
             chapter: 0,
             logged: Mark::default(),
+            record: ByteWriter::new(),
             frozen: Vec::new(),
             frozen_bytes: 0,
             ids: SpanIds::default(),
@@ -148,7 +151,8 @@ impl Head {
     /// Ends the active chapter and begins the next.
     pub fn freeze_chapter(&mut self) {
         let builder = std::mem::take(&mut self.builder);
-        let chapter = builder.into_chapter();
+        let mut chapter = builder.into_chapter();
+        chapter.shrink();
         self.frozen_bytes += chapter.heap_bytes();
         if !chapter.rows.is_empty() {
             self.frozen.push(Arc::new(FrozenChapter::new(chapter)));
