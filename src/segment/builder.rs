@@ -11,14 +11,13 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::bytes::{Seed, hash64, zigzag_encode};
+use crate::bytes::{Seed, zigzag_encode};
 use crate::column::{ClassBits, Table, ValueType};
 use crate::error::Result;
 use crate::head::FrozenChapter;
 use crate::limits::PAGE_ROWS;
 use crate::os::WritableFile;
 
-use super::dictionary::DictionaryBuilder;
 use super::field_columns::{
     SMALL_DICTIONARY_LEN, common_limit, term_index, write_dictionary, write_numbers, write_ranks,
 };
@@ -31,9 +30,10 @@ use super::link_indexes::{LinkColumns, LinkSections};
 use super::order::{OrderRow, RowOrder, fingerprint_of, last_instant, order_rows};
 use super::overflow::OverflowBuilder;
 use super::own_fields::own_fields;
-use super::ranked::{Ranked, with_pages};
+use super::ranked::Ranked;
 use super::row_indexes::RowIndexes;
 use super::schema_sections::write_schema;
+use super::text_ids::{TextIds, bytes_of};
 use super::unite::{CodeSource, United};
 use super::writer::SegmentWriter;
 
@@ -49,10 +49,20 @@ pub struct SegmentInput<'a> {
     pub replaces_logs: Vec<u64>,
 }
 
+/// Where a value of a row goes.
+#[derive(Clone, Copy)]
+struct Slot {
+    /// The segment's field.
+    field: u32,
+    value_type: ValueType,
+}
+
 /// Columns of a segment as they are gathered.
 struct Gathered<'a> {
     chapters: &'a [Arc<FrozenChapter>],
     united: United<'a>,
+    /// Where the values of a shape go, by chapter and shape; empty until a row has it.
+    slots: Vec<Vec<Vec<Slot>>>,
     fields: Vec<Ranked>,
     /// Fields from this code on are overflow fields.
     own_end: u32,
@@ -133,6 +143,7 @@ fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder)
     let mut out = Gathered {
         chapters: input.chapters,
         united,
+        slots: input.chapters.iter().map(|c| vec![Vec::new(); c.schema.shapes.len()]).collect(),
         fields: Vec::new(),
         own_end,
         overflow: Default::default(),
@@ -212,23 +223,34 @@ impl Gathered<'_> {
         let page = *rows / PAGE_ROWS;
         *rows += 1;
         let source = &self.chapters[chapter];
-        for (&field, &code) in source.schema.shape_of(class).iter().zip(source.codes(class, first)) {
-            let value_type = source.schema.fields[field as usize].value_type;
-            let value = match value_type {
+        let shape = source.schema.classes[class as usize].shape as usize;
+        let codes = source.codes(class, first);
+        if self.slots[chapter][shape].len() != codes.len() {
+            self.learn_shape(chapter, shape);
+        }
+        for (slot, &code) in self.slots[chapter][shape].iter().zip(codes) {
+            let value = match slot.value_type {
                 ValueType::Empty => 0,
                 t if t.is_bytes() => (chapter as u64) << 32 | u64::from(code),
                 t => source.number(t, code),
             };
-            let united = self.united.field(chapter, field);
-            if united >= self.own_end {
-                self.overflow[table as usize - 1].push(page, united, value);
-                continue;
+            // Overflow fields have no column.
+            match self.fields.get_mut(slot.field as usize) {
+                Some(column) => column.push(page, value),
+                None => self.overflow[table as usize - 1].push(page, slot.field, value),
             }
-            let united = united as usize;
-            if self.fields.len() <= united {
-                self.fields.resize_with(united + 1, Ranked::default);
+        }
+    }
+
+    fn learn_shape(&mut self, chapter: usize, shape: usize) {
+        let schema = &self.chapters[chapter].schema;
+        for &field in &schema.shapes[shape] {
+            let value_type = schema.fields[field as usize].value_type;
+            let field = self.united.field(chapter, field);
+            if field < self.own_end && self.fields.len() <= field as usize {
+                self.fields.resize_with(field as usize + 1, Ranked::default);
             }
-            self.fields[united].push(page, value);
+            self.slots[chapter][shape].push(Slot { field, value_type });
         }
     }
 
@@ -295,10 +317,11 @@ fn write(
         }
     }
     write_page_ordinals(order.rows.len(), &gathered.fixed[Fixed::TraceRow as usize], &mut out)?;
+    let mut ids = TextIds::new(gathered.chapters);
     for (code, column) in std::mem::take(&mut gathered.fields).into_iter().enumerate() {
         let table = gathered.united.field_at(code as u32).table;
         let ranks = column.ranks(gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS));
-        write_field(&gathered, code as u32, &column.values, &ranks, &mut out)?;
+        write_field(&gathered, &mut ids, code as u32, &column.values, &ranks, &mut out)?;
     }
     for table in [Table::Span, Table::Event, Table::Link] {
         write_overflow(&mut gathered, table, &mut out)?;
@@ -311,6 +334,7 @@ fn write(
 
 fn write_field(
     gathered: &Gathered<'_>,
+    ids: &mut TextIds<'_>,
     code: u32,
     values: &[u64],
     ranks: &[u64],
@@ -318,32 +342,30 @@ fn write_field(
 ) -> Result<()> {
     let field = gathered.united.field_at(code);
     if field.value_type.is_bytes() {
-        return write_bytes_field(gathered, code, values, ranks, out);
+        return write_bytes_field(ids, code, values, ranks, out);
     }
     write_numbers(code, field.value_type, values, ranks, out)
 }
 
 fn write_bytes_field(
-    gathered: &Gathered<'_>,
+    ids: &mut TextIds<'_>,
     code: u32,
     values: &[u64],
     ranks: &[u64],
     out: &mut SegmentWriter,
 ) -> Result<()> {
     write_ranks(code, ranks, out)?;
+    let column = ids.column(values);
     let mut terms = term_index(ranks.len() - 1);
-    let text = |value: u64| bytes_of(gathered.chapters, value);
-    for (value, page) in with_pages(values, ranks) {
-        terms.add(hash64(text(value)), page);
-    }
+    column.add_terms(ranks, &mut terms);
     out.section(SectionKind::Terms, code, &terms.finish())?;
-    let dictionary = DictionaryBuilder::build(values, gathered.chapters);
+    let dictionary = column.dictionary();
     if let Some(dictionary) = &dictionary
         && dictionary.section.len() <= SMALL_DICTIONARY_LEN
     {
         return write_dictionary(code, dictionary, out);
     }
-    let texts: Vec<&[u8]> = values.iter().map(|v| text(*v)).collect();
+    let texts = column.texts();
     match dictionary {
         Some(dictionary) if dictionary.encoded_len() <= out.strings_len(&texts) => {
             write_dictionary(code, &dictionary, out)
@@ -365,9 +387,4 @@ fn write_overflow(gathered: &mut Gathered<'_>, table: Table, out: &mut SegmentWr
     out.integers(ranks, ColumnForm::Integers, &built.ranks)?;
     out.section(SectionKind::Terms, values, &built.terms)?;
     out.strings(values, &built.values)
-}
-
-/// The byte string that a gathered value stands for: `chapter << 32 | string code`.
-fn bytes_of(chapters: &[Arc<FrozenChapter>], value: u64) -> &[u8] {
-    chapters[(value >> 32) as usize].strings.get(value as u32)
 }

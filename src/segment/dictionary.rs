@@ -5,14 +5,8 @@
 //! ```
 //! Read in place. A column gets one if its values repeat enough; else the pages hold the values.
 
-use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
-
 use crate::bytes::{Reader, Writer, as_bytes, pod_slice};
-use crate::column::NONE;
 use crate::error::{Error, Result, ensure};
-use crate::head::FrozenChapter;
 use crate::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_ENTRIES_MAX};
 
 /// A dictionary is worth it if values occur this often on average.
@@ -34,40 +28,6 @@ pub struct DictionaryBuilder {
 }
 
 impl DictionaryBuilder {
-    /// Tries to build one for values given as `chapter << 32 | string code`.
-    pub fn build(values: &[u64], chapters: &[Arc<FrozenChapter>]) -> Option<Self> {
-        let mut maps: Vec<Vec<u32>> = vec![Vec::new(); chapters.len()];
-        let mut entries: FxHashMap<&[u8], u32> = FxHashMap::default();
-        let mut texts: Vec<&[u8]> = Vec::new();
-        let mut counts: Vec<u32> = Vec::new();
-        let mut bytes_len = 0;
-        let mut codes = Vec::with_capacity(values.len());
-        for &value in values {
-            let (chapter, string) = ((value >> 32) as usize, value as u32);
-            let map = &mut maps[chapter];
-            if map.is_empty() {
-                map.resize(chapters[chapter].strings.len(), NONE);
-            }
-            let mut code = map[string as usize];
-            if code == NONE {
-                let text = chapters[chapter].strings.get(string);
-                code = *entries.entry(text).or_insert_with(|| {
-                    texts.push(text);
-                    counts.push(0);
-                    bytes_len += text.len();
-                    (texts.len() - 1) as u32
-                });
-                if !may_have_dictionary(texts.len(), bytes_len, values.len()) {
-                    return None;
-                }
-                map[string as usize] = code;
-            }
-            counts[code as usize] += 1;
-            codes.push(u64::from(code));
-        }
-        Some(Self::by_frequency(texts, counts, codes))
-    }
-
     /// Bytes of the section and of the column in its codes, roughly: the codes as entropy would have them.
     pub fn encoded_len(&self) -> usize {
         let mut counts = vec![0u64; self.codes.iter().max().map_or(0, |c| *c as usize + 1)];

@@ -23,6 +23,7 @@ mod row_indexes;
 mod rows;
 mod schema_sections;
 mod sequences;
+mod text_ids;
 mod traces;
 mod unite;
 mod usage;
