@@ -63,6 +63,8 @@ impl Appended {
 pub struct HeadSink<'a> {
     engine: &'a Engine,
     live: &'a mut Live,
+    /// Rows of the head's frozen chapters.
+    frozen_rows: u32,
     accepted: u64,
     duplicates: u64,
     rejected: BTreeMap<RejectReason, u64>,
@@ -154,9 +156,9 @@ impl SpanSink for HeadSink<'_> {
         let mark = Mark::of(self.live.head.builder.chapter());
         let row = self.live.head.builder.push(resource.0, scope.0, span);
         let head = &mut self.live.head;
-        let place: Place = (head.frozen.len() as u32, row);
+        let place: Place = self.frozen_rows + row;
         let rows = Rows { frozen: &head.frozen, active: Some(head.builder.chapter()) };
-        let here = head.ids.insert(&rows, place);
+        let here = head.ids.insert(&rows, place, &head.builder.chapter().rows[row as usize]);
         if (here || self.is_elsewhere(row)) && !defects::active(Defect::KeepDuplicates) {
             let head = &mut self.live.head;
             if !here {
@@ -202,15 +204,22 @@ impl Engine {
             live.head.builder.begin_at(next);
         }
         let mark = Mark::of(live.head.builder.chapter());
-        let mut sink =
-            HeadSink { engine: self, live: &mut live, accepted: 0, duplicates: 0, rejected: BTreeMap::new() };
+        let frozen_rows = live.head.frozen.iter().map(|chapter| chapter.rows.len() as u32).sum();
+        let mut sink = HeadSink {
+            engine: self,
+            live: &mut live,
+            frozen_rows,
+            accepted: 0,
+            duplicates: 0,
+            rejected: BTreeMap::new(),
+        };
         let fed = feed(&mut sink);
         let HeadSink { accepted, duplicates, rejected, .. } = sink;
         let logged = fed.and_then(|()| log_growth(writer, &mut live, accepted));
         let position = match logged {
             Ok(position) => position,
             Err(error) => {
-                let place = (live.head.frozen.len() as u32, mark.rows as u32);
+                let place = frozen_rows + mark.rows as u32;
                 live.head.ids.forget_from(place);
                 live.head.builder.undo(&mark);
                 return Err(error);

@@ -21,11 +21,11 @@ use super::refresh::Footprint;
 use super::seal::SealSummary;
 use super::sealed_spans::SealedSpans;
 
-/// Share of the memory budget at which a head is sealed: the rest is for the head that follows and for the
+/// Sixteenths of the memory budget at which a head is sealed: the rest is for the head that follows and for the
 /// sealing itself.
-const SEAL_SHARE: usize = 4;
-/// Share of the budget at which appends wait.
-const FULL_SHARE: usize = 2;
+const SEAL_SIXTEENTHS: usize = 5;
+/// Sixteenths of the budget at which appends wait.
+const FULL_SIXTEENTHS: usize = 11;
 
 /// The engine behind a store.
 pub struct Engine {
@@ -203,12 +203,12 @@ impl Engine {
 
     /// Head bytes at which a generation is sealed.
     pub(super) fn seal_at_bytes(&self) -> usize {
-        self.options.memory_budget_bytes / SEAL_SHARE
+        self.options.memory_budget_bytes / 16 * SEAL_SIXTEENTHS
     }
 
     /// Head bytes at which appends wait or are refused.
     pub(super) fn full_at_bytes(&self) -> usize {
-        self.options.memory_budget_bytes / FULL_SHARE
+        self.options.memory_budget_bytes / 16 * FULL_SIXTEENTHS
     }
 
     /// A pinned list of parts.

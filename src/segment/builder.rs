@@ -4,7 +4,7 @@
 //! column and the pages each code occurs in. Last, columns, dictionaries and indexes are written
 //! ([`super::writer`]).
 //!
-//! Memory: the rows' fixed parts and eight bytes a value, beside the chapters themselves.
+//! Memory: the rows' fixed parts and four bytes a text, eight a number, beside the chapters themselves.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use crate::bytes::{Seed, zigzag_encode};
 use crate::column::{ClassBits, Table, ValueType};
 use crate::error::Result;
-use crate::head::FrozenChapter;
+use crate::head::{Chapter, FrozenChapter};
 use crate::limits::PAGE_ROWS;
 use crate::os::WritableFile;
 
@@ -29,11 +29,11 @@ use super::layout::{
 use super::link_indexes::{LinkColumns, LinkSections};
 use super::order::{OrderRow, RowOrder, fingerprint_of, last_instant, order_rows};
 use super::overflow::OverflowBuilder;
-use super::own_fields::own_fields;
+use super::own_fields::{ValueCounts, own_fields};
 use super::ranked::Ranked;
 use super::row_indexes::RowIndexes;
 use super::schema_sections::write_schema;
-use super::text_ids::{TextIds, bytes_of};
+use super::text_ids::{TextColumn, TextIds};
 use super::unite::{CodeSource, United};
 use super::writer::SegmentWriter;
 
@@ -57,13 +57,33 @@ struct Slot {
     value_type: ValueType,
 }
 
+/// The values of a field.
+enum FieldValues {
+    /// Names of byte strings.
+    Texts(Ranked<u32>),
+    Numbers(Ranked),
+}
+
+impl FieldValues {
+    /// No values yet, with room for all of this field, named by its code in a chapter.
+    fn new(counts: &ValueCounts<'_>, chapter: &Chapter, code: u32) -> Self {
+        let count = counts.get(chapter, code);
+        match chapter.schema.fields[code as usize].value_type.is_bytes() {
+            true => Self::Texts(Ranked::with_capacity(count)),
+            false => Self::Numbers(Ranked::with_capacity(count)),
+        }
+    }
+}
+
 /// Columns of a segment as they are gathered.
 struct Gathered<'a> {
     chapters: &'a [Arc<FrozenChapter>],
     united: United<'a>,
     /// Where the values of a shape go, by chapter and shape; empty until a row has it.
     slots: Vec<Vec<Vec<Slot>>>,
-    fields: Vec<Ranked>,
+    texts: TextIds<'a>,
+    counts: ValueCounts<'a>,
+    fields: Vec<FieldValues>,
     /// Fields from this code on are overflow fields.
     own_end: u32,
     /// Their columns, by table.
@@ -133,10 +153,13 @@ fn order_of(chapters: &[Arc<FrozenChapter>], places: &[(u32, u32)]) -> RowOrder 
 fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder) -> Gathered<'a> {
     let mut united = United::new(input.chapters.iter().map(|chapter| -> &dyn CodeSource { &***chapter }).collect());
     let rows = order.rows.iter().map(|row| places[*row as usize]);
+    let counts = ValueCounts::of(input.chapters);
+    let mut fields = Vec::new();
     let own_end = own_fields(input.chapters, rows).map_or(u32::MAX, |own| {
         // The fields with columns have the first codes, so those of their columns are in range.
         for (chapter, field) in &own {
             united.field(*chapter, *field);
+            fields.push(FieldValues::new(&counts, &input.chapters[*chapter], *field));
         }
         own.len() as u32
     });
@@ -144,11 +167,13 @@ fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder)
         chapters: input.chapters,
         united,
         slots: input.chapters.iter().map(|c| vec![Vec::new(); c.schema.shapes.len()]).collect(),
-        fields: Vec::new(),
+        texts: TextIds::new(input.chapters),
+        counts,
+        fields,
         own_end,
         overflow: Default::default(),
         rows: [0; 3],
-        fixed: vec![Vec::new(); Fixed::ALL.len() + 1],
+        fixed: fixed_columns(order),
         indexes: RowIndexes::new(input.block_rows),
         first_sequence: input.sequences.0,
     };
@@ -156,6 +181,21 @@ fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder)
         let first = order.traces[trace].first_row as usize;
         let last = order.traces.get(trace + 1).map_or(order.rows.len(), |t| t.first_row as usize);
         out.add_trace(&order.traces[trace], order, first..last, places);
+    }
+    out
+}
+
+/// Columns by code, with room for what every row and trace has.
+fn fixed_columns(order: &RowOrder) -> Vec<Vec<u64>> {
+    let mut out = vec![Vec::new(); Fixed::ALL.len() + 1];
+    for column in Fixed::ALL {
+        out[column as usize] = Vec::with_capacity(match column {
+            Fixed::SpanId | Fixed::Depth | Fixed::Start | Fixed::Length => order.rows.len(),
+            Fixed::Class | Fixed::Resource | Fixed::Sequence => order.rows.len(),
+            Fixed::TraceHigh | Fixed::TraceLow | Fixed::TraceRow => order.traces.len(),
+            Fixed::TraceStart | Fixed::TraceDuration => order.traces.len(),
+            _ => 0,
+        });
     }
     out
 }
@@ -229,26 +269,28 @@ impl Gathered<'_> {
             self.learn_shape(chapter, shape);
         }
         for (slot, &code) in self.slots[chapter][shape].iter().zip(codes) {
-            let value = match slot.value_type {
-                ValueType::Empty => 0,
-                t if t.is_bytes() => (chapter as u64) << 32 | u64::from(code),
-                t => source.number(t, code),
-            };
-            // Overflow fields have no column.
             match self.fields.get_mut(slot.field as usize) {
-                Some(column) => column.push(page, value),
-                None => self.overflow[table as usize - 1].push(page, slot.field, value),
+                Some(FieldValues::Texts(column)) => column.push(page, self.texts.name(chapter, code)),
+                Some(FieldValues::Numbers(column)) => column.push(page, source.number(slot.value_type, code)),
+                None => {
+                    let value = match slot.value_type.is_bytes() {
+                        true => self.texts.name(chapter, code).into(),
+                        false => source.number(slot.value_type, code),
+                    };
+                    self.overflow[table as usize - 1].push(page, slot.field, value);
+                }
             }
         }
     }
 
     fn learn_shape(&mut self, chapter: usize, shape: usize) {
         let schema = &self.chapters[chapter].schema;
-        for &field in &schema.shapes[shape] {
-            let value_type = schema.fields[field as usize].value_type;
-            let field = self.united.field(chapter, field);
-            if field < self.own_end && self.fields.len() <= field as usize {
-                self.fields.resize_with(field as usize + 1, Ranked::default);
+        for &code in &schema.shapes[shape] {
+            let value_type = schema.fields[code as usize].value_type;
+            let field = self.united.field(chapter, code);
+            // Overflow fields have no column; the others come in the order of their codes.
+            if field < self.own_end && field as usize == self.fields.len() {
+                self.fields.push(FieldValues::new(&self.counts, &self.chapters[chapter], code));
             }
             self.slots[chapter][shape].push(Slot { field, value_type });
         }
@@ -317,11 +359,18 @@ fn write(
         }
     }
     write_page_ordinals(order.rows.len(), &gathered.fixed[Fixed::TraceRow as usize], &mut out)?;
-    let mut ids = TextIds::new(gathered.chapters);
     for (code, column) in std::mem::take(&mut gathered.fields).into_iter().enumerate() {
-        let table = gathered.united.field_at(code as u32).table;
-        let ranks = column.ranks(gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS));
-        write_field(&gathered, &mut ids, code as u32, &column.values, &ranks, &mut out)?;
+        let field = gathered.united.field_at(code as u32);
+        let pages = gathered.rows[field.table as usize - 1].div_ceil(PAGE_ROWS);
+        match column {
+            FieldValues::Numbers(column) => {
+                write_numbers(code as u32, field.value_type, &column.values, &column.ranks(pages), &mut out)?;
+            }
+            FieldValues::Texts(column) => {
+                let ranks = column.ranks(pages);
+                write_texts(code as u32, &gathered.texts.column(&column.values), &ranks, &mut out)?;
+            }
+        }
     }
     for table in [Table::Span, Table::Event, Table::Link] {
         write_overflow(&mut gathered, table, &mut out)?;
@@ -332,30 +381,8 @@ fn write(
     out.finish()
 }
 
-fn write_field(
-    gathered: &Gathered<'_>,
-    ids: &mut TextIds<'_>,
-    code: u32,
-    values: &[u64],
-    ranks: &[u64],
-    out: &mut SegmentWriter,
-) -> Result<()> {
-    let field = gathered.united.field_at(code);
-    if field.value_type.is_bytes() {
-        return write_bytes_field(ids, code, values, ranks, out);
-    }
-    write_numbers(code, field.value_type, values, ranks, out)
-}
-
-fn write_bytes_field(
-    ids: &mut TextIds<'_>,
-    code: u32,
-    values: &[u64],
-    ranks: &[u64],
-    out: &mut SegmentWriter,
-) -> Result<()> {
+fn write_texts(code: u32, column: &TextColumn<'_>, ranks: &[u64], out: &mut SegmentWriter) -> Result<()> {
     write_ranks(code, ranks, out)?;
-    let column = ids.column(values);
     let mut terms = term_index(ranks.len() - 1);
     column.add_terms(ranks, &mut terms);
     out.section(SectionKind::Terms, code, &terms.finish())?;
@@ -382,7 +409,7 @@ fn write_overflow(gathered: &mut Gathered<'_>, table: Table, out: &mut SegmentWr
     }
     let pages = gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS);
     let type_of = |field: u32| gathered.united.field_at(field).value_type;
-    let built = overflow.finish(pages, common_limit(pages), type_of, |value| bytes_of(gathered.chapters, value));
+    let built = overflow.finish(pages, common_limit(pages), type_of, |value| gathered.texts.bytes_of(value as u32));
     let (values, ranks) = (OVERFLOW_COLUMN_FIRST + table as u32, OVERFLOW_RANK_COLUMN_FIRST + table as u32);
     out.integers(ranks, ColumnForm::Integers, &built.ranks)?;
     out.section(SectionKind::Terms, values, &built.terms)?;

@@ -1,11 +1,13 @@
 //! The byte strings of a column as it is sealed: every distinct one of a chapter is looked at once.
 //!
-//! A gathered value names a string of a chapter. Its *id* is its place in the list of different names met,
-//! so that hashing and comparing are paid by distinct value and a row costs two lookups in arrays.
+//! A gathered value names a string by its place among the strings of all chapters. Its *id* is its place in the
+//! list of different names met, so that hashing and comparing are paid by distinct value and a row costs two
+//! lookups in arrays.
 
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+use rustc_hash::FxHashSet;
 
 use crate::bytes::hash64;
 use crate::column::NONE;
@@ -15,42 +17,57 @@ use crate::index::TermIndexBuilder;
 use super::dictionary::{DictionaryBuilder, may_have_dictionary};
 use super::ranked::with_pages;
 
-/// The byte string that a gathered value stands for: `chapter << 32 | string code`.
-pub fn bytes_of(chapters: &[Arc<FrozenChapter>], value: u64) -> &[u8] {
-    chapters[(value >> 32) as usize].strings.get(value as u32)
-}
+/// One hash in so many is looked at to tell whether values repeat.
+const SAMPLE: u64 = 16;
+/// Of fewer different strings a sample says too little.
+const SAMPLED_MIN: usize = 8192;
 
 /// Hands out ids, a column at a time.
 pub struct TextIds<'c> {
     chapters: &'c [Arc<FrozenChapter>],
-    /// By chapter and string code; [`NONE`] between columns.
-    known: Vec<Vec<u32>>,
+    /// The first name of each chapter, and one past the last of all.
+    firsts: Vec<u32>,
+    /// Ids by name; [`NONE`] between columns.
+    known: Vec<u32>,
 }
 
 impl<'c> TextIds<'c> {
     /// For values that name strings of these chapters.
     pub fn new(chapters: &'c [Arc<FrozenChapter>]) -> Self {
-        Self { chapters, known: vec![Vec::new(); chapters.len()] }
+        let mut firsts = vec![0u32];
+        for chapter in chapters {
+            let next = firsts[firsts.len() - 1] as usize + chapter.strings.len();
+            firsts.push(u32::try_from(next).expect("a head has fewer than 2^32 strings"));
+        }
+        Self { chapters, firsts, known: Vec::new() }
+    }
+
+    /// The name of a string of a chapter.
+    pub fn name(&self, chapter: usize, string: u32) -> u32 {
+        self.firsts[chapter] + string
+    }
+
+    /// The byte string of a name.
+    pub fn bytes_of(&self, name: u32) -> &'c [u8] {
+        let chapter = self.firsts.partition_point(|first| *first <= name) - 1;
+        self.chapters[chapter].strings.get(name - self.firsts[chapter])
     }
 
     /// The column of these values.
-    pub fn column(&mut self, values: &[u64]) -> TextColumn<'c> {
-        let mut names: Vec<u64> = Vec::new();
+    pub fn column(&mut self, values: &[u32]) -> TextColumn<'c> {
+        self.known.resize(self.firsts[self.chapters.len()] as usize, NONE);
+        let mut names: Vec<u32> = Vec::new();
         let mut ids = Vec::with_capacity(values.len());
-        for &value in values {
-            let known = &mut self.known[(value >> 32) as usize];
-            if known.is_empty() {
-                known.resize(self.chapters[(value >> 32) as usize].strings.len(), NONE);
-            }
-            let id = &mut known[value as u32 as usize];
+        for &name in values {
+            let id = &mut self.known[name as usize];
             if *id == NONE {
                 *id = names.len() as u32;
-                names.push(value);
+                names.push(name);
             }
             ids.push(*id);
         }
-        names.iter().for_each(|name| self.known[(name >> 32) as usize][*name as u32 as usize] = NONE);
-        let texts: Vec<&[u8]> = names.iter().map(|name| bytes_of(self.chapters, *name)).collect();
+        names.iter().for_each(|name| self.known[*name as usize] = NONE);
+        let texts: Vec<&[u8]> = names.iter().map(|name| self.bytes_of(*name)).collect();
         let hashes = texts.iter().map(|text| hash64(text)).collect();
         TextColumn { texts, hashes, ids }
     }
@@ -81,8 +98,21 @@ impl<'c> TextColumn<'c> {
         }
     }
 
+    /// True if one hash in sixteen shows that there are far too many different values for a dictionary.
+    fn surely_too_many(&self) -> bool {
+        if self.hashes.len() < SAMPLED_MIN {
+            return false;
+        }
+        let sampled: FxHashSet<u64> = self.hashes.iter().copied().filter(|hash| hash % SAMPLE == 0).collect();
+        // Twice the most there may be: an even spread is not so far off.
+        !may_have_dictionary(sampled.len() * SAMPLE as usize / 2, 0, self.ids.len())
+    }
+
     /// A dictionary, unless there are too many different values for one.
     pub fn dictionary(&self) -> Option<DictionaryBuilder> {
+        if self.surely_too_many() {
+            return None;
+        }
         let mut table: HashTable<u32> = HashTable::new();
         let (mut texts, mut hashes, mut bytes_len) = (Vec::new(), Vec::new(), 0);
         let mut entries = Vec::with_capacity(self.texts.len());
