@@ -26,6 +26,9 @@ const TRIAL_VALUES: u32 = 256;
 /// Entries of the table that guesses a span's class; a power of two.
 const GUESSES: usize = 2048;
 
+/// Expected fields that may be left out between two that are there.
+const LEFT_OUT_MAX: usize = 3;
+
 /// What is known of a field while its chapter grows.
 #[derive(Clone, Debug)]
 struct FieldState {
@@ -89,8 +92,9 @@ pub struct ChapterBuilder {
     scope_wires: WireCodes,
     states: Vec<FieldState>,
     guesses: Vec<u32>,
-    /// Fields of the class that is guessed.
+    /// Fields of the class that is guessed, and how many of them are behind.
     expected: Vec<u32>,
+    expected_next: usize,
     shape: Vec<u32>,
 }
 
@@ -110,6 +114,7 @@ impl Default for ChapterBuilder {
             states: Vec::new(),
             guesses: vec![NONE; GUESSES],
             expected: Vec::new(),
+            expected_next: 0,
             shape: Vec::new(),
         }
     }
@@ -364,16 +369,22 @@ impl ChapterBuilder {
 
     fn expect(&mut self, guess: u32) {
         self.expected.clear();
+        self.expected_next = self.shape.len();
         if let Some(class) = self.chapter.schema.classes.get(guess as usize) {
             self.expected.extend_from_slice(&self.chapter.schema.shapes[class.shape as usize]);
         }
     }
 
-    /// The field at this place of the guessed class's shape, if it is this very key and type.
-    fn expected_field(&self, table: Table, key: &[u8], value_type: ValueType) -> Option<u32> {
-        let code = *self.expected.get(self.shape.len())?;
-        let (named, named_type, named_key) = &self.states[code as usize].named;
-        (*named == Some(table) && *named_type == value_type && **named_key == *key).then_some(code)
+    /// The next field of the guessed class's shape with this very key and type; a few may have been left out before it.
+    fn expected_field(&mut self, table: Table, key: &[u8], value_type: ValueType) -> Option<u32> {
+        let rest = self.expected.get(self.expected_next..)?;
+        let place = rest.iter().take(LEFT_OUT_MAX + 1).position(|code| {
+            let (named, named_type, named_key) = &self.states[*code as usize].named;
+            *named == Some(table) && *named_type == value_type && **named_key == *key
+        })?;
+        let code = rest[place];
+        self.expected_next += place + 1;
+        Some(code)
     }
 
     fn field_code(&mut self, table: Table, internal: bool, key: &[u8], value_type: ValueType) -> u32 {

@@ -5,6 +5,8 @@
 //! ```
 //! Read in place. A column gets one if its values repeat enough; else the pages hold the values.
 
+use std::cmp::Reverse;
+
 use crate::bytes::{Reader, Writer, as_bytes, pod_slice};
 use crate::error::{Error, Result, ensure};
 use crate::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_ENTRIES_MAX};
@@ -39,15 +41,16 @@ impl DictionaryBuilder {
 
     /// The dictionary of these distinct texts and how often each occurs; `codes` number them as they stand.
     pub fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>) -> Self {
-        let mut order: Vec<u32> = (0..texts.len() as u32).collect();
-        order.sort_by_key(|&code| (std::cmp::Reverse(counts[code as usize]), texts[code as usize]));
-        let mut rank = vec![0u64; texts.len()];
-        for (new, old) in order.iter().enumerate() {
+        let mut order: Vec<(Reverse<u32>, &[u8], u32)> =
+            texts.into_iter().zip(counts).zip(0..).map(|((text, count), code)| (Reverse(count), text, code)).collect();
+        order.sort_unstable();
+        let mut rank = vec![0u64; order.len()];
+        for (new, (_, _, old)) in order.iter().enumerate() {
             rank[*old as usize] = new as u64;
         }
         codes.iter_mut().for_each(|code| *code = rank[*code as usize]);
-        let texts: Vec<&[u8]> = order.iter().map(|&code| texts[code as usize]).collect();
-        let counts: Vec<u32> = order.iter().map(|&code| counts[code as usize]).collect();
+        let texts: Vec<&[u8]> = order.iter().map(|(_, text, _)| *text).collect();
+        let counts: Vec<u32> = order.iter().map(|(count, _, _)| count.0).collect();
         Self { section: encode_strings_section(&texts, &counts), codes }
     }
 }
