@@ -38,9 +38,11 @@ pub mod rollup;
 #[cfg(test)]
 mod rollup_tests;
 mod row_paths;
+mod row_summary;
 mod rows_within;
 mod scan;
 mod segment_pages;
+mod segment_scan;
 mod slow_span;
 mod slowest_traces;
 mod span_order;
@@ -51,6 +53,7 @@ mod summary;
 mod tag;
 #[cfg(test)]
 mod tag_tests;
+mod tail_pages;
 mod tally;
 mod text;
 mod threads;
