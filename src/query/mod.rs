@@ -64,6 +64,7 @@ mod trees;
 mod value_counts;
 mod walk;
 mod whole_parts;
+mod whole_tails;
 
 pub use annotation::AnnotationTerm;
 pub use attribute_values::{AttributeValueCount, attribute_values};
@@ -92,6 +93,7 @@ pub use trace_table::TraceTable;
 pub use trees::{DURATION, ERROR, MATCHES, NO_ROW, SpanRows, Tree, TreeRows};
 pub use value_counts::raw_value;
 pub use walk::RawValue;
+pub use whole_tails::WholeTails;
 
 #[cfg(test)]
 pub use tally::Counts;
