@@ -20,4 +20,4 @@ pub use integers::IntegerCodec;
 pub use integers::{choose_integers, decode_integers, encode_integers, integer_at, reads_singly};
 #[cfg(test)]
 pub use strings::StringBody;
-pub use strings::{StringCodec, Strings, choose_strings, decode_strings, encode_strings, string_at};
+pub use strings::{StringCodec, StringPage, Strings, choose_strings, decode_strings, encode_strings};

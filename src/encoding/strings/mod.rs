@@ -16,11 +16,13 @@ mod compressed;
 mod constant;
 mod plain;
 mod runs;
+mod single;
 mod template;
 #[cfg(test)]
 mod testing;
 
 pub use choose::{choose_strings, encode_strings};
+pub use single::StringPage;
 
 use super::integers::{VALUES_MAX, decode_integers, encode_integers_best};
 use crate::bytes::{Reader, put_varint};
@@ -125,19 +127,6 @@ pub fn decode_strings(page: &[u8], count: usize, out: &mut Strings) -> Result<()
     if code == RUNS { runs::decode(body, count, out) } else { decode_unrun(code, body, count, out) }
 }
 
-/// Decodes the value at `index` of a page of `count` values into `out`, cleared first.
-///
-/// Reads the fields of one value of constant, plain and template pages; a zstd page is decompressed whole.
-///
-/// # Errors
-/// Corrupt if the page is damaged where it was read or has no value `index`.
-pub fn string_at(page: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    out.clear();
-    ensure(index < count && count <= VALUES_MAX, || format!("string page: value {index} of {count} asked for"))?;
-    let (code, body) = split_code(page)?;
-    if code == RUNS { runs::at(body, count, index, out) } else { at_unrun(code, body, count, index, out) }
-}
-
 /// A page that is not of runs.
 fn decode_unrun(code: u8, body: &[u8], count: usize, out: &mut Strings) -> Result<()> {
     match code {
@@ -152,22 +141,6 @@ fn decode_flat(code: u8, body: &[u8], count: usize, out: &mut Strings) -> Result
     match code {
         PLAIN => plain::decode(body, count, out),
         ZSTD => compressed::decode(body, count, out),
-        _ => Err(unknown(code)),
-    }
-}
-
-fn at_unrun(code: u8, body: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    match code {
-        CONSTANT => constant::at(body, out),
-        TEMPLATE => template::at(body, count, index, out),
-        _ => at_flat(code, body, count, index, out),
-    }
-}
-
-fn at_flat(code: u8, body: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    match code {
-        PLAIN => plain::at(body, count, index, out),
-        ZSTD => compressed::at(body, count, index, out),
         _ => Err(unknown(code)),
     }
 }
@@ -257,8 +230,8 @@ mod tests {
             if decode_strings(&page, count, &mut out).is_ok() {
                 prop_assert_eq!(out.len(), count);
             }
-            for index in 0..count.min(10) {
-                let _ = string_at(&page, count, index, &mut Vec::new());
+            if let Ok(page) = StringPage::open(&page, count) {
+                (0..count.min(10)).for_each(|index| drop(page.read(index, &mut Vec::new())));
             }
         }
     }
