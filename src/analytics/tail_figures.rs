@@ -53,7 +53,9 @@ pub fn tail_figures(feed: &mut Feed<'_>, quantiles: &[Quantile]) -> Result<Optio
 /// The tail lists of every part, and the counts of every group.
 fn read_counts<'p>(feed: &'p mut Feed<'_>) -> Option<(Vec<WholeTails<'p>>, Vec<Totals>)> {
     let Feed { matching, parts, unit, grouper, .. } = feed;
-    if *unit != Unit::Span || !grouper.is_by_operation() {
+    // What is decided trace by trace has no parts, and spans of doubled traces lie in none.
+    let is_told = !parts.is_empty() && matching.is_by_group() && !matching.has_doubled();
+    if *unit != Unit::Span || !is_told || !grouper.is_by_operation() {
         return None;
     }
     let mut totals: Vec<Totals> = Vec::new();

@@ -17,7 +17,7 @@ use crate::catalog::{Snapshot, TraceIds};
 use crate::column::ClassBits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::trace_id_of;
-use crate::index::PageSet;
+use crate::index::{Measure, PageSet};
 use crate::limits::{Limits, PAGE_ROWS};
 use crate::model::{Resource, Scope, Span, TimeRange, TraceId};
 use crate::part::ReadCounter;
@@ -341,8 +341,13 @@ impl<'q> Finder<'q> {
             Err(error) => return self.problem(error).map(|()| None),
         };
         let pages = SegmentPages { segment: &part.segment, source, counter: self.counter };
+        let starts = part.segment.zones().map(|zones| zones.all(Measure::Start));
+        if self.query.window != TimeRange::ALL && starts.is_some_and(|zone| !zone.overlaps_time(self.query.window)) {
+            self.rule_out(&part.segment, "zone");
+            return Ok(None);
+        }
         if self.query.scope == QueryScope::Span && rules_out(&pages, self.criteria) {
-            self.rule_out(&part.segment);
+            self.rule_out(&part.segment, "terms");
             return Ok(None);
         }
         let mut criteria = self.compile(&source, &source.tables.resources, &source.tables.scopes);
@@ -365,9 +370,9 @@ impl<'q> Finder<'q> {
     }
 
     /// Notes a segment in which an index has no row that meets some criterion.
-    fn rule_out(&mut self, segment: &Segment) {
+    fn rule_out(&mut self, segment: &Segment, index: &str) {
         let pages = u64::from(segment.row_pages());
-        *self.explain.by.entry("terms".to_owned()).or_default() += pages;
+        *self.explain.by.entry(index.to_owned()).or_default() += pages;
         self.explain.pages_pruned += pages;
         self.explain.blocks_pruned += segment.blocks();
         self.explain.parts_pruned += 1;
@@ -380,10 +385,16 @@ impl<'q> Finder<'q> {
             plan = criterion_pages(pages, criterion, compiled, plan, &mut pruned);
         }
         if self.query.scope == QueryScope::Span {
-            for (criterion, compiled) in self.criteria.iter().zip(&criteria.criteria) {
-                plan = criterion_pages(pages, criterion, compiled, plan, &mut pruned);
-            }
+            let before = plan.clone();
             plan = self.slow_pages(pages, criteria, plan, &mut pruned);
+            // The lists know services, names and durations already.
+            let told = plan != before;
+            for (criterion, compiled) in self.criteria.iter().zip(&criteria.criteria) {
+                let is_known = matches!(criterion, Criterion::Service(_) | Criterion::Name(_) | Criterion::Duration(_));
+                if !told || !is_known {
+                    plan = criterion_pages(pages, criterion, compiled, plan, &mut pruned);
+                }
+            }
         } else if !self.criteria.is_empty() {
             let each = self.criteria.iter().zip(&criteria.criteria).map(|(criterion, compiled)| {
                 criterion_pages(pages, criterion, compiled, plan.clone(), &mut Pruned::default())

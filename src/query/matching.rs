@@ -132,6 +132,11 @@ impl<'q> Matching<'q> {
         self.finder.query.scope != QueryScope::Span || !self.finder.query.trace_duration.is_all()
     }
 
+    /// True if there are doubled traces, whose spans are visited once and are rows of no part.
+    pub fn has_doubled(&self) -> bool {
+        !self.doubled.is_empty()
+    }
+
     /// True if the criteria decide, span by span.
     fn is_plain(&self) -> bool {
         let query = self.finder.query;
