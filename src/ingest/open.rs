@@ -145,10 +145,8 @@ impl OpenRequest {
         let mut segments = self.open_segments(&found, &plan, store_id, reuse, &mut report)?;
         let adopted = self.adopt(&plan, store_id, lock.is_some(), now, &mut segments, &mut report)?;
         let replayed = self.replay_logs(&plan, store_id, lock.is_some(), &mut report)?;
-        for part in &mut segments {
-            // A delete covers what was appended before it: all segments are older than any log.
-            mark_deleted(part, &replayed.deleted, &ReadCounter::default())?;
-        }
+        // A delete covers what was appended before it: all segments are older than any log.
+        delete_again(&mut segments, &replayed.deleted, &mut report)?;
         let sealed = segments.iter().map(|s| s.segment.directory().sequences.1).max().unwrap_or(0);
         let next = replayed.next_sequence.max(sealed);
         let writer = match lock {
@@ -156,7 +154,7 @@ impl OpenRequest {
             Some(lock) => {
                 let mut edits: Vec<Edit> = Vec::new();
                 if !adopted.is_empty() {
-                    mark_all_dirty(&mut segments)?;
+                    mark_all_dirty(&mut segments);
                     edits.extend(adopted.into_iter().map(|info| Edit::AddSegment {
                         info,
                         replaced_logs: Vec::new(),
@@ -251,7 +249,7 @@ impl OpenRequest {
         }
         segments.sort_by_key(|part| part.segment.id());
         if !infos.is_empty() && !writing {
-            mark_all_dirty(segments)?;
+            mark_all_dirty(segments);
         }
         Ok(infos)
     }
@@ -423,6 +421,23 @@ fn read_deleted(bytes: &[u8], segment: &Segment, report: &mut RecoveryReport) ->
         report.damage.push(text);
         TraceSet::new()
     })
+}
+
+/// Marks what the logs delete. Where a damaged trace table hides whether a segment holds a trace, its rows cannot be
+/// shown either.
+fn delete_again(segments: &mut [SegmentPart], ids: &[TraceId], report: &mut RecoveryReport) -> Result<()> {
+    let counter = ReadCounter::default();
+    for part in segments {
+        for id in ids {
+            match mark_deleted(part, &[*id], &counter) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    report.damage.push(format!("{error}; whether it holds the deleted trace {id} is not known"));
+                }
+                result => result?,
+            }
+        }
+    }
+    Ok(())
 }
 
 fn begin_writing(
