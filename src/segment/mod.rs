@@ -14,6 +14,7 @@ mod merge;
 mod order;
 mod overflow;
 mod own_fields;
+pub(crate) mod parity;
 mod pick;
 mod pointers;
 mod ranked;
