@@ -30,6 +30,7 @@ use crate::log::{
     RecordKind,
 };
 use crate::segment::layout::{self, ColumnForm, FOOTER_LEN, FOOTER_MAGIC, HEADER_LEN, PAGE_ENTRY_LEN, SEGMENT_MAGIC};
+use crate::segment::parity::{PARITY_LEN_MAX, PARITY_LEN_MIN};
 use crate::segment::{Fixed, SectionKind};
 
 const FORMAT: &str = include_str!("../docs/FORMAT.md");
@@ -155,6 +156,8 @@ fn claim_segments(said: &mut Documented) {
     said.claim("segment::FORMAT_VERSION", layout::FORMAT_VERSION);
     said.claim("HEADER_LEN", HEADER_LEN);
     said.claim("FOOTER_LEN", FOOTER_LEN);
+    said.claim("PARITY_LEN_MIN", PARITY_LEN_MIN);
+    said.claim("PARITY_LEN_MAX", PARITY_LEN_MAX);
     said.claim("PAGE_ENTRY_LEN", PAGE_ENTRY_LEN);
     said.claim("PAGE_ROWS", PAGE_ROWS);
     said.claim("BLOCK_ROWS", BLOCK_ROWS);

@@ -16,7 +16,7 @@ use crate::os::{Clock, LockGuard, Storage};
 use super::acknowledged::Acknowledged;
 use super::clock::RetentionClock;
 use super::generation::Generation;
-use super::open::RecoveryReport;
+use super::recovery::RecoveryReport;
 use super::refresh::Footprint;
 use super::seal::SealSummary;
 use super::sealed_spans::SealedSpans;

@@ -58,7 +58,9 @@ pub(super) fn attribute_values(snapshot: &Snapshot, key: &str) -> Vec<AttributeV
 }
 
 fn counts(snapshot: &Snapshot) -> Counts {
-    super::counts(snapshot, &Limits::default()).unwrap()
+    let (counts, problems) = super::counts(snapshot, &Limits::default());
+    assert!(problems.is_empty(), "{problems:?}");
+    counts
 }
 
 #[derive(Default)]

@@ -180,8 +180,11 @@ fn map(bytes: &[u8]) -> Arc<dyn FileBytes> {
 fn merged(snapshot: &Snapshot) -> Segment {
     let disk = SimulatedDisk::new(1);
     disk.create_directories().unwrap();
-    let parts: Vec<MergePart<'_>> =
-        snapshot.segments.iter().map(|part| MergePart { segment: &part.segment, dead: &part.deleted }).collect();
+    let parts: Vec<MergePart<'_>> = snapshot
+        .segments
+        .iter()
+        .map(|part| MergePart { segment: &part.segment, dead: &part.deleted, salvage: false })
+        .collect();
     let input = MergeInput { parts: &parts, block_rows: 1024, cancelled: &|| false };
     let seed = Seed { store: 7, file: 99 };
     merge_segments(&input, disk.create("seg/m").unwrap(), seed).unwrap().unwrap();
@@ -252,9 +255,12 @@ fn damaged_rollups_cost_no_answer() {
     for section in sections {
         let mut bytes = sound.bytes().to_vec();
         bytes[(section.offset + section.len / 2) as usize] ^= 0x10;
+        assert_eq!(open(&bytes).verify().len(), 1, "parity mends it, and it is told");
+        // Without parity.
+        bytes[directory.parity.offset as usize] ^= 1;
         let segment = Arc::new(open(&bytes));
         let damage = segment.verify();
-        assert_eq!(damage.len(), 1, "{damage:?}");
+        assert_eq!(damage.len(), 2, "{damage:?}");
         assert_eq!((damage[0].offset, damage[0].rows_affected), (section.offset, 0));
         let is_there = match (SectionKind::from_code(section.kind).unwrap(), section.key) {
             (SectionKind::Rollup, 0) => segment.rollup().is_some(),

@@ -15,6 +15,7 @@ mod merge;
 mod order;
 mod overflow;
 mod own_fields;
+pub(crate) mod parity;
 mod pick;
 mod pointers;
 mod rank_lists;

@@ -31,6 +31,7 @@ use super::layout::{
 };
 use super::overflow::{FieldColumn, Overflow};
 use super::rank_lists::RankLists;
+use super::parity::{Mended, Syndrome};
 
 /// An immutable file of spans, open for reading.
 pub struct Segment {
@@ -43,6 +44,8 @@ pub struct Segment {
     columns: FxHashMap<u32, ColumnEntry>,
     verified: Box<[AtomicBool]>,
     pub(super) ranks: RankLists,
+    syndrome: OnceLock<Option<Syndrome>>,
+    mended: Mended,
     tables: OnceLock<Tables>,
     tail_heads: OnceLock<Option<TailHeads>>,
     rollup_heads: OnceLock<Option<RollupHeads>>,
@@ -102,6 +105,8 @@ impl Segment {
             columns,
             verified,
             ranks,
+            syndrome: OnceLock::new(),
+            mended: Mended::default(),
             tables: OnceLock::new(),
             tail_heads: OnceLock::new(),
             rollup_heads: OnceLock::new(),
@@ -127,9 +132,14 @@ impl Segment {
         self.file.bytes().len() as u64
     }
 
-    #[cfg(test)]
+    /// The file as it is, not verified.
     pub(super) fn file_bytes(&self) -> &[u8] {
         self.file.bytes()
+    }
+
+    /// What is mixed into the checksums of the file.
+    pub(super) fn seed(&self) -> Seed {
+        self.seed
     }
 
     /// What the segment holds and where.
@@ -180,7 +190,11 @@ impl Segment {
         let bytes = &self.file.bytes()[section.offset as usize..(section.offset + section.len) as usize];
         if !self.verified[index].load(Ordering::Relaxed) {
             if checksum(self.seed, section.offset, bytes) != section.checksum {
-                return Err(self.damaged(format!("section {kind:?} {key}"), section.offset));
+                let mended = self.mend(section.offset, bytes, section.checksum);
+                return match mended {
+                    None => Err(self.damaged(format!("section {kind:?} {key}"), section.offset)),
+                    mended => Ok(mended),
+                };
             }
             self.verified[index].store(true, Ordering::Relaxed);
         }
@@ -203,6 +217,23 @@ impl Segment {
     /// Corrupt if the column or page is missing or its checksum differs.
     pub fn page(&self, column: u32, page: usize, counter: &ReadCounter) -> Result<(&[u8], usize)> {
         let missing = || Error::corrupt(format!("segment {}: column {column} has no page {page}", self.name));
+        let (from, to, sum) = self.place_of_page(column, page)?;
+        let entry = self.columns.get(&column).ok_or_else(missing)?;
+        let mut bytes = self.file.bytes().get(from as usize..to as usize).ok_or_else(missing)?;
+        counter.count_page(bytes.len());
+        if checksum(self.seed, from, bytes) != sum && !defects::active(Defect::SkipPageChecksum) {
+            let mended = self.mend(from, bytes, sum);
+            bytes = mended.ok_or_else(|| self.damaged(format!("column {column}, page {page}"), from))?;
+        }
+        let first = (page * PAGE_ROWS) as u64;
+        let count = entry.values.saturating_sub(first).min(PAGE_ROWS as u64) as usize;
+        ensure(count > 0, || format!("segment {}: column {column}, page {page} is empty", self.name))?;
+        Ok((bytes, count))
+    }
+
+    /// First byte and end of a page in the file, and its checksum.
+    pub(super) fn place_of_page(&self, column: u32, page: usize) -> Result<(u64, u64, u32)> {
+        let missing = || Error::corrupt(format!("segment {}: column {column} has no page {page}", self.name));
         let entry = self.columns.get(&column).ok_or_else(missing)?;
         let directory = self.needed(SectionKind::PageDirectory, column)?;
         let end_at = |page: usize| -> Option<(u64, u32)> {
@@ -212,16 +243,35 @@ impl Segment {
         };
         let (end, sum) = end_at(page).ok_or_else(missing)?;
         let start = if page == 0 { 0 } else { end_at(page - 1).ok_or_else(missing)?.0 };
-        let (from, to) = (entry.offset + start, entry.offset + end);
-        let bytes = self.file.bytes().get(from as usize..to as usize).ok_or_else(missing)?;
-        counter.count_page(bytes.len());
-        if checksum(self.seed, from, bytes) != sum && !defects::active(Defect::SkipPageChecksum) {
-            return Err(self.damaged(format!("column {column}, page {page}"), from));
+        Ok((entry.offset + start, entry.offset + end, sum))
+    }
+
+    /// The bytes of a damaged unit as they were written, if the parity tells.
+    #[cold]
+    fn mend(&self, offset: u64, damaged: &[u8], sum: u32) -> Option<&[u8]> {
+        if let Some(mended) = self.mended(offset).filter(|mended| mended.len() == damaged.len()) {
+            return Some(mended);
         }
-        let first = (page * PAGE_ROWS) as u64;
-        let count = entry.values.saturating_sub(first).min(PAGE_ROWS as u64) as usize;
-        ensure(count > 0, || format!("segment {}: column {column}, page {page} is empty", self.name))?;
-        Ok((bytes, count))
+        let syndrome = self.syndrome.get_or_init(|| {
+            let (file, parity) = (self.file.bytes(), self.directory.parity);
+            let covered = file.get(..usize::try_from(parity.covered).ok()?)?;
+            Syndrome::of(covered, self.parity()?)
+        });
+        let is_right = |bytes: &[u8]| checksum(self.seed, offset, bytes) == sum;
+        self.mended.keep(offset, syndrome.as_ref()?.mend(offset, damaged, is_right)?)
+    }
+
+    /// The strip of parity; `None` if it is damaged.
+    pub(super) fn parity(&self) -> Option<&[u8]> {
+        let entry = self.directory.parity;
+        let end = entry.offset.checked_add(entry.len.into())?;
+        let strip = self.file.bytes().get(usize::try_from(entry.offset).ok()?..usize::try_from(end).ok()?)?;
+        (strip.len().is_power_of_two() && checksum(self.seed, entry.offset, strip) == entry.checksum).then_some(strip)
+    }
+
+    /// The unit at this offset, if it was found damaged and could be mended.
+    pub(super) fn mended(&self, offset: u64) -> Option<&[u8]> {
+        self.mended.get(offset)
     }
 
     /// Decodes a page of integers; zigzag is undone.

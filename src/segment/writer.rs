@@ -1,4 +1,4 @@
-//! Writes a segment from front to back: pages as they are made, then sections, directory, footer.
+//! Writes a segment from front to back: pages as they are made, then sections, directory, parity, directory again.
 
 use crate::bytes::{Seed, Writer, checksum};
 use crate::encoding::{StringCodec, Strings, choose_integers, choose_strings, encode_integers, encode_strings};
@@ -7,8 +7,10 @@ use crate::limits::PAGE_ROWS;
 use crate::os::WritableFile;
 
 use super::layout::{
-    ColumnEntry, ColumnForm, HEADER_LEN, Section, SectionKind, SegmentDirectory, encode_footer, encode_header,
+    ColumnEntry, ColumnForm, FOOTER_LEN, HEADER_LEN, ParityEntry, Section, SectionKind, SegmentDirectory,
+    encode_footer, encode_header,
 };
+use super::parity::{PARITY_LEN_MAX, ParityStrip, parity_len};
 
 /// Bytes gathered before they are handed to the file.
 const BUFFER_LEN: usize = 1 << 20;
@@ -21,6 +23,7 @@ pub struct SegmentWriter {
     seed: Seed,
     buffer: Vec<u8>,
     flushed: u64,
+    parity: ParityStrip,
     directory: SegmentDirectory,
     page: Vec<u8>,
 }
@@ -30,7 +33,8 @@ impl SegmentWriter {
     pub fn new(file: Box<dyn WritableFile>, seed: Seed) -> Self {
         let buffer = encode_header(seed);
         debug_assert_eq!(buffer.len(), HEADER_LEN, "the header has its documented length");
-        Self { file, seed, buffer, flushed: 0, directory: SegmentDirectory::default(), page: Vec::new() }
+        let (parity, directory) = (ParityStrip::new(PARITY_LEN_MAX), SegmentDirectory::default());
+        Self { file, seed, buffer, flushed: 0, parity, directory, page: Vec::new() }
     }
 
     /// The directory, for the counts of the segment.
@@ -45,6 +49,7 @@ impl SegmentWriter {
     fn flush(&mut self, at_least: usize) -> Result<()> {
         if self.buffer.len() >= at_least {
             self.file.append(&self.buffer)?;
+            self.parity.add(self.flushed, &self.buffer);
             self.flushed += self.buffer.len() as u64;
             self.buffer.clear();
         }
@@ -135,17 +140,25 @@ impl SegmentWriter {
         self.flush(BUFFER_LEN)
     }
 
-    /// Writes directory and footer and makes the file's bytes durable. Its name is not: that takes a sync of
+    /// Writes parity and directories and makes the file's bytes durable. Its name is not: that takes a sync of
     /// the directory.
     ///
     /// # Errors
     /// As [`SegmentWriter::integers`].
     pub fn finish(mut self) -> Result<(SegmentDirectory, u64)> {
-        let offset = self.offset();
+        let covered = self.offset();
+        self.parity.add(self.flushed, &self.buffer);
+        let strip = self.parity.folded(parity_len(covered));
+        let directory_len = self.directory.encode().len() + FOOTER_LEN;
+        let offset = covered + directory_len as u64;
+        let sum = checksum(self.seed, offset, &strip);
+        self.directory.parity = ParityEntry { covered, offset, len: strip.len() as u32, checksum: sum };
         let directory = self.directory.encode();
-        let footer = encode_footer(self.seed, offset, &directory);
-        self.buffer.extend_from_slice(&directory);
-        self.buffer.extend_from_slice(&footer);
+        for (strip, offset) in [(&strip[..], covered), (&[], offset + strip.len() as u64)] {
+            self.buffer.extend_from_slice(&directory);
+            self.buffer.extend_from_slice(&encode_footer(self.seed, offset, &directory));
+            self.buffer.extend_from_slice(strip);
+        }
         self.flush(0)?;
         self.file.sync()?;
         Ok((self.directory, self.flushed))

@@ -62,6 +62,8 @@ pub struct MergePart<'a> {
     pub segment: &'a Segment,
     /// Ordinals of the traces that are left out.
     pub dead: &'a TraceSet,
+    /// True if these are all that cannot be read: damage that touches no other trace does not end the merge.
+    pub salvage: bool,
 }
 
 /// What is merged.

@@ -290,7 +290,7 @@ fn a_cancelled_merge_is_an_error_whenever_it_is_cancelled() {
     let spans = dice.spans(2_500, 700, 300);
     let segments = seal(&dice.deal(spans, 3));
     let none = TraceSet::new();
-    let parts: Vec<_> = segments.iter().map(|segment| MergePart { segment, dead: &none }).collect();
+    let parts: Vec<_> = segments.iter().map(|segment| MergePart { segment, dead: &none, salvage: false }).collect();
     let run = |after: usize| {
         let asked = std::cell::Cell::new(0);
         let cancelled = || asked.replace(asked.get() + 1) == after;

@@ -107,7 +107,8 @@ pub fn disk() -> SimulatedDisk {
 
 /// The file of the merge of these segments without these traces.
 pub fn merge_file(segments: &[Segment], dead: &[TraceSet]) -> Result<Option<Arc<dyn FileBytes>>> {
-    let parts: Vec<_> = segments.iter().zip(dead).map(|(segment, dead)| MergePart { segment, dead }).collect();
+    let parts: Vec<_> =
+        segments.iter().zip(dead).map(|(segment, dead)| MergePart { segment, dead, salvage: false }).collect();
     let input = MergeInput { parts: &parts, block_rows: 2048, cancelled: &|| false };
     let disk = disk();
     let merged = merge_segments(&input, disk.create("seg/m").unwrap(), seed(99))?;
