@@ -43,11 +43,8 @@ pub const OVERFLOW_RANK_COLUMN_FIRST: u32 = OVERFLOW_COLUMN_FIRST + (1 << 8);
 
 /// Key of the rollup by group.
 pub const ROLLUP_GROUPS: u32 = 0;
-/// Key of the rollup by remote service.
-pub const ROLLUP_REMOTES: u32 = 1;
-
 /// Key of the rollup by link.
-pub const ROLLUP_EDGES: u32 = 2;
+pub const ROLLUP_EDGES: u32 = 1;
 /// Key of the tail lists of operations.
 pub const OPERATION_TAILS: u32 = 0;
 /// Key of the tail lists of links.
@@ -87,7 +84,7 @@ pub enum SectionKind {
     PageOrdinals = 14,
     /// First row of every page of a sparse row list; the key is the column's code.
     SparseStarts = 15,
-    /// Counts, sums and histograms; key 0 by group, key 1 by remote service, key 2 by link.
+    /// Counts, sums and histograms; key 0 by group, key 1 by link.
     Rollup = 16,
     /// Counts and sums by step of time and group.
     Steps = 17,

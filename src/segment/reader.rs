@@ -15,7 +15,7 @@ use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_sc
 use crate::encoding::{Strings, decode_integers, decode_strings};
 use crate::error::{Error, Result, ensure};
 use crate::index::rollup::{
-    CellPages, EdgeCodes, OperationCodes, RemoteCode, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
+    CellPages, EdgeCodes, OperationCodes, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
 };
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, TraceSet, ZoneMap};
 use crate::limits::PAGE_ROWS;
@@ -27,7 +27,7 @@ use crate::part::ReadCounter;
 use super::dictionary::DictionaryView;
 use super::layout::{
     ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, OPERATION_TAILS, PAGE_ENTRY_LEN, ROLLUP_EDGES, ROLLUP_GROUPS,
-    ROLLUP_REMOTES, SectionKind, SegmentDirectory, read_directory,
+    SectionKind, SegmentDirectory, read_directory,
 };
 use super::overflow::{FieldColumn, Overflow};
 
@@ -302,11 +302,6 @@ impl Segment {
         let bytes = self.section(SectionKind::Rollup, ROLLUP_GROUPS).ok()??;
         let heads = self.rollup_heads.get_or_init(|| RollupHeads::read(bytes).ok());
         heads.as_ref().map(|heads| Rollup::with_heads(heads, bytes))
-    }
-
-    /// The rollup by remote service; `None` if it is missing or damaged.
-    pub fn remote_rollup(&self) -> Option<Rollup<'_, RemoteCode>> {
-        Rollup::open(self.section(SectionKind::Rollup, ROLLUP_REMOTES).ok()??).ok()
     }
 
     /// The rollup by link; `None` if it is missing or damaged.

@@ -3,14 +3,14 @@
 use crate::encoding::Strings;
 use crate::error::{Error, Result};
 use crate::index::rollup::{
-    CellPages, EdgeCodes, GroupCodes, GroupKey, OperationCodes, RemoteCode, Rollup, Steps, TailHeads, TailLists,
+    CellPages, EdgeCodes, GroupCodes, GroupKey, OperationCodes, Rollup, Steps, TailHeads, TailLists,
 };
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, TraceSet, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
-use super::layout::{ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, ROLLUP_EDGES, ROLLUP_GROUPS, SectionKind};
+use super::layout::{ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, ROLLUP_GROUPS, SectionKind};
 use super::overflow::columns_of_terms;
 use super::reader::Segment;
 
@@ -112,8 +112,7 @@ impl Segment {
                 TermIndex::open(bytes, ranks.saturating_sub(1) as u32).map(|_| ())
             }
             SectionKind::Rollup if key == ROLLUP_GROUPS => verify_rollup(&Rollup::<GroupCodes>::open(bytes)?),
-            SectionKind::Rollup if key == ROLLUP_EDGES => verify_rollup(&Rollup::<EdgeCodes>::open(bytes)?),
-            SectionKind::Rollup => verify_rollup(&Rollup::<RemoteCode>::open(bytes)?),
+            SectionKind::Rollup => verify_rollup(&Rollup::<EdgeCodes>::open(bytes)?),
             SectionKind::Steps => Steps::open(bytes)?.each_step(|_, cells| cells.each(|_| true, |_, _| Ok(()))),
             SectionKind::TailLists if key == EDGE_TAILS => verify_tails::<EdgeCodes>(bytes, self.rows()),
             SectionKind::TailLists => verify_tails::<OperationCodes>(bytes, self.rows()),
