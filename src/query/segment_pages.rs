@@ -13,7 +13,7 @@ use crate::model::{Event, Link, TimeRange, ValueRef};
 use crate::part::ReadCounter;
 use crate::segment::{FieldColumn, Fixed, IntegerCursor, Segment, SegmentSource, overflow_number};
 
-use super::compile::{FieldMemory, FieldTest, ValueTest};
+use super::compile::{FieldMemory, FieldTest, Judged, ValueTest};
 use super::mask::Mask;
 use super::scan::{FieldOf, PageSource, ValueVisitor};
 use super::walk::RawValue;
@@ -54,16 +54,21 @@ impl SegmentPages<'_> {
     }
 
     /// As [`SegmentPages::each_place`], for runs of values that stand on one page of the column: their places, and
-    /// the row of each.
+    /// the row of each; and for values that classes tell.
     fn each_run(
         &self,
         page: u32,
         classes: &[u32],
         field: (u32, &[u32]),
         mut visit: impl FnMut(Range<usize>, &[u16]) -> Result<()>,
+        mut visit_told: impl FnMut(u64, usize) -> Result<()>,
     ) -> Result<()> {
         let (mut first, mut rows) = (0, Vec::with_capacity(PAGE_ROWS));
-        self.each_place(page, classes, field, |at, row| {
+        self.each_place(page, classes, field, |place, row| {
+            let at = match place {
+                Place::Told(value) => return visit_told(value, row),
+                Place::At(at) => at,
+            };
             if rows.is_empty() {
                 first = at;
             }
@@ -83,19 +88,27 @@ impl SegmentPages<'_> {
         page: u32,
         classes: &[u32],
         (field, per_class): (u32, &[u32]),
-        mut visit: impl FnMut(usize, usize) -> Result<()>,
+        mut visit: impl FnMut(Place, usize) -> Result<()>,
     ) -> Result<()> {
         let column = self.source.tables.column_of(field);
+        let told = &self.source.tables.told;
+        let told = told.by_class(field).map(|indexes| (indexes, told.of_field(field)));
         let mut ranks = IntegerCursor::new(self.segment, column.ranks, false, self.counter);
         let mut at = ranks.get(page as usize)? as usize;
         let end = ranks.get(page as usize + 1)? as usize;
         if column.shared {
-            return self.each_overflow_place(classes, (field, per_class), at..end, visit);
+            return self.each_overflow_place(classes, (field, per_class), at..end, |at, row| visit(Place::At(at), row));
         }
         for (row, class) in classes.iter().enumerate() {
+            if let Some((indexes, values)) = told.filter(|_| per_class[*class as usize] > 0)
+                && let Some(index) = indexes[*class as usize].checked_sub(1)
+            {
+                visit(Place::Told(values[index as usize].1), row)?;
+                continue;
+            }
             for _ in 0..per_class[*class as usize] {
                 ensure(at < end, || format!("page {page} has more values than its ranks say"))?;
-                visit(at, row)?;
+                visit(Place::At(at), row)?;
                 at += 1;
             }
         }
@@ -142,6 +155,15 @@ impl SegmentPages<'_> {
         let verdicts = verdicts.collect::<Result<Vec<_>>>()?;
         Ok(test.verdicts.get_or_init(|| verdicts))
     }
+}
+
+/// Where the value of a row is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In the field's column, at this place.
+    At(usize),
+    /// With the row's class.
+    Told(u64),
 }
 
 /// The values at these places, which lie on one page of the column.
@@ -194,7 +216,11 @@ impl<'s> StartReader<'s> {
     }
 }
 
-fn bytes_meet(value_type: ValueType, bytes: &[u8], test: &ValueTest<'_>) -> Result<bool> {
+/// True if a byte string, a value of this type, meets the test.
+///
+/// # Errors
+/// Corrupt if it is no such value.
+pub fn bytes_meet(value_type: ValueType, bytes: &[u8], test: &ValueTest<'_>) -> Result<bool> {
     Ok(match value_type {
         ValueType::Bytes => test.is_met(&ValueRef::Bytes(bytes)),
         ValueType::Composite => test.is_met(&ValueRef::Composite(Cow::Owned(decode_value(&mut Reader::new(bytes))?))),
@@ -205,7 +231,8 @@ fn bytes_meet(value_type: ValueType, bytes: &[u8], test: &ValueTest<'_>) -> Resu
     })
 }
 
-fn number_meets(value_type: ValueType, bits: u64, test: &ValueTest<'_>) -> bool {
+/// The same of a number.
+pub fn number_meets(value_type: ValueType, bits: u64, test: &ValueTest<'_>) -> bool {
     match value_type {
         ValueType::Bool => test.is_met(&ValueRef::Bool(bits != 0)),
         ValueType::Int => test.is_met(&ValueRef::Int(bits as i64)),
@@ -248,16 +275,31 @@ impl PageSource for SegmentPages<'_> {
         let FieldColumn { values: column, shared, .. } = self.source.tables.column_of(test.field);
         if !shared && !test.value_type.is_bytes() {
             let mut memory = test.memory.borrow_mut();
-            return self.each_run(page, classes, (test.field, &test.per_class), |places, rows| {
-                self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
-                let FieldMemory { values, judged, .. } = &mut *memory;
-                for (bits, row) in run_of(values, &places, column)?.iter().zip(rows) {
-                    if judged.verdict(*bits, || number_meets(test.value_type, *bits, &test.test)) {
-                        matched.insert(usize::from(*row));
+            let mut told = Mask::NONE;
+            let mut judged = Judged::default();
+            self.each_run(
+                page,
+                classes,
+                (test.field, &test.per_class),
+                |places, rows| {
+                    self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
+                    let FieldMemory { values, judged, .. } = &mut *memory;
+                    for (bits, row) in run_of(values, &places, column)?.iter().zip(rows) {
+                        if judged.verdict(*bits, || number_meets(test.value_type, *bits, &test.test)) {
+                            matched.insert(usize::from(*row));
+                        }
                     }
-                }
-                Ok(())
-            });
+                    Ok(())
+                },
+                |bits, row| {
+                    if judged.verdict(bits, || number_meets(test.value_type, bits, &test.test)) {
+                        told.insert(row);
+                    }
+                    Ok(())
+                },
+            )?;
+            *matched = matched.or(&told);
+            return Ok(());
         }
         if self.segment.dictionary(test.field)?.is_some() {
             let verdicts = self.verdicts(test)?;
@@ -265,18 +307,44 @@ impl PageSource for SegmentPages<'_> {
                 return Ok(());
             }
             let mut memory = test.memory.borrow_mut();
-            return self.each_run(page, classes, (test.field, &test.per_class), |places, rows| {
-                self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
-                for (code, row) in run_of(&memory.values, &places, column)?.iter().zip(rows) {
-                    if *verdicts.get(*code as usize).ok_or_else(|| Error::corrupt("unknown dictionary code"))? {
-                        matched.insert(usize::from(*row));
+            let verdict = |code: u64| {
+                verdicts.get(code as usize).copied().ok_or_else(|| Error::corrupt("unknown dictionary code"))
+            };
+            let mut told = Mask::NONE;
+            self.each_run(
+                page,
+                classes,
+                (test.field, &test.per_class),
+                |places, rows| {
+                    self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
+                    for (code, row) in run_of(&memory.values, &places, column)?.iter().zip(rows) {
+                        if verdict(*code)? {
+                            matched.insert(usize::from(*row));
+                        }
                     }
-                }
-                Ok(())
-            });
+                    Ok(())
+                },
+                |code, row| {
+                    if verdict(code)? {
+                        told.insert(row);
+                    }
+                    Ok(())
+                },
+            )?;
+            *matched = matched.or(&told);
+            return Ok(());
         }
         let (mut strings, mut open) = (Strings::default(), usize::MAX);
-        self.each_place(page, classes, (test.field, &test.per_class), |at, row| {
+        self.each_place(page, classes, (test.field, &test.per_class), |place, row| {
+            let at = match place {
+                Place::At(at) => at,
+                Place::Told(code) => {
+                    if bytes_meet(test.value_type, self.segment.told_text(test.field, code)?, &test.test)? {
+                        matched.insert(row);
+                    }
+                    return Ok(());
+                }
+            };
             if at / PAGE_ROWS != open {
                 open = at / PAGE_ROWS;
                 self.segment.strings(column, open, self.counter, &mut strings)?;
@@ -300,18 +368,31 @@ impl PageSource for SegmentPages<'_> {
         let places = (known.field, known.per_class);
         if !shared && !known.value_type.is_bytes() {
             let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
-            return self.each_place(page, classes, places, |at, row| visit(row, RawValue::Number(cursor.get(at)?)));
+            return self.each_place(page, classes, places, |place, row| {
+                let number = match place {
+                    Place::At(at) => cursor.get(at)?,
+                    Place::Told(number) => number,
+                };
+                visit(row, RawValue::Number(number))
+            });
         }
         if let Some(dictionary) = self.segment.dictionary(known.field)?.filter(|_| !shared) {
             let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
-            return self.each_place(page, classes, places, |at, row| {
-                let code = cursor.get(at)?;
+            return self.each_place(page, classes, places, |place, row| {
+                let code = match place {
+                    Place::At(at) => cursor.get(at)?,
+                    Place::Told(code) => code,
+                };
                 ensure(code < dictionary.len() as u64, || format!("dictionary code {code} is unknown"))?;
                 visit(row, RawValue::Entry(code as u32, dictionary.get(code as u32)))
             });
         }
         let (mut strings, mut open) = (Strings::default(), usize::MAX);
-        self.each_place(page, classes, places, |at, row| {
+        self.each_place(page, classes, places, |place, row| {
+            let at = match place {
+                Place::At(at) => at,
+                Place::Told(code) => return visit(row, RawValue::Bytes(self.segment.told_text(known.field, code)?)),
+            };
             if at / PAGE_ROWS != open {
                 open = at / PAGE_ROWS;
                 self.segment.strings(column, open, self.counter, &mut strings)?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::bytes::{Seed, hash64, zigzag_encode};
-use crate::column::{ClassBits, Table, ValueType};
+use crate::column::{ClassBits, Table};
 use crate::error::Result;
 use crate::head::FrozenChapter;
 use crate::limits::PAGE_ROWS;
@@ -34,6 +34,8 @@ use super::own_fields::own_fields;
 use super::ranked::{Ranked, with_pages};
 use super::row_indexes::RowIndexes;
 use super::schema_sections::write_schema;
+use super::telling::{Telling, gathered_value};
+use super::told::{ToldValues, encode_told};
 use super::unite::{CodeSource, United};
 use super::writer::SegmentWriter;
 
@@ -53,6 +55,8 @@ pub struct SegmentInput<'a> {
 struct Gathered<'a> {
     chapters: &'a [Arc<FrozenChapter>],
     united: United<'a>,
+    /// Which values classes tell; these are in no column.
+    telling: Telling<'a>,
     fields: Vec<Ranked>,
     /// Fields from this code on are overflow fields.
     own_end: u32,
@@ -133,6 +137,7 @@ fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder)
     let mut out = Gathered {
         chapters: input.chapters,
         united,
+        telling: Telling::of(input.chapters),
         fields: Vec::new(),
         own_end,
         overflow: Default::default(),
@@ -212,14 +217,15 @@ impl Gathered<'_> {
         let page = *rows / PAGE_ROWS;
         *rows += 1;
         let source = &self.chapters[chapter];
-        for (&field, &code) in source.schema.shape_of(class).iter().zip(source.codes(class, first)) {
-            let value_type = source.schema.fields[field as usize].value_type;
-            let value = match value_type {
-                ValueType::Empty => 0,
-                t if t.is_bytes() => (chapter as u64) << 32 | u64::from(code),
-                t => source.number(t, code),
-            };
+        let told = if table == Table::Span { self.telling.places(chapter, class) } else { &[] };
+        for (place, (&field, &code)) in source.schema.shape_of(class).iter().zip(source.codes(class, first)).enumerate()
+        {
             let united = self.united.field(chapter, field);
+            if united < self.own_end && told.get(place) == Some(&true) {
+                continue;
+            }
+            let value_type = source.schema.fields[field as usize].value_type;
+            let value = gathered_value(source, chapter as u32, value_type, code);
             if united >= self.own_end {
                 self.overflow[table as usize - 1].push(page, united, value);
                 continue;
@@ -295,11 +301,15 @@ fn write(
         }
     }
     write_page_ordinals(order.rows.len(), &gathered.fixed[Fixed::TraceRow as usize], &mut out)?;
-    for (code, column) in std::mem::take(&mut gathered.fields).into_iter().enumerate() {
+    let mut told = gathered.telling.values(&gathered.united, gathered.own_end);
+    let mut columns = std::mem::take(&mut gathered.fields);
+    columns.resize_with(told.len(), Ranked::default);
+    for ((code, column), told) in columns.into_iter().enumerate().zip(&mut told) {
         let table = gathered.united.field_at(code as u32).table;
         let ranks = column.ranks(gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS));
-        write_field(&gathered, code as u32, &column.values, &ranks, &mut out)?;
+        write_field(&gathered, code as u32, (&column.values, &ranks), told, &mut out)?;
     }
+    out.section(SectionKind::Told, 0, &encode_told(&told))?;
     for table in [Table::Span, Table::Event, Table::Link] {
         write_overflow(&mut gathered, table, &mut out)?;
     }
@@ -312,22 +322,23 @@ fn write(
 fn write_field(
     gathered: &Gathered<'_>,
     code: u32,
-    values: &[u64],
-    ranks: &[u64],
+    (values, ranks): (&[u64], &[u64]),
+    told: &mut ToldValues,
     out: &mut SegmentWriter,
 ) -> Result<()> {
     let field = gathered.united.field_at(code);
     if field.value_type.is_bytes() {
-        return write_bytes_field(gathered, code, values, ranks, out);
+        return write_bytes_field(gathered, code, (values, ranks), told, out);
     }
     write_numbers(code, field.value_type, values, ranks, out)
 }
 
+/// Of what is told the dictionary's codes take the place of the texts.
 fn write_bytes_field(
     gathered: &Gathered<'_>,
     code: u32,
-    values: &[u64],
-    ranks: &[u64],
+    (values, ranks): (&[u64], &[u64]),
+    told: &mut ToldValues,
     out: &mut SegmentWriter,
 ) -> Result<()> {
     write_ranks(code, ranks, out)?;
@@ -337,18 +348,31 @@ fn write_bytes_field(
         terms.add(hash64(text(value)), page);
     }
     out.section(SectionKind::Terms, code, &terms.finish())?;
-    let dictionary = DictionaryBuilder::build(values, gathered.chapters);
+    let class_rows = &gathered.united.class_rows;
+    let told_rows: Vec<(u64, u64)> = told.iter().map(|(class, value)| (*value, class_rows[*class as usize])).collect();
+    let set = |told: &mut ToldValues, codes: &[u64]| told.iter_mut().zip(codes).for_each(|(t, code)| t.1 = *code);
+    let dictionary = DictionaryBuilder::build(values, &told_rows, gathered.chapters);
     if let Some(dictionary) = &dictionary
         && dictionary.section.len() <= SMALL_DICTIONARY_LEN
     {
+        set(told, &dictionary.told);
         return write_dictionary(code, dictionary, out);
     }
     let texts: Vec<&[u8]> = values.iter().map(|v| text(*v)).collect();
     match dictionary {
         Some(dictionary) if dictionary.encoded_len() <= out.strings_len(&texts) => {
+            set(told, &dictionary.told);
             write_dictionary(code, &dictionary, out)
         }
-        _ => out.strings(FIELD_COLUMN_FIRST + code, &texts),
+        _ => {
+            if let Some(dictionary) =
+                DictionaryBuilder::build(&[], &told_rows, gathered.chapters).filter(|_| !told.is_empty())
+            {
+                set(told, &dictionary.told);
+                out.section(SectionKind::Dictionary, code, &dictionary.section)?;
+            }
+            out.strings(FIELD_COLUMN_FIRST + code, &texts)
+        }
     }
 }
 

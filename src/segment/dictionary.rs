@@ -31,18 +31,22 @@ pub struct DictionaryBuilder {
     pub section: Vec<u8>,
     /// The code of every value.
     pub codes: Vec<u64>,
+    /// The code of every value that classes tell.
+    pub told: Vec<u64>,
 }
 
 impl DictionaryBuilder {
-    /// Tries to build one for values given as `chapter << 32 | string code`.
-    pub fn build(values: &[u64], chapters: &[Arc<FrozenChapter>]) -> Option<Self> {
+    /// Tries to build one for values given as `chapter << 32 | string code`, and such that classes tell, with their
+    /// rows.
+    pub fn build(values: &[u64], told: &[(u64, u64)], chapters: &[Arc<FrozenChapter>]) -> Option<Self> {
+        let total = values.len() + told.iter().map(|(_, rows)| *rows as usize).sum::<usize>();
         let mut maps: Vec<Vec<u32>> = vec![Vec::new(); chapters.len()];
         let mut entries: FxHashMap<&[u8], u32> = FxHashMap::default();
         let mut texts: Vec<&[u8]> = Vec::new();
         let mut counts: Vec<u32> = Vec::new();
         let mut bytes_len = 0;
-        let mut codes = Vec::with_capacity(values.len());
-        for &value in values {
+        let mut codes = Vec::with_capacity(values.len() + told.len());
+        for (value, times) in values.iter().map(|value| (*value, 1)).chain(told.iter().copied()) {
             let (chapter, string) = ((value >> 32) as usize, value as u32);
             let map = &mut maps[chapter];
             if map.is_empty() {
@@ -57,15 +61,16 @@ impl DictionaryBuilder {
                     bytes_len += text.len();
                     (texts.len() - 1) as u32
                 });
-                if !may_have_dictionary(texts.len(), bytes_len, values.len()) {
+                // What is told alone has a dictionary however long.
+                if !values.is_empty() && !may_have_dictionary(texts.len(), bytes_len, total) {
                     return None;
                 }
                 map[string as usize] = code;
             }
-            counts[code as usize] += 1;
+            counts[code as usize] += times as u32;
             codes.push(u64::from(code));
         }
-        Some(Self::by_frequency(texts, counts, codes))
+        Some(Self::by_frequency(texts, counts, codes, values.len()))
     }
 
     /// Bytes of the section and of the column in its codes, roughly: the codes as entropy would have them.
@@ -77,8 +82,9 @@ impl DictionaryBuilder {
         self.section.len() + (bits / 8.0) as usize
     }
 
-    /// The dictionary of these distinct texts and how often each occurs; `codes` number them as they stand.
-    pub fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>) -> Self {
+    /// The dictionary of these distinct texts and how often each occurs; `codes` number them as they stand, from
+    /// `told_from` on those that classes tell.
+    pub fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>, told_from: usize) -> Self {
         let mut order: Vec<u32> = (0..texts.len() as u32).collect();
         order.sort_by_key(|&code| (std::cmp::Reverse(counts[code as usize]), texts[code as usize]));
         let mut rank = vec![0u64; texts.len()];
@@ -88,7 +94,8 @@ impl DictionaryBuilder {
         codes.iter_mut().for_each(|code| *code = rank[*code as usize]);
         let texts: Vec<&[u8]> = order.iter().map(|&code| texts[code as usize]).collect();
         let counts: Vec<u32> = order.iter().map(|&code| counts[code as usize]).collect();
-        Self { section: encode_strings_section(&texts, &counts), codes }
+        let told = codes.split_off(told_from);
+        Self { section: encode_strings_section(&texts, &counts), codes, told }
     }
 }
 

@@ -64,7 +64,7 @@ pub enum SectionKind {
     Scopes = 4,
     /// Page directory of a column; the key is the column's code.
     PageDirectory = 5,
-    /// Dictionary of a field's column; the key is the field's code.
+    /// Dictionary of a field's column, or of what classes tell of it; the key is the field's code.
     Dictionary = 6,
     /// Trace-id index.
     TraceIndex = 7,
@@ -94,11 +94,13 @@ pub enum SectionKind {
     CellPages = 19,
     /// The traces that are not linked along their rows.
     OddTraces = 20,
+    /// The values that classes tell.
+    Told = 21,
 }
 
 impl SectionKind {
     /// Every kind, by code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Schema,
         Self::Strings,
         Self::Resources,
@@ -119,6 +121,7 @@ impl SectionKind {
         Self::TailLists,
         Self::CellPages,
         Self::OddTraces,
+        Self::Told,
     ];
 
     /// The kind of this code, if there is one.

@@ -23,6 +23,8 @@ mod row_indexes;
 mod rows;
 mod schema_sections;
 mod sequences;
+mod telling;
+mod told;
 mod traces;
 mod unite;
 mod usage;
@@ -42,4 +44,6 @@ pub use row_finder::RowFinder;
 pub use row_indexes::duration_bucket;
 pub use rows::{Detail, IntegerCursor};
 pub use sequences::SequencePages;
+#[cfg(test)]
+pub use told::TOLD_ROWS_MIN;
 pub use usage::UsagePart;

@@ -26,10 +26,11 @@ use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
 use super::layout::{
-    ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, OPERATION_TAILS, PAGE_ENTRY_LEN, ROLLUP_EDGES, ROLLUP_GROUPS,
-    SectionKind, SegmentDirectory, read_directory,
+    ColumnEntry, ColumnForm, EDGE_TAILS, FIELD_COLUMN_FIRST, Fixed, OPERATION_TAILS, PAGE_ENTRY_LEN, ROLLUP_EDGES,
+    ROLLUP_GROUPS, SectionKind, SegmentDirectory, read_directory,
 };
 use super::overflow::{FieldColumn, Overflow};
+use super::told::Told;
 
 /// An immutable file of spans, open for reading.
 pub struct Segment {
@@ -60,6 +61,8 @@ pub struct Tables {
     pub overflow: Overflow,
     /// Rows of every class.
     pub class_rows: Vec<u64>,
+    /// What classes tell of the values of their rows.
+    pub told: Told,
     /// Resources by code.
     pub resources: Vec<Arc<Resource>>,
     /// Service of every resource, as a string code.
@@ -261,12 +264,32 @@ impl Segment {
         error.at(format!("segment {}, column {column}, page {page}", self.name))
     }
 
-    /// The dictionary of a field's column, if it has one.
+    /// The dictionary of a field's column, if it has one: then all values of the field are in it.
     ///
     /// # Errors
     /// Corrupt if it is damaged.
     pub fn dictionary(&self, field: u32) -> Result<Option<DictionaryView<'_>>> {
+        let coded = |column: &ColumnEntry| column.form == ColumnForm::Dictionary as u8;
+        if self.columns.get(&(FIELD_COLUMN_FIRST + field)).is_some_and(coded) { self.texts_of(field) } else { Ok(None) }
+    }
+
+    /// The byte strings that classes tell of a field, by code, beside those of its column if that is coded.
+    ///
+    /// # Errors
+    /// Corrupt if they are damaged.
+    pub fn texts_of(&self, field: u32) -> Result<Option<DictionaryView<'_>>> {
         self.section(SectionKind::Dictionary, field)?.map(DictionaryView::open).transpose()
+    }
+
+    /// A byte string that classes tell of a field, by its code.
+    ///
+    /// # Errors
+    /// Corrupt if there is none.
+    pub fn told_text(&self, field: u32, code: u64) -> Result<&[u8]> {
+        let known = |texts: &DictionaryView<'_>| code < texts.len() as u64;
+        let texts = self.texts_of(field)?.filter(known);
+        let unknown = || Error::corrupt(format!("segment {}: told code {code} of field {field} is unknown", self.name));
+        Ok(texts.ok_or_else(unknown)?.get(code as u32))
     }
 
     /// The strings of the schema.
@@ -406,7 +429,9 @@ impl Segment {
         decode_schema(&mut schema, gained, &mut reader)?;
         schema.validate([0; 3], strings.len(), scopes.len())?;
         let class_rows = (0..gained[2]).map(|_| reader.varint("class rows")).collect::<Result<_>>()?;
+        let told = Told::read(self.section(SectionKind::Told, 0)?, &schema)?;
         let mut tables = Tables {
+            told,
             texts: Texts::of(strings),
             overflow: Overflow::new(&schema, |column| self.columns.contains_key(&column)),
             schema,

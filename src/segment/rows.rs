@@ -235,8 +235,9 @@ impl<'s> TableValues<'s> {
         let mut before = vec![0; tables.overflow.own_end()];
         let mut overflow_before = 0;
         for (class, count) in histogram {
-            for field in tables.schema.shape_of(class) {
-                if let Some(before) = before.get_mut(*field as usize) {
+            for (place, field) in tables.schema.shape_of(class).iter().enumerate() {
+                if let Some(before) = before.get_mut(*field as usize).filter(|_| tables.told.at(class, place).is_none())
+                {
                     *before += count;
                 }
             }
@@ -256,6 +257,16 @@ impl<'s> TableValues<'s> {
         FieldCursor::new(self.segment, field, value_type, next, self.dense, self.counter)
     }
 
+    /// The value that a class tells of the field.
+    fn told(&self, field: u32, value: u64) -> Result<Value> {
+        let value_type = self.tables.schema.fields[field as usize].value_type;
+        if value_type.is_bytes() {
+            bytes_value(value_type, self.segment.told_text(field, value)?)
+        } else {
+            number(value_type, value)
+        }
+    }
+
     /// The cursor of the column with the field's values.
     fn cursor(&mut self, field: u32) -> &mut Option<FieldCursor<'s>> {
         if self.tables.overflow.holds(field) { &mut self.overflow } else { &mut self.cursors[field as usize] }
@@ -263,7 +274,10 @@ impl<'s> TableValues<'s> {
 }
 
 impl RowValues for TableValues<'_> {
-    fn next(&mut self, field: u32) -> Result<Value> {
+    fn next(&mut self, class: u32, place: usize, field: u32) -> Result<Value> {
+        if let Some(value) = self.tables.told.at(class, place) {
+            return self.told(field, value);
+        }
         if self.cursor(field).is_none() {
             *self.cursor(field) = Some(self.open(field)?);
         }

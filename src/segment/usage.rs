@@ -66,7 +66,9 @@ impl Segment {
                 Some(SectionKind::PageOrdinals | SectionKind::SparseStarts) => {
                     ("row lists".to_owned(), UsagePart::Column)
                 }
-                Some(SectionKind::Schema | SectionKind::Strings) => ("classes".to_owned(), UsagePart::Column),
+                Some(SectionKind::Schema | SectionKind::Strings | SectionKind::Told) => {
+                    ("classes".to_owned(), UsagePart::Column)
+                }
                 Some(SectionKind::Resources | SectionKind::Scopes) => ("resources".to_owned(), UsagePart::Column),
                 Some(SectionKind::Rollup) => ("rollup".to_owned(), UsagePart::Rollup),
                 Some(SectionKind::Steps) => ("steps".to_owned(), UsagePart::Rollup),

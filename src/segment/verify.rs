@@ -96,7 +96,9 @@ impl Segment {
         let bytes = self.section(kind, key)?.ok_or_else(unknown)?;
         let pages = self.row_pages();
         match kind {
-            SectionKind::Schema | SectionKind::Resources | SectionKind::Scopes => self.tables().map(|_| ()),
+            SectionKind::Schema | SectionKind::Told | SectionKind::Resources | SectionKind::Scopes => {
+                self.tables().map(|_| ())
+            }
             SectionKind::Strings | SectionKind::Dictionary => DictionaryView::open(bytes)?.validate(),
             SectionKind::TraceIndex => TraceIndex::open(bytes, self.traces()).map(|_| ()),
             SectionKind::Zones => ZoneMap::open(bytes, pages).map(|_| ()),
