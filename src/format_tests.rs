@@ -18,7 +18,7 @@ use crate::catalog::{
 };
 use crate::column::{ClassBits, Table, ValueType, internal};
 use crate::encoding::{
-    IntegerCodec, StringBody, StringCodec, Strings, decode_integers, decode_strings, encode_strings,
+    IntegerCodec, StringBody, StringCodec, StringEncoder, Strings, decode_integers, decode_strings, encode_strings,
 };
 use crate::error::ErrorKind;
 use crate::head::{EventRow, LinkRow, Row};
@@ -30,7 +30,7 @@ use crate::log::{
     RecordKind,
 };
 use crate::segment::layout::{self, ColumnForm, FOOTER_LEN, FOOTER_MAGIC, HEADER_LEN, PAGE_ENTRY_LEN, SEGMENT_MAGIC};
-use crate::segment::{Fixed, SectionKind};
+use crate::segment::{Fixed, SectionKind, TOLD_ROWS_MIN};
 
 const FORMAT: &str = include_str!("../docs/FORMAT.md");
 
@@ -161,6 +161,7 @@ fn claim_segments(said: &mut Documented) {
     for kind in (0..=u8::MAX).filter_map(SectionKind::from_code) {
         said.claim(&format!("SectionKind::{kind:?}"), kind as u8);
     }
+    said.claim("TOLD_ROWS_MIN", TOLD_ROWS_MIN);
     for column in Fixed::ALL {
         said.claim(&format!("Fixed::{column:?}"), column as u32);
     }
@@ -191,6 +192,10 @@ fn claim_pages(said: &mut Documented) {
     let run: [&[u8]; 9] = [same, same, same, same, other, other, other, other, other];
     said.claim("string page: runs", string_page(StringCodec::Runs(StringBody::Plain), &run)[0]);
     said.claim("string page: template", template_page(["a1", "a22"])[0]);
+    let shared: Vec<&[u8]> = [&b"a1"[..], b"a22", b"a3"].repeat(50);
+    let mut page = Vec::new();
+    StringEncoder::choose(&[&shared]).encode(&shared, &mut page).unwrap();
+    said.claim("string page: shared template", page[0]);
     claim_pieces(said);
 }
 

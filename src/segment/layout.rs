@@ -96,11 +96,13 @@ pub enum SectionKind {
     OddTraces = 20,
     /// The values that classes tell.
     Told = 21,
+    /// The templates that the pages of a column share; the key is the column's code.
+    Templates = 22,
 }
 
 impl SectionKind {
     /// Every kind, by code.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Schema,
         Self::Strings,
         Self::Resources,
@@ -122,6 +124,7 @@ impl SectionKind {
         Self::CellPages,
         Self::OddTraces,
         Self::Told,
+        Self::Templates,
     ];
 
     /// The kind of this code, if there is one.

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::bytes::{Reader, Seed, checksum, pod_slice};
 use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
-use crate::encoding::{Strings, decode_integers, decode_strings};
+use crate::encoding::{Strings, TemplateTable, decode_integers, decode_strings_with};
 use crate::error::{Error, Result, ensure};
 use crate::index::rollup::{
     CellPages, EdgeCodes, OperationCodes, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
@@ -246,7 +246,23 @@ impl Segment {
     /// As [`Segment::integers`].
     pub fn strings(&self, column: u32, page: usize, counter: &ReadCounter, out: &mut Strings) -> Result<()> {
         let (bytes, count) = self.page(column, page, counter)?;
-        decode_strings(bytes, count, out).map_err(|e| self.in_page(e, column, page))
+        self.strings_of(bytes, count, column, page, out)
+    }
+
+    /// Decodes the bytes of this page of byte strings.
+    ///
+    /// # Errors
+    /// As [`Segment::integers`].
+    pub fn strings_of(&self, bytes: &[u8], count: usize, column: u32, page: usize, out: &mut Strings) -> Result<()> {
+        decode_strings_with(bytes, count, &self.templates(column)?, out).map_err(|e| self.in_page(e, column, page))
+    }
+
+    /// The templates that the pages of a column share.
+    ///
+    /// # Errors
+    /// Corrupt if they are damaged.
+    pub fn templates(&self, column: u32) -> Result<TemplateTable<'_>> {
+        self.section(SectionKind::Templates, column)?.map_or(Ok(TemplateTable::default()), TemplateTable::open)
     }
 
     /// Decodes the page of class codes of span rows, each known to the schema.

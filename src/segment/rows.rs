@@ -14,7 +14,7 @@ use crate::column::{
     ClassBits, RowSource, RowTimes, RowValues, Table, ValueType, decode_value, materialize, materialize_event,
     materialize_link, materialize_outline,
 };
-use crate::encoding::{Strings, decode_strings, integer_at, reads_singly, string_at};
+use crate::encoding::{Strings, integer_at, reads_singly, string_at_with};
 use crate::error::{Error, ErrorKind, Result, ensure};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Event, Link, Span, SpanId, TraceId, Value};
@@ -123,12 +123,13 @@ impl<'s> StringCursor<'s> {
         let in_page = |e: Error| segment.in_page(e, self.column, page);
         if self.all.is_none() && self.singly > 0 && self.bytes.first() != Some(&WHOLE_PAGE_CODEC) {
             self.singly -= 1;
-            string_at(self.bytes, self.count, at, &mut self.one).map_err(in_page)?;
+            string_at_with(self.bytes, self.count, at, &segment.templates(self.column)?, &mut self.one)
+                .map_err(in_page)?;
             return Ok(&self.one);
         }
         if self.all.is_none() {
             let mut all = Strings::default();
-            decode_strings(self.bytes, self.count, &mut all).map_err(in_page)?;
+            segment.strings_of(self.bytes, self.count, self.column, page, &mut all)?;
             self.all = Some(all);
         }
         Ok(self.all.as_ref().map_or(&[], |all| all.get(at)))

@@ -50,7 +50,9 @@ impl Segment {
         for section in &self.directory().sections {
             let kind = SectionKind::from_code(section.kind);
             let (name, part) = match kind {
-                Some(SectionKind::PageDirectory) => (self.column_name(section.key)?, UsagePart::Column),
+                Some(SectionKind::PageDirectory | SectionKind::Templates) => {
+                    (self.column_name(section.key)?, UsagePart::Column)
+                }
                 Some(SectionKind::Dictionary) => {
                     (self.column_name(FIELD_COLUMN_FIRST + section.key)?, UsagePart::Column)
                 }

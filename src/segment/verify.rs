@@ -1,6 +1,6 @@
 //! Reading every byte of a segment to see whether it is as it was written.
 
-use crate::encoding::Strings;
+use crate::encoding::{Strings, TemplateTable};
 use crate::error::{Error, Result};
 use crate::index::rollup::{
     CellPages, EdgeCodes, GroupCodes, GroupKey, OperationCodes, Rollup, Steps, TailHeads, TailLists,
@@ -100,6 +100,7 @@ impl Segment {
                 self.tables().map(|_| ())
             }
             SectionKind::Strings | SectionKind::Dictionary => DictionaryView::open(bytes)?.validate(),
+            SectionKind::Templates => TemplateTable::open(bytes)?.validate(),
             SectionKind::TraceIndex => TraceIndex::open(bytes, self.traces()).map(|_| ()),
             SectionKind::Zones => ZoneMap::open(bytes, pages).map(|_| ()),
             SectionKind::ServicePages

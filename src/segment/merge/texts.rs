@@ -46,7 +46,7 @@ pub fn write_texts(columns: &FieldColumns<'_, '_>, code: u32, out: &mut SegmentW
         write_dictionary(code, dictionary, out)?;
         return Ok(set(&dictionary.told));
     }
-    let (codec, len) = column.sample(&sampled, total)?.choose();
+    let (encoder, len) = column.sample(&sampled, total)?.choose();
     if let Some((dictionary, terms)) = survey.filter(|(dictionary, _)| dictionary.encoded_len() <= len) {
         out.section(SectionKind::Terms, code, &terms)?;
         write_dictionary(code, &dictionary, out)?;
@@ -54,7 +54,7 @@ pub fn write_texts(columns: &FieldColumns<'_, '_>, code: u32, out: &mut SegmentW
     }
     let mut terms = term_index(column.runs.pages());
     let hashes = column.dictionary_hashes();
-    let mut writer = StringsWriter::new(out, FIELD_COLUMN_FIRST + code, codec);
+    let mut writer = StringsWriter::new(out, FIELD_COLUMN_FIRST + code, encoder);
     column.each(|page, text| {
         terms.add(hash_of(&text, &hashes), page as u32);
         writer.push(bytes_of(&text)).map(|()| true)
