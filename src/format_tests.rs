@@ -170,7 +170,9 @@ fn claim_segments(said: &mut Documented) {
     said.claim("OVERFLOW_COLUMN_FIRST", layout::OVERFLOW_COLUMN_FIRST);
     said.claim("OVERFLOW_RANK_COLUMN_FIRST", layout::OVERFLOW_RANK_COLUMN_FIRST);
     said.claim("COLUMNS_MAX", COLUMNS_MAX);
-    for form in [ColumnForm::Integers, ColumnForm::Zigzag, ColumnForm::Strings, ColumnForm::Dictionary] {
+    for form in
+        [ColumnForm::Integers, ColumnForm::Zigzag, ColumnForm::Strings, ColumnForm::Dictionary, ColumnForm::ByService]
+    {
         said.claim(&format!("ColumnForm::{form:?}"), form as u8);
     }
 }

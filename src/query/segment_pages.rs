@@ -255,7 +255,13 @@ impl PageSource for SegmentPages<'_> {
     }
 
     fn resources(&self, page: u32, out: &mut Vec<u32>) -> Result<()> {
-        self.codes(Fixed::Resource, page, out)
+        let mut classes = Vec::new();
+        self.segment.classes(Fixed::Class, page as usize, self.counter, &mut classes)?;
+        self.codes(Fixed::Resource, page, out)?;
+        for (code, class) in out.iter_mut().zip(&classes) {
+            *code = self.source.tables.resource_of(*class as u32, u64::from(*code))?;
+        }
+        Ok(())
     }
 
     fn starts(&self, page: u32, range: TimeRange) -> Result<Option<Vec<u64>>> {

@@ -22,7 +22,7 @@ use super::dictionary::DictionaryBuilder;
 use super::field_columns::{
     SMALL_DICTIONARY_LEN, common_limit, term_index, write_dictionary, write_numbers, write_ranks,
 };
-use super::fixed_columns::{write_fixed, write_page_ordinals};
+use super::fixed_columns::{write_fixed, write_page_ordinals, write_resources};
 use super::layout::{
     ColumnForm, FIELD_COLUMN_FIRST, Fixed, OVERFLOW_COLUMN_FIRST, OVERFLOW_RANK_COLUMN_FIRST, SectionKind,
     SegmentDirectory,
@@ -295,8 +295,16 @@ fn write(
         &gathered.united,
     )?;
     for column in Fixed::ALL {
-        write_fixed(column, &gathered.fixed[column as usize], &mut out)?;
-        if column != Fixed::TraceRow {
+        let values = &gathered.fixed[column as usize];
+        if column == Fixed::Resource {
+            let classes = gathered.fixed[Fixed::Class as usize].iter();
+            let rows = classes.zip(values).map(|(class, resource)| (*class as u32, *resource as u32));
+            write_resources(&gathered.united, rows, &mut out)?;
+            gathered.fixed[Fixed::Class as usize] = Vec::new();
+        } else {
+            write_fixed(column, values, &mut out)?;
+        }
+        if ![Fixed::TraceRow, Fixed::Class].contains(&column) {
             gathered.fixed[column as usize] = Vec::new();
         }
     }

@@ -263,6 +263,8 @@ pub enum ColumnForm {
     Strings = 3,
     /// Codes of the column's dictionary.
     Dictionary = 4,
+    /// Places of resources inside the service of the row's class.
+    ByService = 5,
 }
 
 /// Where one column stands. Its page directory is the section `PageDirectory` of the same code.
@@ -418,7 +420,7 @@ impl SegmentDirectory {
                 values: r.varint("column values")?,
                 offset: r.varint("column offset")?,
             };
-            let sound = column.offset <= file_len && (1..=4).contains(&column.form) && column.values >> 40 == 0;
+            let sound = column.offset <= file_len && (1..=5).contains(&column.form) && column.values >> 40 == 0;
             ensure(sound, || format!("{column:?} is not sound"))?;
             out.columns.push(column);
         }

@@ -4,6 +4,7 @@
 //! stand, [`order`] in which order the rows are.
 
 mod builder;
+mod by_service;
 mod dictionary;
 mod field_columns;
 mod fixed_columns;

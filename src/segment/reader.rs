@@ -24,6 +24,7 @@ use crate::os::FileBytes;
 use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 
+use super::by_service::{ByService, ClassResources};
 use super::dictionary::DictionaryView;
 use super::layout::{
     ColumnEntry, ColumnForm, EDGE_TAILS, FIELD_COLUMN_FIRST, Fixed, OPERATION_TAILS, PAGE_ENTRY_LEN, ROLLUP_EDGES,
@@ -65,6 +66,8 @@ pub struct Tables {
     pub told: Told,
     /// Resources by code.
     pub resources: Vec<Arc<Resource>>,
+    /// Which resource a row of a class has, by what the column says.
+    pub class_resources: ClassResources,
     /// Service of every resource, as a string code.
     pub services: Vec<u32>,
     /// Rows of every resource.
@@ -454,6 +457,7 @@ impl Segment {
             class_rows,
             scopes,
             resources: Vec::new(),
+            class_resources: ClassResources::plain(0, 0),
             services: Vec::new(),
             resource_rows: Vec::new(),
         };
@@ -464,6 +468,12 @@ impl Segment {
             tables.services.push(read_optional(&mut reader, "resource service")?);
             tables.resource_rows.push(reader.varint("resource rows")?);
         }
+        let form = self.columns.get(&(Fixed::Resource as u32)).map(|column| column.form);
+        tables.class_resources = if form == Some(ColumnForm::ByService as u8) {
+            ByService::of(&tables.services, &tables.resource_rows).of_classes(&tables.schema.classes)
+        } else {
+            ClassResources::plain(tables.resources.len(), tables.schema.classes.len())
+        };
         Ok(tables)
     }
 
@@ -528,6 +538,16 @@ impl Texts {
 }
 
 impl Tables {
+    /// The resource of a row of this class, of which the column of resources says this.
+    ///
+    /// # Errors
+    /// Corrupt if there is none.
+    #[inline]
+    pub fn resource_of(&self, class: u32, said: u64) -> Result<u32> {
+        let unknown = || Error::corrupt(format!("resource {said} of class {class} is unknown"));
+        self.class_resources.get(class, said).ok_or_else(unknown)
+    }
+
     /// Where the values of a field of the schema stand.
     pub fn column_of(&self, field: u32) -> FieldColumn {
         if self.overflow.holds(field) {

@@ -550,7 +550,7 @@ impl<'s> SpanRows<'s> {
                 start_unix_nano: start,
                 end_unix_nano: start.wrapping_add(self.lengths.get(at)?),
             };
-            let resource = self.resources.get(at)? as u32;
+            let resource = self.source.tables.resource_of(class, self.resources.get(at)?)?;
             if detail == Detail::Outline {
                 let span = materialize_outline(self.source, &times, class, resource)?;
                 self.counter.hold(span.held_bytes(), out.len() + 1, count)?;

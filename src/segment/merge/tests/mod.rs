@@ -158,7 +158,15 @@ fn assert_counts(segment: &Segment) {
     };
     let classes = [Fixed::Class, Fixed::EventClass, Fixed::LinkClass];
     assert_eq!(tables.class_rows, count(&classes, tables.schema.classes.len()));
-    assert_eq!(tables.resource_rows, count(&[Fixed::Resource], tables.resources.len()));
+    let (mut rows, mut resources, mut classes) = (vec![0; tables.resources.len()], Vec::new(), Vec::new());
+    for page in 0..segment.row_pages() as usize {
+        segment.integers(Fixed::Resource as u32, page, &ReadCounter::default(), &mut resources).unwrap();
+        segment.classes(Fixed::Class, page, &ReadCounter::default(), &mut classes).unwrap();
+        for (class, said) in classes.iter().zip(&resources) {
+            rows[tables.resource_of(*class as u32, *said).unwrap() as usize] += 1;
+        }
+    }
+    assert_eq!(tables.resource_rows, rows);
 }
 
 fn distinct(parts: &[Vec<Span>]) -> Vec<Span> {
