@@ -194,7 +194,8 @@ fn claim_pages(said: &mut Documented) {
     let run: [&[u8]; 9] = [same, same, same, same, other, other, other, other, other];
     said.claim("string page: runs", string_page(StringCodec::Runs(StringBody::Plain), &run)[0]);
     said.claim("string page: template", template_page(["a1", "a22"])[0]);
-    let shared: Vec<&[u8]> = [&b"a1"[..], b"a22", b"a3"].repeat(50);
+    let texts: Vec<String> = (0..200).map(|i| format!("a{}", i * 7919 % 1_000)).collect();
+    let shared: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
     let mut page = Vec::new();
     StringEncoder::choose(&[&shared]).encode(&shared, &mut page).unwrap();
     said.claim("string page: shared template", page[0]);

@@ -163,9 +163,9 @@ pub trait RangeSource: SampleSource {
 
 /// The samples of one question.
 pub struct Feed<'q> {
-    matching: Matching<'q>,
-    parts: Vec<MatchPart<'q>>,
-    unit: Unit,
+    pub(super) matching: Matching<'q>,
+    pub(super) parts: Vec<MatchPart<'q>>,
+    pub(super) unit: Unit,
     /// How they are grouped.
     pub grouper: Grouper,
     loose_bytes_max: usize,

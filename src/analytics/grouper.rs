@@ -158,6 +158,11 @@ impl Grouper {
         self.step.is_none() && self.is_by_group_and_time()
     }
 
+    /// True if service and name of a span decide about its group.
+    pub fn is_by_operation(&self) -> bool {
+        self.is_by_group() && self.keys.iter().all(|key| matches!(key, GroupKey::Service | GroupKey::Name))
+    }
+
     /// True if service, name, kind and status of a span, and its start where time is a key, decide about its group.
     pub fn is_by_group_and_time(&self) -> bool {
         let decides = |key: &GroupKey| !matches!(key, GroupKey::Attribute(_) | GroupKey::RemoteService);

@@ -11,21 +11,25 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader at the start of `bytes`.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
 
     /// Bytes not yet read.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.position
     }
 
     /// Bytes read so far.
+    #[inline]
     pub fn position(&self) -> usize {
         self.position
     }
 
     /// True if nothing is left.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.remaining() == 0
     }
@@ -34,6 +38,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Corrupt if fewer are left; so do all other reads.
+    #[inline]
     pub fn bytes(&mut self, len: usize, what: &str) -> Result<&'a [u8]> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let taken = rest.get(..len).ok_or_else(|| {
@@ -44,6 +49,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `N` bytes as an array.
+    #[inline]
     pub fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N]> {
         let mut out = [0; N];
         out.copy_from_slice(self.bytes(N, what)?);
@@ -51,30 +57,47 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
+    #[inline]
     pub fn u8(&mut self, what: &str) -> Result<u8> {
         Ok(self.array::<1>(what)?[0])
     }
 
     /// A little-endian u16.
+    #[inline]
     pub fn u16(&mut self, what: &str) -> Result<u16> {
         Ok(u16::from_le_bytes(self.array(what)?))
     }
 
     /// A little-endian u32.
+    #[inline]
     pub fn u32(&mut self, what: &str) -> Result<u32> {
         Ok(u32::from_le_bytes(self.array(what)?))
     }
 
     /// A little-endian u64.
+    #[inline]
     pub fn u64(&mut self, what: &str) -> Result<u64> {
         Ok(u64::from_le_bytes(self.array(what)?))
     }
 
     /// A LEB128 number.
+    #[inline]
     pub fn varint(&mut self, what: &str) -> Result<u64> {
+        // Most numbers are small.
+        match self.bytes.get(self.position) {
+            Some(byte) if *byte < 0x80 => {
+                self.position += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(what),
+        }
+    }
+
+    fn long_varint(&mut self, what: &str) -> Result<u64> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
-            let byte = self.u8(what)?;
+            let Some(byte) = self.bytes.get(self.position).copied() else { return self.u8(what).map(u64::from) };
+            self.position += 1;
             let bits = u64::from(byte & 0x7f);
             if shift == 63 && bits > 1 {
                 break;

@@ -68,7 +68,7 @@ impl SegmentPart {
     pub fn ordinals_of(&self, id: TraceId, ids: TraceIds, counter: &ReadCounter) -> Result<Vec<(u32, TraceId)>> {
         let mut out = Vec::new();
         for ordinal in self.segment.ordinals_of_low(id.low(), counter)? {
-            let found = self.segment.trace_id(ordinal, counter)?;
+            let found = self.segment.trace_id_of_low(ordinal, id.low(), counter)?;
             if ids.same(found, id) && !self.deleted.contains(ordinal) {
                 out.push((ordinal, found));
             }
@@ -159,8 +159,8 @@ impl Snapshot {
         let mut out: Vec<Span> = Vec::new();
         let mut pieces = 0;
         for part in &self.segments {
-            for (ordinal, _) in part.ordinals_of(id, ids, counter)? {
-                out.extend(part.segment.hold_trace(ordinal, Detail::Full, counter)?);
+            for found in part.ordinals_of(id, ids, counter)? {
+                out.extend(part.segment.hold_trace_of(found, Detail::Full, counter)?);
                 pieces += 1;
             }
         }

@@ -39,6 +39,11 @@ pub trait RowSource {
 
     /// A scope by code.
     fn scope(&self, code: u32) -> Result<Arc<Scope>>;
+
+    /// False only if no resource has an attribute of this key.
+    fn may_have_resource_key(&self, _key: &str) -> bool {
+        true
+    }
 }
 
 /// Gives the values of one row after the other, field by field in shape order.

@@ -20,4 +20,4 @@ pub use integers::IntegerCodec;
 pub use integers::{choose_integers, decode_integers, encode_integers, encode_integers_best, integer_at, reads_singly};
 #[cfg(test)]
 pub use strings::{StringBody, StringCodec, decode_strings, encode_strings};
-pub use strings::{StringEncoder, Strings, TemplateTable, decode_strings_with, string_at_with};
+pub use strings::{StringEncoder, StringPage, Strings, TemplateTable, decode_strings_with};

@@ -131,6 +131,16 @@ impl Chapter {
             + self.resources.len() * 1024
     }
 
+    /// Gives back the room that was kept for growth.
+    pub fn shrink(&mut self) {
+        self.strings.shrink();
+        self.rows.shrink_to_fit();
+        self.values.shrink_to_fit();
+        self.wide.shrink_to_fit();
+        self.events.shrink_to_fit();
+        self.links.shrink_to_fit();
+    }
+
     /// The value a code stands for in a field of this type.
     pub fn value(&self, value_type: ValueType, code: u32) -> Result<Value> {
         Ok(match value_type {

@@ -383,15 +383,13 @@ impl Replayed {
         let mut ids = SpanIds::default();
         let rows = Rows { frozen: &chapters, active: None };
         let counter = ReadCounter::default();
-        for (c, chapter) in chapters.iter().enumerate() {
-            for (r, row) in chapter.rows.iter().enumerate() {
-                ids.insert(&rows, (c as u32, r as u32));
-                let id = trace_id_of(row);
-                if ids.trace(id).is_none() {
-                    let mut late = false;
-                    segments.iter_mut().for_each(|part| late |= mark_dirty(part, id.low(), &counter));
-                    ids.set_trace(id, late);
-                }
+        for (place, row) in (0..).zip(chapters.iter().flat_map(|chapter| &chapter.rows)) {
+            ids.insert(&rows, place, row);
+            let id = trace_id_of(row);
+            if ids.trace(id).is_none() {
+                let mut late = false;
+                segments.iter_mut().for_each(|part| late |= mark_dirty(part, id.low(), &counter));
+                ids.set_trace(id, late);
             }
         }
         mark_replayed_twice(&chapters, &ids, segments, &counter);

@@ -65,6 +65,14 @@ fn counts(snapshot: &Snapshot) -> Counts {
 struct BuilderSink(ChapterBuilder);
 
 impl SpanSink for BuilderSink {
+    fn known_resource(&mut self, wire: [&[u8]; 2]) -> Option<ResourceToken> {
+        self.0.known_resource(wire).map(ResourceToken)
+    }
+
+    fn known_scope(&mut self, wire: [&[u8]; 2]) -> Option<ScopeToken> {
+        self.0.known_scope(wire).map(ScopeToken)
+    }
+
     fn resource(&mut self, wire: [&[u8]; 2], decode: &mut dyn FnMut() -> Resource) -> ResourceToken {
         ResourceToken(self.0.resource(wire, decode))
     }

@@ -9,14 +9,14 @@ use crate::column::{NONE, RowSource, Table, ValueType};
 use crate::error::Result;
 use crate::index::{PageSet, Postings};
 use crate::limits::PAGE_ROWS;
-use crate::model::TimeRange;
+use crate::model::{Scope, TimeRange};
 use crate::segment::{FieldColumn, Fixed, SectionKind, Segment, duration_bucket};
 
 use super::compile::{ChildTest, Compiled, EVENTS, FIELDS, LINKS, MATCHED, PRESENT, ValueTest, fields_of_key};
 use super::number::Number;
 use super::predicate::{Criterion, DurationRange};
 use super::segment_pages::{SegmentPages, bytes_meet, number_meets};
-use super::tag::{Operand, TagFilter, TagOperator};
+use super::tag::{Operand, TagFilter, TagOperator, TagScope};
 
 /// Pages each index took away, by the index's name.
 pub type Pruned = BTreeMap<&'static str, u64>;
@@ -72,7 +72,8 @@ pub fn criterion_pages(
     }
 }
 
-fn narrow(pages: PageSet, possible: PageSet, index: &'static str, pruned: &mut Pruned) -> PageSet {
+/// The pages that are possible; notes under the index's name how many are not.
+pub fn narrow(pages: PageSet, possible: PageSet, index: &'static str, pruned: &mut Pruned) -> PageSet {
     let before = pages.len();
     let left = pages.and(&possible);
     *pruned.entry(index).or_default() += before - left.len();
@@ -156,6 +157,29 @@ fn attribute_pages(pages: &SegmentPages<'_>, compiled: &Compiled<'_>, within: Pa
         possible = possible.or(&found);
     }
     narrow(within, possible, by, pruned)
+}
+
+/// True if an index tells that no row of the segment meets one of the criteria, so that nothing else need be looked at.
+pub fn rules_out(pages: &SegmentPages<'_>, criteria: &[Criterion]) -> bool {
+    criteria.iter().any(|criterion| matches!(criterion, Criterion::Tag(filter) if has_no_value(pages, filter)))
+}
+
+fn has_no_value(pages: &SegmentPages<'_>, filter: &TagFilter) -> bool {
+    let (source, key) = (&pages.source, filter.key());
+    let may_scope = |scope: &Scope| scope.attributes.iter().any(|attribute| attribute.key == key);
+    let elsewhere = (filter.looks_in(TagScope::Resource) && source.may_have_resource_key(key))
+        || (filter.looks_in(TagScope::Scope)
+            && (key.starts_with("otel.scope.") || source.tables.scopes.iter().any(|scope| may_scope(scope))));
+    if filter.operator() != TagOperator::Equal || elsewhere {
+        return false;
+    }
+    let tables = [(TagScope::Span, Table::Span), (TagScope::Event, Table::Event), (TagScope::Link, Table::Link)];
+    tables.into_iter().filter(|(scope, _)| filter.looks_in(*scope)).all(|(_, table)| {
+        fields_of_key(source, table, key).into_iter().all(|field| {
+            let value_type = source.schema().fields[field as usize].value_type;
+            term_pages(pages, field, value_type, &ValueTest::Tag(filter)).is_some_and(|found| found.is_empty())
+        })
+    })
 }
 
 /// Pages of the services of resources that can match.

@@ -63,6 +63,10 @@ impl SegmentPages<'_> {
         mut visit: impl FnMut(Range<usize>, &[u16]) -> Result<()>,
         mut visit_told: impl FnMut(u64, usize) -> Result<()>,
     ) -> Result<()> {
+        let column = self.source.tables.column_of(field.0);
+        if !column.shared {
+            return self.each_own_run(page, classes, (field.0, column, field.1), visit, visit_told);
+        }
         let (mut first, mut rows) = (0, Vec::with_capacity(PAGE_ROWS));
         self.each_place(page, classes, field, |place, row| {
             let at = match place {
@@ -82,6 +86,54 @@ impl SegmentPages<'_> {
         if rows.is_empty() { Ok(()) } else { visit(first..first + rows.len(), &rows) }
     }
 
+    /// The same for a field with a column of its own.
+    fn each_own_run(
+        &self,
+        page: u32,
+        classes: &[u32],
+        (field, column, per_class): (u32, FieldColumn, &[u32]),
+        mut visit: impl FnMut(Range<usize>, &[u16]) -> Result<()>,
+        mut visit_told: impl FnMut(u64, usize) -> Result<()>,
+    ) -> Result<()> {
+        let told = &self.source.tables.told;
+        if let Some(indexes) = told.by_class(field) {
+            for (row, class) in classes.iter().enumerate().filter(|(_, class)| per_class[**class as usize] > 0) {
+                if let Some(index) = indexes[*class as usize].checked_sub(1) {
+                    visit_told(told.of_field(field)[index as usize].1, row)?;
+                }
+            }
+        }
+        let indexes = told.by_class(field).unwrap_or_default();
+        let per_class = |class: u32| match indexes.get(class as usize) {
+            Some(1..) => 0,
+            _ => per_class[class as usize],
+        };
+        let mut rows = vec![0u16; classes.len() + 1];
+        let (mut len, mut repeats) = (0, false);
+        for (row, class) in (0u16..).zip(classes) {
+            let times = per_class(*class);
+            // Written in any case, and kept if there is a value.
+            rows[len] = row;
+            len += usize::from(times > 0);
+            repeats |= times > 1;
+        }
+        rows.truncate(len);
+        if repeats {
+            let times = |row: u16| per_class(classes[usize::from(row)]) as usize;
+            rows = rows.into_iter().flat_map(|row| std::iter::repeat_n(row, times(row))).collect();
+        }
+        let rank = |page: u32| self.segment.rank(column.ranks, page as usize, self.counter);
+        let (mut at, end) = (rank(page)?, rank(page + 1)?);
+        ensure(at + rows.len() <= end, || format!("page {page} has more values than its ranks say"))?;
+        let mut rest = rows.as_slice();
+        while !rest.is_empty() {
+            let (here, others) = rest.split_at(rest.len().min(PAGE_ROWS - at % PAGE_ROWS));
+            visit(at..at + here.len(), here)?;
+            (at, rest) = (at + here.len(), others);
+        }
+        Ok(())
+    }
+
     /// Calls `visit` with the place in the field's column and the row in the page of every value of the page.
     fn each_place(
         &self,
@@ -93,9 +145,8 @@ impl SegmentPages<'_> {
         let column = self.source.tables.column_of(field);
         let told = &self.source.tables.told;
         let told = told.by_class(field).map(|indexes| (indexes, told.of_field(field)));
-        let mut ranks = IntegerCursor::new(self.segment, column.ranks, false, self.counter);
-        let mut at = ranks.get(page as usize)? as usize;
-        let end = ranks.get(page as usize + 1)? as usize;
+        let rank = |page: u32| self.segment.rank(column.ranks, page as usize, self.counter);
+        let (mut at, end) = (rank(page)?, rank(page + 1)?);
         if column.shared {
             return self.each_overflow_place(classes, (field, per_class), at..end, |at, row| visit(Place::At(at), row));
         }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::bytes::{Reader, Seed, checksum, pod_slice};
 use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
@@ -31,6 +31,7 @@ use super::layout::{
     ROLLUP_GROUPS, SectionKind, SegmentDirectory, read_directory,
 };
 use super::overflow::{FieldColumn, Overflow};
+use super::rank_lists::RankLists;
 use super::told::Told;
 
 /// An immutable file of spans, open for reading.
@@ -43,12 +44,14 @@ pub struct Segment {
     sections: FxHashMap<(u8, u32), usize>,
     columns: FxHashMap<u32, ColumnEntry>,
     verified: Box<[AtomicBool]>,
+    pub(super) ranks: RankLists,
     tables: OnceLock<Tables>,
     tail_heads: OnceLock<Option<TailHeads>>,
     rollup_heads: OnceLock<Option<RollupHeads>>,
     edge_heads: OnceLock<Option<RollupHeads<EdgeCodes>>>,
     edge_tail_heads: OnceLock<Option<TailHeads<EdgeCodes>>>,
     odd_traces: OnceLock<Option<TraceSet>>,
+    ordinals_sound: OnceLock<bool>,
 }
 
 /// What gives a segment's codes a meaning, in memory.
@@ -72,6 +75,8 @@ pub struct Tables {
     pub services: Vec<u32>,
     /// Rows of every resource.
     pub resource_rows: Vec<u64>,
+    /// Keys of the resources' attributes.
+    resource_keys: FxHashSet<String>,
     /// Scopes by code.
     pub scopes: Vec<Arc<Scope>>,
 }
@@ -91,6 +96,7 @@ impl Segment {
         let directory = read_directory(file.bytes(), seed).map_err(|e| e.at(format!("segment {name}")))?;
         let sections = directory.sections.iter().enumerate().map(|(i, s)| ((s.kind, s.key), i)).collect();
         let columns = directory.columns.iter().map(|c| (c.code, *c)).collect();
+        let ranks = RankLists::of(&directory);
         let verified = directory.sections.iter().map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
             id,
@@ -101,12 +107,14 @@ impl Segment {
             sections,
             columns,
             verified,
+            ranks,
             tables: OnceLock::new(),
             tail_heads: OnceLock::new(),
             rollup_heads: OnceLock::new(),
             edge_heads: OnceLock::new(),
             edge_tail_heads: OnceLock::new(),
             odd_traces: OnceLock::new(),
+            ordinals_sound: OnceLock::new(),
         })
     }
 
@@ -397,8 +405,10 @@ impl Segment {
     /// Corrupt if the list is damaged.
     pub fn page_ordinals(&self) -> Result<&[u32]> {
         let numbers = pod_slice::<u32>(self.needed(SectionKind::PageOrdinals, 0)?).unwrap_or_default();
-        let sound = numbers.len() == self.row_pages() as usize && numbers.iter().all(|o| *o < self.traces());
-        ensure(sound, || format!("segment {}: page ordinals are not sound", self.name))?;
+        let is_sound = || numbers.len() == self.row_pages() as usize && numbers.iter().all(|o| *o < self.traces());
+        ensure(*self.ordinals_sound.get_or_init(is_sound), || {
+            format!("segment {}: page ordinals are not sound", self.name)
+        })?;
         Ok(numbers)
     }
 
@@ -458,12 +468,18 @@ impl Segment {
             scopes,
             resources: Vec::new(),
             class_resources: ClassResources::plain(0, 0),
+            resource_keys: FxHashSet::default(),
             services: Vec::new(),
             resource_rows: Vec::new(),
         };
         let mut reader = Reader::new(self.needed(SectionKind::Resources, 0)?);
         for _ in 0..reader.count(3, "resources")? {
             let resource = decode_resource(&mut Reader::new(reader.block("resource")?))?;
+            for attribute in &resource.attributes {
+                if !tables.resource_keys.contains(&attribute.key) {
+                    tables.resource_keys.insert(attribute.key.clone());
+                }
+            }
             tables.resources.push(Arc::new(resource));
             tables.services.push(read_optional(&mut reader, "resource service")?);
             tables.resource_rows.push(reader.varint("resource rows")?);
@@ -594,5 +610,9 @@ impl RowSource for SegmentSource<'_> {
     fn scope(&self, code: u32) -> Result<Arc<Scope>> {
         let unknown = || Error::corrupt(format!("scope {code} is unknown"));
         self.tables.scopes.get(code as usize).cloned().ok_or_else(unknown)
+    }
+
+    fn may_have_resource_key(&self, key: &str) -> bool {
+        self.tables.resource_keys.contains(key)
     }
 }

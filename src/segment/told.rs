@@ -13,6 +13,8 @@
 
 use std::sync::OnceLock;
 
+use rustc_hash::FxHashMap;
+
 use crate::bytes::{Reader, Writer};
 use crate::column::{Schema, Table};
 use crate::encoding::{decode_integers, encode_integers_best};
@@ -34,6 +36,17 @@ pub struct Told {
     /// For each place of the shape of each class one more than the index of its value, or 0.
     places: Vec<u32>,
     values: Vec<u64>,
+    groups: Vec<ClassGroup>,
+    group_of_class: Vec<u32>,
+}
+
+/// Classes whose rows have the same shape and the same of its fields in columns.
+#[derive(Debug)]
+pub struct ClassGroup {
+    /// The shape.
+    pub shape: u32,
+    /// The fields whose values are in columns, as often as the shape has them.
+    pub placed: Box<[u32]>,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +82,10 @@ impl Told {
     /// Corrupt if it names what the schema has not.
     pub fn read(section: Option<&[u8]>, schema: &Schema) -> Result<Self> {
         let mut out = Self::default();
-        let Some(section) = section else { return Ok(out) };
+        let Some(section) = section else {
+            out.group(schema);
+            return Ok(out);
+        };
         out.fields.resize_with(schema.fields.len(), ToldField::default);
         out.find_places(schema);
         let mut reader = Reader::new(section);
@@ -84,7 +100,34 @@ impl Told {
             out.read_field(field as u32, &mut reader, schema)?;
         }
         reader.finish("told values")?;
+        out.group(schema);
         Ok(out)
+    }
+
+    fn group(&mut self, schema: &Schema) {
+        let mut known: FxHashMap<(u32, Box<[u32]>), u32> = FxHashMap::default();
+        for (class, facts) in (0..).zip(&schema.classes) {
+            let fields = schema.shape_of(class).iter().enumerate();
+            let placed: Box<[u32]> =
+                fields.filter(|(place, _)| self.at(class, *place).is_none()).map(|(_, field)| *field).collect();
+            let next = self.groups.len() as u32;
+            let group = *known.entry((facts.shape, placed.clone())).or_insert(next);
+            if group == next {
+                self.groups.push(ClassGroup { shape: facts.shape, placed });
+            }
+            self.group_of_class.push(group);
+        }
+    }
+
+    /// Classes whose rows have their values in the same columns.
+    pub fn groups(&self) -> &[ClassGroup] {
+        &self.groups
+    }
+
+    /// The place of a class's group among all; `None` for a class that is not there.
+    #[inline]
+    pub fn group_of(&self, class: u32) -> Option<u32> {
+        self.group_of_class.get(class as usize).copied()
     }
 
     fn find_places(&mut self, schema: &Schema) {

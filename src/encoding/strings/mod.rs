@@ -17,6 +17,7 @@ mod compressed;
 mod constant;
 mod plain;
 mod runs;
+mod single;
 mod template;
 #[cfg(test)]
 mod testing;
@@ -24,6 +25,7 @@ mod testing;
 pub use choose::StringEncoder;
 #[cfg(test)]
 pub use choose::encode_strings;
+pub use single::StringPage;
 pub use template::shared::TemplateTable;
 
 use super::integers::{VALUES_MAX, decode_integers, encode_integers_best};
@@ -142,37 +144,6 @@ pub fn decode_strings_with(page: &[u8], count: usize, table: &TemplateTable<'_>,
     if code == RUNS { runs::decode(body, count, table, out) } else { decode_unrun(code, body, count, table, out) }
 }
 
-/// Decodes the value at `index` of a page of `count` values into `out`, cleared first.
-///
-/// Reads the fields of one value of constant, plain and template pages; a zstd page is decompressed whole.
-///
-/// # Errors
-/// Corrupt if the page is damaged where it was read or has no value `index`.
-#[cfg(test)]
-pub fn string_at(page: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    string_at_with(page, count, index, &TemplateTable::default(), out)
-}
-
-/// Decodes the value at `index` of a page of `count` values of a column with this table of templates into `out`,
-/// cleared first.
-///
-/// Reads the fields of one value of constant, plain and template pages; a zstd page is decompressed whole.
-///
-/// # Errors
-/// Corrupt if the page is damaged where it was read or has no value `index`.
-pub fn string_at_with(
-    page: &[u8],
-    count: usize,
-    index: usize,
-    table: &TemplateTable<'_>,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    out.clear();
-    ensure(index < count && count <= VALUES_MAX, || format!("string page: value {index} of {count} asked for"))?;
-    let (code, body) = split_code(page)?;
-    if code == RUNS { runs::at(body, count, index, table, out) } else { at_unrun(code, body, count, index, table, out) }
-}
-
 /// A page that is not of runs.
 fn decode_unrun(code: u8, body: &[u8], count: usize, table: &TemplateTable<'_>, out: &mut Strings) -> Result<()> {
     match code {
@@ -188,30 +159,6 @@ fn decode_flat(code: u8, body: &[u8], count: usize, out: &mut Strings) -> Result
     match code {
         PLAIN => plain::decode(body, count, out),
         ZSTD => compressed::decode(body, count, out),
-        _ => Err(unknown(code)),
-    }
-}
-
-fn at_unrun(
-    code: u8,
-    body: &[u8],
-    count: usize,
-    index: usize,
-    table: &TemplateTable<'_>,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    match code {
-        CONSTANT => constant::at(body, out),
-        TEMPLATE => template::at(body, count, index, out),
-        SHARED => template::shared::at(body, count, index, table, out),
-        _ => at_flat(code, body, count, index, out),
-    }
-}
-
-fn at_flat(code: u8, body: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    match code {
-        PLAIN => plain::at(body, count, index, out),
-        ZSTD => compressed::at(body, count, index, out),
         _ => Err(unknown(code)),
     }
 }
@@ -301,8 +248,8 @@ mod tests {
             if decode_strings(&page, count, &mut out).is_ok() {
                 prop_assert_eq!(out.len(), count);
             }
-            for index in 0..count.min(10) {
-                let _ = string_at(&page, count, index, &mut Vec::new());
+            if let Ok(page) = StringPage::open(&page, count) {
+                (0..count.min(10)).for_each(|index| drop(page.read(index, &mut Vec::new())));
             }
         }
     }

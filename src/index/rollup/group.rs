@@ -137,6 +137,23 @@ impl Group {
         Ok(Self { count, duration_count: count - without, errors, duration_sum, ..Self::default() })
     }
 
+    /// Reads the counts and the sum of what [`Group::write`] wrote, and the shortest duration, if there is one.
+    pub(super) fn read_counts_and_shortest(reader: &mut Reader<'_>) -> Result<(Self, Option<u64>)> {
+        let counts = Self::read_counts(reader)?;
+        if counts.duration_count == 0 {
+            return Ok((counts, None));
+        }
+        let above = reader.varint("shortest duration")?;
+        reader.varint("longest duration")?;
+        let is_next = reader.varint("cell")? & 1 == 0;
+        let bucket = if is_next { 0 } else { reader.varint("distance of cells")?.saturating_add(1) };
+        ensure(bucket < super::histogram::BUCKETS as u64, || format!("bucket {bucket} holds the shortest duration"))?;
+        let bounds = Histogram::bounds(bucket as usize);
+        let shortest = bounds.start().checked_add(above).filter(|nanos| bounds.contains(nanos));
+        let outside = || Error::corrupt("the shortest duration is outside its cell");
+        Ok((counts, Some(shortest.ok_or_else(outside)?)))
+    }
+
     /// Reads what [`Group::write`] wrote, to the end of the bytes, in place of what the group said before.
     pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<()> {
         let Self { count, duration_count, errors, duration_sum, .. } = Self::read_counts(reader)?;

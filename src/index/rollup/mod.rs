@@ -37,9 +37,9 @@ pub use section::{Rollup, RollupHeads};
 #[cfg(test)]
 pub use steps::{CELL_SPANS, STEP_NANOS, StepCells};
 pub use steps::{StepCell, Steps};
-pub use tails::{OperationCodes, TailHeads, TailList, TailLists, TailNext, TailWalk};
+pub use tails::{OperationCodes, TAIL_SHARE, TailHeads, TailList, TailLists, TailNext, TailWalk};
 #[cfg(test)]
-pub use tails::{TAIL_ROWS_MIN, TAIL_SHARE, TailRow};
+pub use tails::{TAIL_ROWS_MIN, TailRow};
 #[cfg(test)]
 pub use totals::RollupSections;
 pub use totals::{RollupBuilder, RowTotals};

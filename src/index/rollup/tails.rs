@@ -319,6 +319,33 @@ impl<'a, K: GroupKey> TailLists<'a, K> {
         Ok(TailWalk { durations, rows, rows_max: self.heads.rows, at: 0, count: listed.count, has_all, duration: 0 })
     }
 
+    /// Appends the durations of the list of the operation at this place, longest first, and answers the longest of a
+    /// row that is not listed; `None` if all are.
+    ///
+    /// # Errors
+    /// Corrupt if it is damaged, or there is none.
+    pub fn durations(&self, place: usize, out: &mut Vec<u64>) -> Result<Option<u64>> {
+        let mut walk = self.walk(place)?;
+        out.reserve(walk.count.min(walk.durations.remaining()));
+        while walk.at < walk.count {
+            out.push(walk.step()?);
+            walk.at += 1;
+        }
+        let bound = if walk.has_all { None } else { Some(walk.step()?) };
+        walk.durations.finish("tail list")?;
+        Ok(bound)
+    }
+
+    /// The row that stands at `at` in the list of the operation at this place.
+    ///
+    /// # Errors
+    /// Corrupt if it is damaged, or there is none.
+    pub fn row_at(&self, place: usize, at: usize) -> Result<u32> {
+        let walk = self.walk(place)?;
+        ensure(at < walk.count, || format!("tail list {place} has no row {at}"))?;
+        walk.row(at)
+    }
+
     /// The list of the operation at this place.
     ///
     /// # Errors
@@ -379,11 +406,17 @@ impl TailWalk<'_> {
             self.at = self.count + 1;
             return Ok(TailNext::End { bound });
         }
-        let duration = self.step()?;
-        let row = self.rows.get(self.at);
-        ensure(row < self.rows_max.into(), || format!("row {row} of {}", self.rows_max))?;
+        let (duration, row) = (self.step()?, self.row(self.at)?);
         self.at += 1;
-        Ok(TailNext::Row(TailRow { row: row as u32, duration }))
+        Ok(TailNext::Row(TailRow { row, duration }))
+    }
+
+    /// The row at this place of the list.
+    #[inline]
+    fn row(&self, at: usize) -> Result<u32> {
+        let row = self.rows.get(at);
+        ensure(row < self.rows_max.into(), || format!("row {row} of {}", self.rows_max))?;
+        Ok(row as u32)
     }
 
     #[inline]

@@ -87,67 +87,71 @@ pub struct Cut {
     pub slots: Vec<Range<usize>>,
 }
 
+/// The end of a word as far as it is read: what follows the last letter that is no hexadecimal digit.
+#[derive(Default)]
+struct Tail {
+    start: usize,
+    /// Slots before it.
+    slots: usize,
+    has_digit: bool,
+    /// True if `a` to `f` follows a digit.
+    is_mixed: bool,
+}
+
 impl Cut {
     /// Cuts a value; false if it is too long, has too many slots or a zero byte.
     pub fn cut(&mut self, value: &[u8]) -> bool {
-        self.skeleton.clear();
         self.slots.clear();
         if value.len() > VALUE_BYTES_MAX {
             return false;
         }
         let mut at = 0;
-        while let Some(byte) = value.get(at) {
-            match class(*byte) {
+        while at < value.len() {
+            match class(value[at]) {
                 Class::Zero => return false,
-                Class::Other => {
-                    self.skeleton.push(*byte);
-                    at += 1;
-                }
-                _ => {
-                    let end = end_of(value, at, |class| class != Class::Other && class != Class::Zero);
-                    self.cut_word(value, at..end);
-                    at = end;
-                }
+                Class::Other => at += 1,
+                _ => at = self.cut_word(value, at),
             }
         }
+        self.skeleton.clear();
+        let mut text = 0;
+        for slot in &self.slots {
+            self.skeleton.extend_from_slice(&value[text..slot.start]);
+            self.skeleton.push(0);
+            text = slot.end;
+        }
+        self.skeleton.extend_from_slice(&value[text..]);
         self.slots.len() <= SLOTS_MAX
     }
 
-    fn cut_word(&mut self, value: &[u8], word: Range<usize>) {
-        let text = &value[word.clone()];
-        let hex_from = text.iter().rposition(|b| class(*b) == Class::Letter).map_or(0, |last| last + 1);
-        let tail = &text[hex_from..];
-        let is_digit = |b: &u8| class(*b) == Class::Digit;
-        let digits_from = tail.iter().rposition(|b| !is_digit(b)).map_or(0, |last| last + 1);
-        let has_digit = tail.iter().any(is_digit);
-        let mixed = tail[..digits_from].iter().any(is_digit);
-        let whole = hex_from == 0 && tail.len() >= 4;
-        if mixed || (whole && (has_digit || digits_from == tail.len())) {
-            self.cut_digits(value, word.start..word.start + hex_from);
-            self.slot(word.start + hex_from..word.end);
-        } else {
-            self.cut_digits(value, word);
-        }
-    }
-
-    /// Every run of digits is a slot.
-    fn cut_digits(&mut self, value: &[u8], part: Range<usize>) {
-        let mut at = part.start;
-        while at < part.end {
-            let digit = class(value[at]) == Class::Digit;
-            let end = end_of(&value[..part.end], at, |class| (class == Class::Digit) == digit);
-            if digit {
-                self.slot(at..end)
-            } else {
-                self.skeleton.extend_from_slice(&value[at..end])
+    /// Cuts the word that begins at `start`; where it ends. Runs of digits are cut as they come; whether the tail is
+    /// one number shows at its end, which then takes the place of the runs in it.
+    fn cut_word(&mut self, value: &[u8], start: usize) -> usize {
+        let mut tail = Tail { start, slots: self.slots.len(), ..Tail::default() };
+        let mut at = start;
+        while at < value.len() {
+            match class(value[at]) {
+                Class::Digit => {
+                    let run = at;
+                    while at < value.len() && class(value[at]) == Class::Digit {
+                        at += 1;
+                    }
+                    tail.has_digit = true;
+                    self.slots.push(run..at);
+                    continue;
+                }
+                Class::HexLetter => tail.is_mixed |= tail.has_digit,
+                Class::Letter => tail = Tail { start: at + 1, slots: self.slots.len(), ..Tail::default() },
+                Class::Zero | Class::Other => break,
             }
-            at = end;
+            at += 1;
         }
-    }
-
-    fn slot(&mut self, slot: Range<usize>) {
-        self.skeleton.push(0);
-        self.slots.push(slot);
+        let is_whole = tail.start == start && at - start >= 4;
+        if tail.is_mixed || is_whole {
+            self.slots.truncate(tail.slots);
+            self.slots.push(tail.start..at);
+        }
+        at
     }
 }
 
@@ -180,10 +184,6 @@ fn class(byte: u8) -> Class {
         classes
     };
     CLASSES[usize::from(byte)]
-}
-
-fn end_of(value: &[u8], from: usize, inside: impl Fn(Class) -> bool) -> usize {
-    value[from..].iter().position(|byte| !inside(class(*byte))).map_or(value.len(), |len| from + len)
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@
 use rustc_hash::FxHashMap;
 
 use super::super::super::integers::{decode_integers_u32, encode_integers_best, integer_at};
-use super::super::{SHARED, Strings, at_flat, check_total, compressed, decode_flat, put_integers, split_code};
+use super::super::single::FlatValues;
+use super::super::{SHARED, Strings, check_total, compressed, decode_flat, put_integers, split_code};
 use super::piece::{SlotKind, Template};
 use super::put_block;
 use super::shape::{COLUMN_PROBE, Cut, group_by_skeleton};
@@ -187,6 +188,7 @@ impl SharedTemplates {
 }
 
 /// What stands before the numbers of a page.
+#[derive(Debug)]
 struct Head<'a> {
     codes: Vec<u32>,
     /// Values of each template; the last entry is of those without one.
@@ -241,36 +243,61 @@ pub fn decode(body: &[u8], count: usize, table: &TemplateTable<'_>, out: &mut St
     Ok(())
 }
 
-/// One value: reads the codes and one number of each column.
-pub fn at(body: &[u8], count: usize, index: usize, table: &TemplateTable<'_>, out: &mut Vec<u8>) -> Result<()> {
-    let mut reader = Reader::new(body);
-    let head = read_head(&mut reader, count, table.len())?;
-    let code = head.codes.get(index).map_or(0, |code| *code as usize);
-    let row = head.codes.iter().take(index).filter(|other| **other as usize == code).count();
-    let rows = head.counts.get(code).copied().unwrap_or(0);
-    if code == table.len() {
-        let (code, page) = split_code(head.others)?;
-        return at_flat(code, page, rows, row, out);
+/// A page whose codes were read, for single values.
+#[derive(Debug)]
+pub struct SharedValues<'a> {
+    table: TemplateTable<'a>,
+    head: Head<'a>,
+    /// The values without a template, if there are any.
+    others: Option<FlatValues<'a>>,
+    /// The numbers of each template that has values, by code.
+    numbers: Vec<(u32, &'a [u8])>,
+}
+
+impl<'a> SharedValues<'a> {
+    /// The values of a page of `count`: reads the codes.
+    pub fn open(body: &'a [u8], count: usize, table: &TemplateTable<'a>) -> Result<Self> {
+        let mut reader = Reader::new(body);
+        let head = read_head(&mut reader, count, table.len())?;
+        let others = if head.others.is_empty() {
+            None
+        } else {
+            let (code, page) = split_code(head.others)?;
+            Some(FlatValues::open(code, page, head.counts[table.len()])?)
+        };
+        let present = (0u32..).zip(&head.counts[..table.len()]).filter(|(_, rows)| **rows > 0);
+        let numbers = present.map(|(code, _)| Ok((code, reader.block("numbers of a template")?)));
+        let numbers = numbers.collect::<Result<_>>()?;
+        Ok(Self { table: *table, head, others, numbers })
     }
-    for _ in head.counts.iter().take(code).filter(|rows| **rows > 0) {
-        reader.block("numbers of a template")?;
+
+    /// Appends one value: reads one number of each column.
+    pub fn read(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
+        let head = &self.head;
+        let missing = || Error::corrupt(format!("shared template page: no value {index}"));
+        let code = *head.codes.get(index).ok_or_else(missing)?;
+        let row = head.codes.iter().take(index).filter(|other| **other == code).count();
+        if code as usize == self.table.len() {
+            return self.others.as_ref().ok_or_else(missing)?.read(row, out);
+        }
+        let place = self.numbers.binary_search_by_key(&code, |(code, _)| *code).map_err(|_| missing())?;
+        let mut columns = Reader::new(self.numbers[place].1);
+        let (template, rows) = (self.table.get(code as usize)?, head.counts[code as usize]);
+        let numbers = (0..template.columns()).map(|_| integer_at(columns.block("numbers of a template")?, rows, row));
+        let numbers = numbers.collect::<Result<Vec<u64>>>()?;
+        let (begin, number) = (out.len(), |column: usize| numbers[column]);
+        template.check(number, number)?;
+        template.render(number, out);
+        let most = super::super::STRING_PAGE_BYTES_MAX;
+        ensure(out.len() - begin <= most, || "template page: a value is too long".to_owned())
     }
-    let template = table.get(code)?;
-    let mut columns = Reader::new(reader.block("numbers of a template")?);
-    let mut numbers = Vec::new();
-    for _ in 0..template.columns() {
-        numbers.push(integer_at(columns.block("numbers of a template")?, rows, row)?);
-    }
-    template.check(|column| numbers[column], |column| numbers[column])?;
-    template.render(|column| numbers[column], out);
-    ensure(out.len() <= super::super::STRING_PAGE_BYTES_MAX, || "template page: a value is too long".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::super::{StringBody, StringCodec, StringEncoder, decode_strings_with, string_at_with};
+    use super::super::super::{StringBody, StringCodec, StringEncoder, StringPage, decode_strings_with};
     use super::*;
 
     /// The table made from the first values, and the page of all.
@@ -287,7 +314,8 @@ mod tests {
         decode_strings_with(page, values.len(), &templates, &mut all).unwrap();
         assert_eq!(all.iter().collect::<Vec<_>>(), values);
         for (index, value) in values.iter().enumerate() {
-            string_at_with(page, values.len(), index, &templates, &mut one).unwrap();
+            one.clear();
+            StringPage::open_with(page, values.len(), &templates).unwrap().read(index, &mut one).unwrap();
             assert_eq!(one, *value);
         }
         for len in 0..page.len() {
@@ -298,7 +326,9 @@ mod tests {
             for byte in [0, 1, 2, 5, 127, 255, page[at] ^ 1, page[at] ^ 0x80] {
                 changed[at] = byte;
                 let _ = decode_strings_with(&changed, values.len(), &templates, &mut all);
-                let _ = string_at_with(&changed, values.len(), values.len() / 2, &templates, &mut one);
+                if let Ok(open) = StringPage::open_with(&changed, values.len(), &templates) {
+                    let _ = open.read(values.len() / 2, &mut one);
+                }
             }
             changed[at] = page[at];
         }
@@ -309,7 +339,9 @@ mod tests {
                 let Ok(templates) = TemplateTable::open(&changed) else { continue };
                 let _ = templates.validate();
                 let _ = decode_strings_with(page, values.len(), &templates, &mut all);
-                let _ = string_at_with(page, values.len(), 0, &templates, &mut one);
+                if let Ok(open) = StringPage::open_with(page, values.len(), &templates) {
+                    let _ = open.read(0, &mut one);
+                }
             }
             changed[at] = table[at];
         }

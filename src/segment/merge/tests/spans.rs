@@ -22,6 +22,14 @@ const KEYS: [&str; 5] = ["k", "url", "error", "peer.service", ""];
 struct Sink(ChapterBuilder);
 
 impl SpanSink for Sink {
+    fn known_resource(&mut self, wire: [&[u8]; 2]) -> Option<ResourceToken> {
+        self.0.known_resource(wire).map(ResourceToken)
+    }
+
+    fn known_scope(&mut self, wire: [&[u8]; 2]) -> Option<ScopeToken> {
+        self.0.known_scope(wire).map(ScopeToken)
+    }
+
     fn resource(&mut self, wire: [&[u8]; 2], decode: &mut dyn FnMut() -> Resource) -> ResourceToken {
         ResourceToken(self.0.resource(wire, decode))
     }
