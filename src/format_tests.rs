@@ -18,7 +18,7 @@ use crate::catalog::{
 };
 use crate::column::{ClassBits, Table, ValueType, internal};
 use crate::encoding::{
-    IntegerCodec, StringBody, StringCodec, Strings, decode_integers, decode_strings, encode_strings,
+    IntegerCodec, StringBody, StringCodec, StringEncoder, Strings, decode_integers, decode_strings, encode_strings,
 };
 use crate::error::ErrorKind;
 use crate::head::{EventRow, LinkRow, Row};
@@ -31,7 +31,7 @@ use crate::log::{
 };
 use crate::segment::layout::{self, ColumnForm, FOOTER_LEN, FOOTER_MAGIC, HEADER_LEN, PAGE_ENTRY_LEN, SEGMENT_MAGIC};
 use crate::segment::parity::{PARITY_LEN_MAX, PARITY_LEN_MIN};
-use crate::segment::{Fixed, SectionKind};
+use crate::segment::{Fixed, SectionKind, TOLD_ROWS_MIN};
 
 const FORMAT: &str = include_str!("../docs/FORMAT.md");
 
@@ -164,6 +164,7 @@ fn claim_segments(said: &mut Documented) {
     for kind in (0..=u8::MAX).filter_map(SectionKind::from_code) {
         said.claim(&format!("SectionKind::{kind:?}"), kind as u8);
     }
+    said.claim("TOLD_ROWS_MIN", TOLD_ROWS_MIN);
     for column in Fixed::ALL {
         said.claim(&format!("Fixed::{column:?}"), column as u32);
     }
@@ -172,7 +173,9 @@ fn claim_segments(said: &mut Documented) {
     said.claim("OVERFLOW_COLUMN_FIRST", layout::OVERFLOW_COLUMN_FIRST);
     said.claim("OVERFLOW_RANK_COLUMN_FIRST", layout::OVERFLOW_RANK_COLUMN_FIRST);
     said.claim("COLUMNS_MAX", COLUMNS_MAX);
-    for form in [ColumnForm::Integers, ColumnForm::Zigzag, ColumnForm::Strings, ColumnForm::Dictionary] {
+    for form in
+        [ColumnForm::Integers, ColumnForm::Zigzag, ColumnForm::Strings, ColumnForm::Dictionary, ColumnForm::ByService]
+    {
         said.claim(&format!("ColumnForm::{form:?}"), form as u8);
     }
 }
@@ -194,6 +197,11 @@ fn claim_pages(said: &mut Documented) {
     let run: [&[u8]; 9] = [same, same, same, same, other, other, other, other, other];
     said.claim("string page: runs", string_page(StringCodec::Runs(StringBody::Plain), &run)[0]);
     said.claim("string page: template", template_page(["a1", "a22"])[0]);
+    let texts: Vec<String> = (0..200).map(|i| format!("a{}", i * 7919 % 1_000)).collect();
+    let shared: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+    let mut page = Vec::new();
+    StringEncoder::choose(&[&shared]).encode(&shared, &mut page).unwrap();
+    said.claim("string page: shared template", page[0]);
     claim_pieces(said);
 }
 

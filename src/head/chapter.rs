@@ -278,7 +278,7 @@ pub struct ChapterValues<'a> {
 }
 
 impl RowValues for ChapterValues<'_> {
-    fn next(&mut self, field: u32) -> Result<Value> {
+    fn next(&mut self, _class: u32, _place: usize, field: u32) -> Result<Value> {
         let code = self.codes[self.next];
         self.next += 1;
         self.chapter.value(self.chapter.schema.fields[field as usize].value_type, code)

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::column::{NONE, RowSource, Table, ValueType};
+use crate::error::Result;
 use crate::index::{PageSet, Postings};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Scope, TimeRange};
@@ -14,7 +15,7 @@ use crate::segment::{FieldColumn, Fixed, SectionKind, Segment, duration_bucket};
 use super::compile::{ChildTest, Compiled, EVENTS, FIELDS, LINKS, MATCHED, PRESENT, ValueTest, fields_of_key};
 use super::number::Number;
 use super::predicate::{Criterion, DurationRange};
-use super::segment_pages::SegmentPages;
+use super::segment_pages::{SegmentPages, bytes_meet, number_meets};
 use super::tag::{Operand, TagFilter, TagOperator, TagScope};
 
 /// Pages each index took away, by the index's name.
@@ -200,7 +201,33 @@ fn resource_pages(pages: &SegmentPages<'_>, compiled: &Compiled<'_>) -> PageSet 
 /// Pages of a table that may hold a value equal to what the test asks for; `None` if no index says.
 fn term_pages(pages: &SegmentPages<'_>, field: u32, value_type: ValueType, test: &ValueTest<'_>) -> Option<PageSet> {
     let column = pages.source.tables.column_of(field);
-    hash_pages(pages.segment, &column, equal_hashes(&column, value_type, test)?)
+    let found = hash_pages(pages.segment, &column, equal_hashes(&column, value_type, test)?)?;
+    told_pages(pages, field, found, |value| {
+        Ok(if value_type.is_bytes() {
+            bytes_meet(value_type, pages.segment.told_text(field, value)?, test)?
+        } else {
+            number_meets(value_type, value, test)
+        })
+    })
+}
+
+/// These pages and those of the classes that tell a value of the field which is met; `None` if no index says.
+fn told_pages(
+    pages: &SegmentPages<'_>,
+    field: u32,
+    found: PageSet,
+    is_met: impl Fn(u64) -> Result<bool>,
+) -> Option<PageSet> {
+    let mut classes = Vec::new();
+    for (class, value) in pages.source.tables.told.of_field(field) {
+        if is_met(*value).ok()? {
+            classes.push(*class);
+        }
+    }
+    if classes.is_empty() {
+        return Some(found);
+    }
+    Some(found.or(&pages.segment.page_index(SectionKind::ClassPages)?.any(classes).ok()?))
 }
 
 /// Pages of a field's table that may hold one of these values, as their bytes are stored; `None` if no index
@@ -211,8 +238,10 @@ pub fn value_pages<'v>(
     values: impl Iterator<Item = &'v [u8]>,
 ) -> Option<PageSet> {
     let column = pages.source.tables.column_of(field);
-    let hashes = values.map(|value| column.term(value)).collect();
-    hash_pages(pages.segment, &column, hashes)
+    let values: Vec<&[u8]> = values.collect();
+    let hashes = values.iter().map(|value| column.term(value)).collect();
+    let found = hash_pages(pages.segment, &column, hashes)?;
+    told_pages(pages, field, found, |code| Ok(values.contains(&pages.segment.told_text(field, code)?)))
 }
 
 fn hash_pages(segment: &Segment, column: &FieldColumn, hashes: Vec<u64>) -> Option<PageSet> {

@@ -21,7 +21,7 @@ use crate::os::WritableFile;
 use super::field_columns::{
     SMALL_DICTIONARY_LEN, common_limit, term_index, write_dictionary, write_numbers, write_ranks,
 };
-use super::fixed_columns::{write_fixed, write_page_ordinals};
+use super::fixed_columns::{write_fixed, write_page_ordinals, write_resources};
 use super::layout::{
     ColumnForm, FIELD_COLUMN_FIRST, Fixed, OVERFLOW_COLUMN_FIRST, OVERFLOW_RANK_COLUMN_FIRST, SectionKind,
     SegmentDirectory,
@@ -33,7 +33,9 @@ use super::own_fields::{ValueCounts, own_fields};
 use super::ranked::Ranked;
 use super::row_indexes::RowIndexes;
 use super::schema_sections::write_schema;
+use super::telling::Telling;
 use super::text_ids::{TextColumn, TextIds};
+use super::told::{ToldValues, encode_told};
 use super::unite::{CodeSource, United};
 use super::writer::SegmentWriter;
 
@@ -79,6 +81,8 @@ impl FieldValues {
 struct Gathered<'a> {
     chapters: &'a [Arc<FrozenChapter>],
     united: United<'a>,
+    /// Which values classes tell; these are in no column.
+    telling: Telling<'a>,
     /// Where the values of a shape go, by chapter and shape; empty until a row has it.
     slots: Vec<Vec<Vec<Slot>>>,
     texts: TextIds<'a>,
@@ -166,6 +170,7 @@ fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder)
     let mut out = Gathered {
         chapters: input.chapters,
         united,
+        telling: Telling::of(input.chapters),
         slots: input.chapters.iter().map(|c| vec![Vec::new(); c.schema.shapes.len()]).collect(),
         texts: TextIds::new(input.chapters),
         counts,
@@ -268,7 +273,11 @@ impl Gathered<'_> {
         if self.slots[chapter][shape].len() != codes.len() {
             self.learn_shape(chapter, shape);
         }
-        for (slot, &code) in self.slots[chapter][shape].iter().zip(codes) {
+        let told = if table == Table::Span { self.telling.places(chapter, class) } else { &[] };
+        for (place, (slot, &code)) in self.slots[chapter][shape].iter().zip(codes).enumerate() {
+            if slot.field < self.own_end && told.get(place) == Some(&true) {
+                continue;
+            }
             match self.fields.get_mut(slot.field as usize) {
                 Some(FieldValues::Texts(column)) => column.push(page, self.texts.name(chapter, code)),
                 Some(FieldValues::Numbers(column)) => column.push(page, source.number(slot.value_type, code)),
@@ -353,13 +362,22 @@ fn write(
         &gathered.united,
     )?;
     for column in Fixed::ALL {
-        write_fixed(column, &gathered.fixed[column as usize], &mut out)?;
-        if column != Fixed::TraceRow {
+        let values = &gathered.fixed[column as usize];
+        if column == Fixed::Resource {
+            let classes = gathered.fixed[Fixed::Class as usize].iter();
+            let rows = classes.zip(values).map(|(class, resource)| (*class as u32, *resource as u32));
+            write_resources(&gathered.united, rows, &mut out)?;
+            gathered.fixed[Fixed::Class as usize] = Vec::new();
+        } else {
+            write_fixed(column, values, &mut out)?;
+        }
+        if ![Fixed::TraceRow, Fixed::Class].contains(&column) {
             gathered.fixed[column as usize] = Vec::new();
         }
     }
     write_page_ordinals(order.rows.len(), &gathered.fixed[Fixed::TraceRow as usize], &mut out)?;
-    for (code, column) in std::mem::take(&mut gathered.fields).into_iter().enumerate() {
+    let mut told = gathered.telling.values(&gathered.united, gathered.own_end);
+    for ((code, column), told) in std::mem::take(&mut gathered.fields).into_iter().enumerate().zip(&mut told) {
         let field = gathered.united.field_at(code as u32);
         let pages = gathered.rows[field.table as usize - 1].div_ceil(PAGE_ROWS);
         match column {
@@ -368,10 +386,15 @@ fn write(
             }
             FieldValues::Texts(column) => {
                 let ranks = column.ranks(pages);
-                write_texts(code as u32, &gathered.texts.column(&column.values), &ranks, &mut out)?;
+                let name = |value: u64| gathered.texts.name((value >> 32) as usize, value as u32);
+                let rows = |class: u32| gathered.united.class_rows[class as usize];
+                let names: Vec<(u32, u64)> = told.iter().map(|(class, value)| (name(*value), rows(*class))).collect();
+                let column = gathered.texts.column(&column.values, &names);
+                write_texts(code as u32, column, &ranks, told, &mut out)?;
             }
         }
     }
+    out.section(SectionKind::Told, 0, &encode_told(&told))?;
     for table in [Table::Span, Table::Event, Table::Link] {
         write_overflow(&mut gathered, table, &mut out)?;
     }
@@ -381,23 +404,39 @@ fn write(
     out.finish()
 }
 
-fn write_texts(code: u32, column: &TextColumn<'_>, ranks: &[u64], out: &mut SegmentWriter) -> Result<()> {
+/// Writes a column of byte strings; of what is told the dictionary's codes take the place of the texts.
+fn write_texts(
+    code: u32,
+    column: TextColumn<'_>,
+    ranks: &[u64],
+    told: &mut ToldValues,
+    out: &mut SegmentWriter,
+) -> Result<()> {
     write_ranks(code, ranks, out)?;
     let mut terms = term_index(ranks.len() - 1);
     column.add_terms(ranks, &mut terms);
     out.section(SectionKind::Terms, code, &terms.finish())?;
+    let set = |told: &mut ToldValues, codes: &[u64]| told.iter_mut().zip(codes).for_each(|(t, code)| t.1 = *code);
     let dictionary = column.dictionary();
     if let Some(dictionary) = &dictionary
         && dictionary.section.len() <= SMALL_DICTIONARY_LEN
     {
+        set(told, &dictionary.told);
         return write_dictionary(code, dictionary, out);
     }
     let texts = column.texts();
     match dictionary {
         Some(dictionary) if dictionary.encoded_len() <= out.strings_len(&texts) => {
+            set(told, &dictionary.told);
             write_dictionary(code, &dictionary, out)
         }
-        _ => out.strings(FIELD_COLUMN_FIRST + code, &texts),
+        _ => {
+            if let Some(dictionary) = column.told_dictionary() {
+                set(told, &dictionary.told);
+                out.section(SectionKind::Dictionary, code, &dictionary.section)?;
+            }
+            out.strings(FIELD_COLUMN_FIRST + code, &texts)
+        }
     }
 }
 

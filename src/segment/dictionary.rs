@@ -27,6 +27,8 @@ pub struct DictionaryBuilder {
     pub section: Vec<u8>,
     /// The code of every value.
     pub codes: Vec<u64>,
+    /// The code of every value that classes tell.
+    pub told: Vec<u64>,
 }
 
 impl DictionaryBuilder {
@@ -39,8 +41,9 @@ impl DictionaryBuilder {
         self.section.len() + (bits / 8.0) as usize
     }
 
-    /// The dictionary of these distinct texts and how often each occurs; `codes` number them as they stand.
-    pub fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>) -> Self {
+    /// The dictionary of these distinct texts and how often each occurs; `codes` number them as they stand, from
+    /// `told_from` on those that classes tell.
+    pub fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>, told_from: usize) -> Self {
         let mut order: Vec<(Reverse<u32>, &[u8], u32)> =
             texts.into_iter().zip(counts).zip(0..).map(|((text, count), code)| (Reverse(count), text, code)).collect();
         order.sort_unstable();
@@ -51,7 +54,8 @@ impl DictionaryBuilder {
         codes.iter_mut().for_each(|code| *code = rank[*code as usize]);
         let texts: Vec<&[u8]> = order.iter().map(|(_, text, _)| *text).collect();
         let counts: Vec<u32> = order.iter().map(|(count, _, _)| count.0).collect();
-        Self { section: encode_strings_section(&texts, &counts), codes }
+        let told = codes.split_off(told_from);
+        Self { section: encode_strings_section(&texts, &counts), codes, told }
     }
 }
 

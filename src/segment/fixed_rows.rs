@@ -16,6 +16,7 @@ use super::rows::{FEW, IntegerCursor};
 /// Reads the columns that every row has, trace by trace.
 pub(super) struct FixedRows<'s> {
     segment: &'s Segment,
+    tables: &'s Tables,
     classes_known: u64,
     classes: IntegerCursor<'s>,
     ids: IntegerCursor<'s>,
@@ -41,12 +42,13 @@ pub(super) struct FixedRow {
 
 impl<'s> FixedRows<'s> {
     /// A reader that is at no row yet.
-    pub(super) fn new(segment: &'s Segment, tables: &Tables, counter: &'s ReadCounter) -> Self {
+    pub(super) fn new(segment: &'s Segment, tables: &'s Tables, counter: &'s ReadCounter) -> Self {
         let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, false, counter);
         let mut parent_rows = cursor(Fixed::ParentRow);
         parent_rows.set_dense(true);
         Self {
             segment,
+            tables,
             classes_known: tables.schema.classes.len() as u64,
             classes: cursor(Fixed::Class),
             ids: cursor(Fixed::SpanId),
@@ -111,7 +113,8 @@ impl<'s> FixedRows<'s> {
             start_unix_nano: start,
             end_unix_nano: start.wrapping_add(self.lengths.get(at)?),
         };
-        Ok(FixedRow { times, class, resource: self.resources.get(at)? as u32 })
+        let resource = self.tables.resource_of(class, self.resources.get(at)?)?;
+        Ok(FixedRow { times, class, resource })
     }
 }
 

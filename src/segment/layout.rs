@@ -50,11 +50,8 @@ pub const OVERFLOW_RANK_COLUMN_FIRST: u32 = OVERFLOW_COLUMN_FIRST + (1 << 8);
 
 /// Key of the rollup by group.
 pub const ROLLUP_GROUPS: u32 = 0;
-/// Key of the rollup by remote service.
-pub const ROLLUP_REMOTES: u32 = 1;
-
 /// Key of the rollup by link.
-pub const ROLLUP_EDGES: u32 = 2;
+pub const ROLLUP_EDGES: u32 = 1;
 /// Key of the tail lists of operations.
 pub const OPERATION_TAILS: u32 = 0;
 /// Key of the tail lists of links.
@@ -74,7 +71,7 @@ pub enum SectionKind {
     Scopes = 4,
     /// Page directory of a column; the key is the column's code.
     PageDirectory = 5,
-    /// Dictionary of a field's column; the key is the field's code.
+    /// Dictionary of a field's column, or of what classes tell of it; the key is the field's code.
     Dictionary = 6,
     /// Trace-id index.
     TraceIndex = 7,
@@ -94,7 +91,7 @@ pub enum SectionKind {
     PageOrdinals = 14,
     /// First row of every page of a sparse row list; the key is the column's code.
     SparseStarts = 15,
-    /// Counts, sums and histograms; key 0 by group, key 1 by remote service, key 2 by link.
+    /// Counts, sums and histograms; key 0 by group, key 1 by link.
     Rollup = 16,
     /// Counts and sums by step of time and group.
     Steps = 17,
@@ -104,11 +101,15 @@ pub enum SectionKind {
     CellPages = 19,
     /// The traces that are not linked along their rows.
     OddTraces = 20,
+    /// The values that classes tell.
+    Told = 21,
+    /// The templates that the pages of a column share; the key is the column's code.
+    Templates = 22,
 }
 
 impl SectionKind {
     /// Every kind, by code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Schema,
         Self::Strings,
         Self::Resources,
@@ -129,6 +130,8 @@ impl SectionKind {
         Self::TailLists,
         Self::CellPages,
         Self::OddTraces,
+        Self::Told,
+        Self::Templates,
     ];
 
     /// The kind of this code, if there is one.
@@ -267,6 +270,8 @@ pub enum ColumnForm {
     Strings = 3,
     /// Codes of the column's dictionary.
     Dictionary = 4,
+    /// Places of resources inside the service of the row's class.
+    ByService = 5,
 }
 
 /// Where one column stands. Its page directory is the section `PageDirectory` of the same code.
@@ -448,7 +453,7 @@ impl SegmentDirectory {
                 values: r.varint("column values")?,
                 offset: r.varint("column offset")?,
             };
-            let sound = column.offset <= file_len && (1..=4).contains(&column.form) && column.values >> 40 == 0;
+            let sound = column.offset <= file_len && (1..=5).contains(&column.form) && column.values >> 40 == 0;
             ensure(sound, || format!("{column:?} is not sound"))?;
             out.columns.push(column);
         }

@@ -4,6 +4,7 @@
 //! stand, [`order`] in which order the rows are.
 
 mod builder;
+mod by_service;
 mod dictionary;
 mod field_columns;
 mod fixed_columns;
@@ -26,7 +27,9 @@ mod row_indexes;
 mod rows;
 mod schema_sections;
 mod sequences;
+mod telling;
 mod text_ids;
+mod told;
 mod traces;
 mod unite;
 mod usage;
@@ -47,4 +50,6 @@ pub use row_finder::RowFinder;
 pub use row_indexes::duration_bucket;
 pub use rows::{Detail, IntegerCursor};
 pub use sequences::SequencePages;
+#[cfg(test)]
+pub use told::TOLD_ROWS_MIN;
 pub use usage::UsagePart;

@@ -12,10 +12,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::bytes::{Reader, Seed, checksum, pod_slice};
 use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
-use crate::encoding::{Strings, decode_integers, decode_strings};
+use crate::encoding::{Strings, TemplateTable, decode_integers, decode_strings_with};
 use crate::error::{Error, Result, ensure};
 use crate::index::rollup::{
-    CellPages, EdgeCodes, OperationCodes, RemoteCode, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
+    CellPages, EdgeCodes, OperationCodes, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
 };
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, TraceSet, ZoneMap};
 use crate::limits::PAGE_ROWS;
@@ -24,14 +24,16 @@ use crate::os::FileBytes;
 use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 
+use super::by_service::{ByService, ClassResources};
 use super::dictionary::DictionaryView;
 use super::layout::{
-    ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, OPERATION_TAILS, PAGE_ENTRY_LEN, ROLLUP_EDGES, ROLLUP_GROUPS,
-    ROLLUP_REMOTES, SectionKind, SegmentDirectory, read_directory,
+    ColumnEntry, ColumnForm, EDGE_TAILS, FIELD_COLUMN_FIRST, Fixed, OPERATION_TAILS, PAGE_ENTRY_LEN, ROLLUP_EDGES,
+    ROLLUP_GROUPS, SectionKind, SegmentDirectory, read_directory,
 };
 use super::overflow::{FieldColumn, Overflow};
-use super::rank_lists::RankLists;
 use super::parity::{Mended, Syndrome};
+use super::rank_lists::RankLists;
+use super::told::Told;
 
 /// An immutable file of spans, open for reading.
 pub struct Segment {
@@ -66,8 +68,12 @@ pub struct Tables {
     pub overflow: Overflow,
     /// Rows of every class.
     pub class_rows: Vec<u64>,
+    /// What classes tell of the values of their rows.
+    pub told: Told,
     /// Resources by code.
     pub resources: Vec<Arc<Resource>>,
+    /// Which resource a row of a class has, by what the column says.
+    pub class_resources: ClassResources,
     /// Service of every resource, as a string code.
     pub services: Vec<u32>,
     /// Rows of every resource.
@@ -301,7 +307,23 @@ impl Segment {
     /// As [`Segment::integers`].
     pub fn strings(&self, column: u32, page: usize, counter: &ReadCounter, out: &mut Strings) -> Result<()> {
         let (bytes, count) = self.page(column, page, counter)?;
-        decode_strings(bytes, count, out).map_err(|e| self.in_page(e, column, page))
+        self.strings_of(bytes, count, column, page, out)
+    }
+
+    /// Decodes the bytes of this page of byte strings.
+    ///
+    /// # Errors
+    /// As [`Segment::integers`].
+    pub fn strings_of(&self, bytes: &[u8], count: usize, column: u32, page: usize, out: &mut Strings) -> Result<()> {
+        decode_strings_with(bytes, count, &self.templates(column)?, out).map_err(|e| self.in_page(e, column, page))
+    }
+
+    /// The templates that the pages of a column share.
+    ///
+    /// # Errors
+    /// Corrupt if they are damaged.
+    pub fn templates(&self, column: u32) -> Result<TemplateTable<'_>> {
+        self.section(SectionKind::Templates, column)?.map_or(Ok(TemplateTable::default()), TemplateTable::open)
     }
 
     /// Decodes the page of class codes of span rows, each known to the schema.
@@ -319,12 +341,32 @@ impl Segment {
         error.at(format!("segment {}, column {column}, page {page}", self.name))
     }
 
-    /// The dictionary of a field's column, if it has one.
+    /// The dictionary of a field's column, if it has one: then all values of the field are in it.
     ///
     /// # Errors
     /// Corrupt if it is damaged.
     pub fn dictionary(&self, field: u32) -> Result<Option<DictionaryView<'_>>> {
+        let coded = |column: &ColumnEntry| column.form == ColumnForm::Dictionary as u8;
+        if self.columns.get(&(FIELD_COLUMN_FIRST + field)).is_some_and(coded) { self.texts_of(field) } else { Ok(None) }
+    }
+
+    /// The byte strings that classes tell of a field, by code, beside those of its column if that is coded.
+    ///
+    /// # Errors
+    /// Corrupt if they are damaged.
+    pub fn texts_of(&self, field: u32) -> Result<Option<DictionaryView<'_>>> {
         self.section(SectionKind::Dictionary, field)?.map(DictionaryView::open).transpose()
+    }
+
+    /// A byte string that classes tell of a field, by its code.
+    ///
+    /// # Errors
+    /// Corrupt if there is none.
+    pub fn told_text(&self, field: u32, code: u64) -> Result<&[u8]> {
+        let known = |texts: &DictionaryView<'_>| code < texts.len() as u64;
+        let texts = self.texts_of(field)?.filter(known);
+        let unknown = || Error::corrupt(format!("segment {}: told code {code} of field {field} is unknown", self.name));
+        Ok(texts.ok_or_else(unknown)?.get(code as u32))
     }
 
     /// The strings of the schema.
@@ -360,11 +402,6 @@ impl Segment {
         let bytes = self.section(SectionKind::Rollup, ROLLUP_GROUPS).ok()??;
         let heads = self.rollup_heads.get_or_init(|| RollupHeads::read(bytes).ok());
         heads.as_ref().map(|heads| Rollup::with_heads(heads, bytes))
-    }
-
-    /// The rollup by remote service; `None` if it is missing or damaged.
-    pub fn remote_rollup(&self) -> Option<Rollup<'_, RemoteCode>> {
-        Rollup::open(self.section(SectionKind::Rollup, ROLLUP_REMOTES).ok()??).ok()
     }
 
     /// The rollup by link; `None` if it is missing or damaged.
@@ -471,13 +508,16 @@ impl Segment {
         decode_schema(&mut schema, gained, &mut reader)?;
         schema.validate([0; 3], strings.len(), scopes.len())?;
         let class_rows = (0..gained[2]).map(|_| reader.varint("class rows")).collect::<Result<_>>()?;
+        let told = Told::read(self.section(SectionKind::Told, 0)?, &schema)?;
         let mut tables = Tables {
+            told,
             texts: Texts::of(strings),
             overflow: Overflow::new(&schema, |column| self.columns.contains_key(&column)),
             schema,
             class_rows,
             scopes,
             resources: Vec::new(),
+            class_resources: ClassResources::plain(0, 0),
             resource_keys: FxHashSet::default(),
             services: Vec::new(),
             resource_rows: Vec::new(),
@@ -494,6 +534,12 @@ impl Segment {
             tables.services.push(read_optional(&mut reader, "resource service")?);
             tables.resource_rows.push(reader.varint("resource rows")?);
         }
+        let form = self.columns.get(&(Fixed::Resource as u32)).map(|column| column.form);
+        tables.class_resources = if form == Some(ColumnForm::ByService as u8) {
+            ByService::of(&tables.services, &tables.resource_rows).of_classes(&tables.schema.classes)
+        } else {
+            ClassResources::plain(tables.resources.len(), tables.schema.classes.len())
+        };
         Ok(tables)
     }
 
@@ -558,6 +604,16 @@ impl Texts {
 }
 
 impl Tables {
+    /// The resource of a row of this class, of which the column of resources says this.
+    ///
+    /// # Errors
+    /// Corrupt if there is none.
+    #[inline]
+    pub fn resource_of(&self, class: u32, said: u64) -> Result<u32> {
+        let unknown = || Error::corrupt(format!("resource {said} of class {class} is unknown"));
+        self.class_resources.get(class, said).ok_or_else(unknown)
+    }
+
     /// Where the values of a field of the schema stand.
     pub fn column_of(&self, field: u32) -> FieldColumn {
         if self.overflow.holds(field) {

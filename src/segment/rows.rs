@@ -11,7 +11,7 @@ use crate::bytes::{Reader, zigzag_decode};
 use crate::column::{
     ClassBits, RowSource, RowValues, Table, ValueType, decode_value, materialize, materialize_event, materialize_link,
 };
-use crate::encoding::{StringPage, Strings, decode_strings, integer_at, reads_singly};
+use crate::encoding::{StringPage, Strings, integer_at, reads_singly};
 use crate::error::{Error, ErrorKind, Result, ensure};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Event, Link, Span, TraceId, Value};
@@ -137,10 +137,12 @@ impl<'s> StringCursor<'s> {
             let (bytes, count) = segment.page(column, page, counter)?;
             if self.dense {
                 let mut all = Strings::default();
-                decode_strings(bytes, count, &mut all).map_err(in_page)?;
+                segment.strings_of(bytes, count, column, page, &mut all)?;
                 self.open = OpenStrings::All(all);
             } else {
-                self.open = OpenStrings::Single(StringPage::open(bytes, count).map_err(in_page)?);
+                self.open = OpenStrings::Single(
+                    StringPage::open_with(bytes, count, &segment.templates(column)?).map_err(in_page)?,
+                );
             }
             (self.page, self.count) = (page, count);
         }
@@ -248,20 +250,24 @@ impl<'s> TableValues<'s> {
         dense: bool,
         counter: &'s ReadCounter,
     ) -> Self {
-        let (schema, mut rows_of_shape) = (&tables.schema, vec![0; tables.schema.shapes.len()]);
+        let mut rows_of_group = vec![0; tables.told.groups().len()];
         for class in &classes[..(first % PAGE_ROWS).min(classes.len())] {
-            rows_of_shape[schema.classes[*class as usize].shape as usize] += 1;
+            if let Some(rows) =
+                tables.told.group_of(*class as u32).and_then(|group| rows_of_group.get_mut(group as usize))
+            {
+                *rows += 1;
+            }
         }
         // Overflow fields may be many: there is a place for those with a column alone.
         let mut before = vec![0; tables.overflow.own_end()];
         let mut overflow_before = 0;
-        for (shape, rows) in (0..).zip(&rows_of_shape).filter(|(_, rows)| **rows > 0) {
-            for field in &schema.shapes[shape as usize] {
+        for (group, rows) in tables.told.groups().iter().zip(&rows_of_group).filter(|(_, rows)| **rows > 0) {
+            for field in &group.placed {
                 if let Some(before) = before.get_mut(*field as usize) {
                     *before += rows;
                 }
             }
-            overflow_before += rows * tables.overflow.count_in(shape);
+            overflow_before += rows * tables.overflow.count_in(group.shape);
         }
         let cursors = before.iter().map(|_| None).collect();
         let page = first / PAGE_ROWS;
@@ -276,6 +282,16 @@ impl<'s> TableValues<'s> {
         FieldCursor::new(self.segment, field, value_type, next, self.dense, self.counter)
     }
 
+    /// The value that a class tells of the field.
+    fn told(&self, field: u32, value: u64) -> Result<Value> {
+        let value_type = self.tables.schema.fields[field as usize].value_type;
+        if value_type.is_bytes() {
+            bytes_value(value_type, self.segment.told_text(field, value)?)
+        } else {
+            number(value_type, value)
+        }
+    }
+
     /// The cursor of the column with the field's values.
     fn cursor(&mut self, field: u32) -> &mut Option<FieldCursor<'s>> {
         if self.tables.overflow.holds(field) { &mut self.overflow } else { &mut self.cursors[field as usize] }
@@ -283,7 +299,10 @@ impl<'s> TableValues<'s> {
 }
 
 impl RowValues for TableValues<'_> {
-    fn next(&mut self, field: u32) -> Result<Value> {
+    fn next(&mut self, class: u32, place: usize, field: u32) -> Result<Value> {
+        if let Some(value) = self.tables.told.at(class, place) {
+            return self.told(field, value);
+        }
         if self.cursor(field).is_none() {
             *self.cursor(field) = Some(self.open(field)?);
         }

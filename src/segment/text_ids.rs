@@ -53,12 +53,12 @@ impl<'c> TextIds<'c> {
         self.chapters[chapter].strings.get(name - self.firsts[chapter])
     }
 
-    /// The column of these values.
-    pub fn column(&mut self, values: &[u32]) -> TextColumn<'c> {
+    /// The column of these values, and of such that classes tell, with their rows.
+    pub fn column(&mut self, values: &[u32], told: &[(u32, u64)]) -> TextColumn<'c> {
         self.known.resize(self.firsts[self.chapters.len()] as usize, NONE);
         let mut names: Vec<u32> = Vec::new();
         let mut ids = Vec::with_capacity(values.len());
-        for &name in values {
+        for name in values.iter().copied().chain(told.iter().map(|(name, _)| *name)) {
             let id = &mut self.known[name as usize];
             if *id == NONE {
                 *id = names.len() as u32;
@@ -69,7 +69,9 @@ impl<'c> TextIds<'c> {
         names.iter().for_each(|name| self.known[*name as usize] = NONE);
         let texts: Vec<&[u8]> = names.iter().map(|name| self.bytes_of(*name)).collect();
         let hashes = texts.iter().map(|text| hash64(text)).collect();
-        TextColumn { texts, hashes, ids }
+        let told_ids = ids.split_off(values.len());
+        let told = told_ids.into_iter().zip(told).map(|(id, (_, rows))| (id, *rows)).collect();
+        TextColumn { texts, hashes, ids, told }
     }
 }
 
@@ -80,6 +82,8 @@ pub struct TextColumn<'c> {
     hashes: Vec<u64>,
     /// By value.
     ids: Vec<u32>,
+    /// What classes tell, with the rows of each.
+    told: Vec<(u32, u64)>,
 }
 
 impl<'c> TextColumn<'c> {
@@ -105,12 +109,30 @@ impl<'c> TextColumn<'c> {
         }
         let sampled: FxHashSet<u64> = self.hashes.iter().copied().filter(|hash| hash % SAMPLE == 0).collect();
         // Twice the most there may be: an even spread is not so far off.
-        !may_have_dictionary(sampled.len() * SAMPLE as usize / 2, 0, self.ids.len())
+        !may_have_dictionary(sampled.len() * SAMPLE as usize / 2, 0, self.total())
     }
 
-    /// A dictionary, unless there are too many different values for one.
+    /// Values of all rows.
+    fn total(&self) -> usize {
+        self.ids.len() + self.told.iter().map(|(_, rows)| *rows as usize).sum::<usize>()
+    }
+
+    /// A dictionary of what classes tell alone; `None` if they tell nothing.
+    pub fn told_dictionary(mut self) -> Option<DictionaryBuilder> {
+        self.ids.clear();
+        let told = self.told.iter().map(|(id, _)| *id).collect::<FxHashSet<u32>>();
+        let mut kept: Vec<u32> = told.into_iter().collect();
+        kept.sort_unstable();
+        let place = |id: u32| kept.binary_search(&id).unwrap_or(0) as u32;
+        self.told.iter_mut().for_each(|(id, _)| *id = place(*id));
+        self.texts = kept.iter().map(|id| self.texts[*id as usize]).collect();
+        self.hashes = kept.iter().map(|id| self.hashes[*id as usize]).collect();
+        if self.told.is_empty() { None } else { self.dictionary() }
+    }
+
+    /// A dictionary, unless there are too many different values for one. What is told alone has one however long.
     pub fn dictionary(&self) -> Option<DictionaryBuilder> {
-        if self.surely_too_many() {
+        if !self.ids.is_empty() && self.surely_too_many() {
             return None;
         }
         let mut table: HashTable<u32> = HashTable::new();
@@ -124,7 +146,7 @@ impl<'c> TextColumn<'c> {
                     texts.push(text);
                     hashes.push(hash);
                     bytes_len += text.len();
-                    if !may_have_dictionary(texts.len(), bytes_len, self.ids.len()) {
+                    if !self.ids.is_empty() && !may_have_dictionary(texts.len(), bytes_len, self.total()) {
                         return None;
                     }
                     table.insert_unique(hash, entry, |entry| hashes[*entry as usize]);
@@ -134,8 +156,13 @@ impl<'c> TextColumn<'c> {
             entries.push(entry);
         }
         let mut counts = vec![0; texts.len()];
-        let codes: Vec<u64> = self.ids.iter().map(|id| u64::from(entries[*id as usize])).collect();
+        let mut codes: Vec<u64> = self.ids.iter().map(|id| u64::from(entries[*id as usize])).collect();
         codes.iter().for_each(|entry| counts[*entry as usize] += 1);
-        Some(DictionaryBuilder::by_frequency(texts, counts, codes))
+        for (id, rows) in &self.told {
+            let entry = entries[*id as usize];
+            counts[entry as usize] += *rows as u32;
+            codes.push(entry.into());
+        }
+        Some(DictionaryBuilder::by_frequency(texts, counts, codes, self.ids.len()))
     }
 }

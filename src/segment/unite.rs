@@ -232,6 +232,11 @@ impl<'a> United<'a> {
         Some(self.maps[part].fields[code as usize]).filter(|known| *known != NONE)
     }
 
+    /// The segment's code of a part's class, if it has one.
+    pub fn known_class(&self, part: usize, code: u32) -> Option<u32> {
+        Some(self.maps[part].classes[code as usize]).filter(|known| *known != NONE)
+    }
+
     /// Gives these fields, named by their codes, the first codes; the others keep their order. Only for when
     /// every code is handed out.
     pub fn put_first(&mut self, first: &[u32]) {

@@ -1,9 +1,9 @@
 //! Reading every byte of a segment to see whether it is as it was written.
 
-use crate::encoding::Strings;
+use crate::encoding::{Strings, TemplateTable};
 use crate::error::{Error, Result};
 use crate::index::rollup::{
-    CellPages, EdgeCodes, GroupCodes, GroupKey, OperationCodes, RemoteCode, Rollup, Steps, TailHeads, TailLists,
+    CellPages, EdgeCodes, GroupCodes, GroupKey, OperationCodes, Rollup, Steps, TailHeads, TailLists,
 };
 use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, TraceSet, ZoneMap};
 use crate::limits::PAGE_ROWS;
@@ -11,7 +11,7 @@ use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
 use super::layout::{
-    ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, ROLLUP_EDGES, ROLLUP_GROUPS, SectionKind, encode_footer, encode_header,
+    ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, ROLLUP_GROUPS, SectionKind, encode_footer, encode_header,
 };
 use super::overflow::columns_of_terms;
 use super::reader::Segment;
@@ -138,8 +138,11 @@ impl Segment {
         let bytes = self.section(kind, key)?.ok_or_else(unknown)?;
         let pages = self.row_pages();
         match kind {
-            SectionKind::Schema | SectionKind::Resources | SectionKind::Scopes => self.tables().map(|_| ()),
+            SectionKind::Schema | SectionKind::Told | SectionKind::Resources | SectionKind::Scopes => {
+                self.tables().map(|_| ())
+            }
             SectionKind::Strings | SectionKind::Dictionary => DictionaryView::open(bytes)?.validate(),
+            SectionKind::Templates => TemplateTable::open(bytes)?.validate(),
             SectionKind::TraceIndex => TraceIndex::open(bytes, self.traces()).map(|_| ()),
             SectionKind::Zones => ZoneMap::open(bytes, pages).map(|_| ()),
             SectionKind::ServicePages
@@ -154,8 +157,7 @@ impl Segment {
                 TermIndex::open(bytes, ranks.saturating_sub(1) as u32).map(|_| ())
             }
             SectionKind::Rollup if key == ROLLUP_GROUPS => verify_rollup(&Rollup::<GroupCodes>::open(bytes)?),
-            SectionKind::Rollup if key == ROLLUP_EDGES => verify_rollup(&Rollup::<EdgeCodes>::open(bytes)?),
-            SectionKind::Rollup => verify_rollup(&Rollup::<RemoteCode>::open(bytes)?),
+            SectionKind::Rollup => verify_rollup(&Rollup::<EdgeCodes>::open(bytes)?),
             SectionKind::Steps => Steps::open(bytes)?.each_step(|_, cells| cells.each(|_| true, |_, _| Ok(()))),
             SectionKind::TailLists if key == EDGE_TAILS => verify_tails::<EdgeCodes>(bytes, self.rows()),
             SectionKind::TailLists => verify_tails::<OperationCodes>(bytes, self.rows()),

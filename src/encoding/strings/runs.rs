@@ -4,7 +4,7 @@
 //! runs (varint) | bytes of the next page (varint) | integer page of run lengths - 1 | string page of the runs
 //! ```
 
-use super::{RUNS, Strings, check_total, decode_unrun, put_integers, read_integers, split_code};
+use super::{RUNS, Strings, TemplateTable, check_total, decode_unrun, put_integers, read_integers, split_code};
 use crate::bytes::{Reader, put_varint};
 use crate::error::{Result, ensure};
 
@@ -31,11 +31,11 @@ pub fn encode_lengths(more: &[u64], out: &mut Vec<u8>) {
 }
 
 /// Fills `out`.
-pub fn decode(body: &[u8], count: usize, out: &mut Strings) -> Result<()> {
+pub fn decode(body: &[u8], count: usize, table: &TemplateTable<'_>, out: &mut Strings) -> Result<()> {
     let (lengths, page) = parse(body, count)?;
     let (code, inner) = split_code(page)?;
     let mut heads = Strings::default();
-    decode_unrun(code, inner, lengths.len(), &mut heads)?;
+    decode_unrun(code, inner, lengths.len(), table, &mut heads)?;
     let total = lengths.iter().zip(heads.iter()).map(|(len, head)| len * head.len() as u64).sum::<u64>();
     check_total(total as usize)?;
     out.bytes.reserve(total as usize);

@@ -5,7 +5,8 @@
 
 use super::runs::RunEnds;
 use super::template::TemplateValues;
-use super::{CONSTANT, PLAIN, RUNS, Strings, TEMPLATE, VALUES_MAX, ZSTD};
+use super::template::shared::SharedValues;
+use super::{CONSTANT, PLAIN, RUNS, SHARED, Strings, TEMPLATE, TemplateTable, VALUES_MAX, ZSTD};
 use super::{compressed, constant, plain, split_code, unknown};
 use crate::error::{Error, Result, ensure};
 
@@ -21,6 +22,7 @@ pub struct StringPage<'a> {
 enum Values<'a> {
     Flat(FlatValues<'a>),
     Template(Box<TemplateValues<'a>>),
+    Shared(Box<SharedValues<'a>>),
 }
 
 /// Values that stand one after another, or one that stands for all.
@@ -32,19 +34,28 @@ pub(super) enum FlatValues<'a> {
 }
 
 impl<'a> StringPage<'a> {
-    /// Opens a page of `count` values.
+    /// Opens a page of `count` values of a column without a table of templates.
+    ///
+    /// # Errors
+    /// As [`StringPage::open_with`].
+    #[cfg(test)]
+    pub fn open(page: &'a [u8], count: usize) -> Result<Self> {
+        Self::open_with(page, count, &TemplateTable::default())
+    }
+
+    /// Opens a page of `count` values of a column with this table of templates.
     ///
     /// # Errors
     /// Corrupt if what is read of the page is damaged.
-    pub fn open(page: &'a [u8], count: usize) -> Result<Self> {
+    pub fn open_with(page: &'a [u8], count: usize, table: &TemplateTable<'a>) -> Result<Self> {
         ensure(count <= VALUES_MAX, || format!("string page: {count} values claimed, {VALUES_MAX} at most"))?;
         let (code, body) = split_code(page)?;
         if code != RUNS {
-            return Ok(Self { count, runs: None, values: Values::open(code, body, count)? });
+            return Ok(Self { count, runs: None, values: Values::open(code, body, count, table)? });
         }
         let (runs, page) = RunEnds::read(body, count)?;
         let (code, body) = split_code(page)?;
-        let values = Values::open(code, body, runs.len())?;
+        let values = Values::open(code, body, runs.len(), table)?;
         Ok(Self { count, runs: Some(runs), values })
     }
 
@@ -59,13 +70,15 @@ impl<'a> StringPage<'a> {
         match &self.values {
             Values::Flat(values) => values.read(index, out),
             Values::Template(values) => values.read(index, out),
+            Values::Shared(values) => values.read(index, out),
         }
     }
 }
 
 impl<'a> Values<'a> {
-    fn open(code: u8, body: &'a [u8], count: usize) -> Result<Self> {
+    fn open(code: u8, body: &'a [u8], count: usize, table: &TemplateTable<'a>) -> Result<Self> {
         Ok(match code {
+            SHARED => Self::Shared(Box::new(SharedValues::open(body, count, table)?)),
             TEMPLATE => Self::Template(Box::new(TemplateValues::open(body, count)?)),
             CONSTANT => Self::Flat(FlatValues::Constant(constant::read(body)?)),
             _ => Self::Flat(FlatValues::open(code, body, count)?),

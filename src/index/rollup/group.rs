@@ -263,18 +263,3 @@ impl GroupKey for GroupCodes {
 fn read_small(reader: &mut Reader<'_>, what: &str) -> Result<i32> {
     i32::try_from(zigzag_decode(reader.varint(what)?)).map_err(|_| Error::corrupt(format!("{what} exceeds 32 bits")))
 }
-
-/// The string code of a remote service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RemoteCode(pub u32);
-
-impl GroupKey for RemoteCode {
-    fn write(&self, out: &mut Writer) {
-        out.varint(self.0.into());
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let code = reader.varint("remote service")?;
-        u32::try_from(code).map(Self).map_err(|_| Error::corrupt(format!("remote service {code} exceeds 32 bits")))
-    }
-}

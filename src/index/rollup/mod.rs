@@ -5,7 +5,7 @@
 //!
 //! | section | by | says |
 //! |---|---|---|
-//! | [`Rollup`] | group; remote service; link | count, errors, durations: how many, their sum, their [`Histogram`] |
+//! | [`Rollup`] | group; link | count, errors, durations: how many, their sum, their [`Histogram`] |
 //! | [`Steps`] | step of time and group | the same without histogram, and the shortest and longest |
 //! | [`TailLists`] | service and operation; link | the slowest 1/32 of the rows |
 //! | [`CellPages`] | service and operation | the pages that hold the durations of each bucket |
@@ -31,7 +31,7 @@ mod totals;
 pub use cells::CELL_PAGES_MAX;
 pub use cells::CellPages;
 pub use edges::{EdgeCodes, EdgeSections, EdgesBuilder};
-pub use group::{Group, GroupCodes, GroupKey, RemoteCode};
+pub use group::{Group, GroupCodes, GroupKey};
 pub use histogram::{BUCKETS, Histogram};
 pub use section::{Rollup, RollupHeads};
 #[cfg(test)]

@@ -75,9 +75,6 @@ proptest! {
         }
         let found: BTreeMap<_, _> = rollup.groups().map(|g| g.unwrap()).map(|(k, g)| (sortable(k), g)).collect();
         prop_assert_eq!(found, sums(&rows, |class| Some(sortable(GroupCodes::of(class)))));
-        let remotes = Rollup::<RemoteCode>::open(&sections.remotes).unwrap();
-        let found: BTreeMap<u32, Group> = remotes.groups().map(|g| g.unwrap()).map(|(k, g)| (k.0, g)).collect();
-        prop_assert_eq!(found, sums(&rows, |class| Some(class.remote).filter(|code| *code != NONE)));
     }
 
     #[test]
@@ -196,10 +193,6 @@ fn the_bytes_are_these() {
             "0301010d00008cd22600c42d0138013e0118010e010b010701060104010501030102010301020d0100d4ca290090280158013e",
             "010c010a01070105010401050102010301020102",
         )
-    );
-    assert_eq!(
-        hex(&sections.remotes),
-        "010101230d00008cd22600c42d0138013e0118010e010b01070106010401050103010201030102"
     );
     assert_eq!(
         hex(&sections.tails),

@@ -4,10 +4,10 @@
 //! What indexes and links are made of is kept until they are: 36 bytes a row.
 
 use crate::column::Table;
-use crate::error::{Result, ensure};
+use crate::error::Result;
 use crate::limits::PAGE_ROWS;
 
-use super::super::fixed_columns::{write_fixed, write_page_ordinals};
+use super::super::fixed_columns::{write_fixed, write_page_ordinals, write_resources};
 use super::super::layout::Fixed;
 use super::super::link_indexes::{LinkColumns, LinkSections};
 use super::super::row_indexes::RowIndexes;
@@ -17,6 +17,7 @@ use super::children::Children;
 use super::input::Input;
 use super::pages::IntegerPages;
 use super::runs::Runs;
+use super::source::table_index;
 use super::traces::{MergedTrace, Place, Plan};
 
 /// What the fixed columns are made of.
@@ -47,7 +48,12 @@ impl<'s> FixedColumns<'_, 's> {
         for column in Fixed::ALL {
             (self.check)()?;
             let values = self.values(column, united)?;
-            write_fixed(column, &values, out)?;
+            if column == Fixed::Resource {
+                let rows = kept.classes.iter().zip(&values).map(|(class, resource)| (*class, *resource as u32));
+                write_resources(united, rows, out)?;
+            } else {
+                write_fixed(column, &values, out)?;
+            }
             if column == Fixed::Class {
                 self.index(&values, &kept, united, indexes);
             }
@@ -168,10 +174,12 @@ impl<'s> FixedColumns<'_, 's> {
         for run in self.plan.spans.iter() {
             let (of_run, after) = rest.split_at_mut(run.rows as usize);
             let input = &self.inputs[run.input as usize];
-            let known = input.source.tables.resources.len() as u64;
-            for code in of_run {
-                ensure(*code < known, || format!("segment {}: resource {code} is unknown", input.segment.name()))?;
-                *code = united.resource(run.input as usize, *code as u32).into();
+            let first = run.first as usize;
+            let classes = &self.classes[table_index(Table::Span)][run.input as usize][first..first + of_run.len()];
+            for (code, class) in of_run.iter_mut().zip(classes) {
+                let unknown = || input.corrupt(format_args!("resource {code} of class {class} is unknown"));
+                let known = input.source.tables.class_resources.get(*class, *code).ok_or_else(unknown)?;
+                *code = united.resource(run.input as usize, known).into();
             }
             rest = after;
         }

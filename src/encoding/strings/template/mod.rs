@@ -18,6 +18,7 @@
 mod number;
 mod piece;
 mod shape;
+pub mod shared;
 
 use super::super::integers::{decode_integers_u32, encode_integers_best, integer_at};
 use super::single::FlatValues;
@@ -25,7 +26,7 @@ use super::{Strings, TEMPLATE, check_total, compressed, decode_flat, put_integer
 use crate::bytes::{Reader, put_varint};
 use crate::error::{Error, Result, ensure};
 use piece::Template;
-use shape::{Group, group_by_skeleton};
+use shape::{Group, PAGE_PROBE, group_by_skeleton};
 
 /// Number columns of one template, so that a page of few bytes cannot ask for many numbers.
 const COLUMNS_MAX: usize = 64;
@@ -33,7 +34,7 @@ const COLUMNS_MAX: usize = 64;
 /// Appends the page and returns true, or returns false if the values have too many shapes or would not
 /// get smaller.
 pub fn encode(values: &[&[u8]], out: &mut Vec<u8>) -> bool {
-    let Some((groups, mut codes)) = group_by_skeleton(values) else { return false };
+    let Some((groups, mut codes)) = group_by_skeleton(values, PAGE_PROBE) else { return false };
     let (fitting, renumbered) = plan(&groups);
     for code in &mut codes {
         *code = renumbered.get(*code as usize).map_or(fitting.len() as u64, |code| *code);

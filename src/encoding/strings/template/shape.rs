@@ -21,8 +21,10 @@ const GROUPS_MAX: usize = 256;
 const SLOTS_MAX: usize = 24;
 /// Bytes of a value that may be cut; a longer one is free text.
 const VALUE_BYTES_MAX: usize = 1024;
-/// Values after which the page is given up if half of them had new skeletons.
-const PROBE: usize = 32;
+/// Values after which a page is given up if half of them had new skeletons ..
+pub const PAGE_PROBE: usize = 32;
+/// .. and those of sample pages, whose skeletons serve more values.
+pub const COLUMN_PROBE: usize = 1_024;
 /// The code of a value that belongs to no group.
 const NO_GROUP: u64 = u64::MAX;
 
@@ -38,8 +40,8 @@ pub struct Group<'a> {
 }
 
 /// The groups in the order of their first value, and the group of each value (`u64::MAX` for none).
-/// None if there are too many skeletons for templates to pay.
-pub fn group_by_skeleton<'a>(values: &[&'a [u8]]) -> Option<(Vec<Group<'a>>, Vec<u64>)> {
+/// None if after `probe` values there are too many skeletons for templates to pay.
+pub fn group_by_skeleton<'a>(values: &[&'a [u8]], probe: usize) -> Option<(Vec<Group<'a>>, Vec<u64>)> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut known: FxHashMap<Vec<u8>, usize> = FxHashMap::default();
     let mut codes = Vec::with_capacity(values.len());
@@ -69,7 +71,7 @@ pub fn group_by_skeleton<'a>(values: &[&'a [u8]]) -> Option<(Vec<Group<'a>>, Vec
         }
         groups[last].texts.extend(cut.slots.iter().map(|slot| &value[slot.clone()]));
         codes.push(last as u64);
-        if codes.len() >= PROBE && (groups.len() + strangers) * 2 > codes.len() {
+        if codes.len() >= probe && (groups.len() + strangers) * 2 > codes.len() {
             return None;
         }
     }
@@ -78,9 +80,11 @@ pub fn group_by_skeleton<'a>(values: &[&'a [u8]]) -> Option<(Vec<Group<'a>>, Vec
 
 /// A value cut into skeleton and slots; kept for its memory.
 #[derive(Default)]
-struct Cut {
-    skeleton: Vec<u8>,
-    slots: Vec<Range<usize>>,
+pub struct Cut {
+    /// The value with a zero byte for each slot.
+    pub skeleton: Vec<u8>,
+    /// Where the slots were.
+    pub slots: Vec<Range<usize>>,
 }
 
 /// The end of a word as far as it is read: what follows the last letter that is no hexadecimal digit.
@@ -96,7 +100,7 @@ struct Tail {
 
 impl Cut {
     /// Cuts a value; false if it is too long, has too many slots or a zero byte.
-    fn cut(&mut self, value: &[u8]) -> bool {
+    pub fn cut(&mut self, value: &[u8]) -> bool {
         self.slots.clear();
         if value.len() > VALUE_BYTES_MAX {
             return false;
@@ -216,9 +220,9 @@ mod tests {
     fn values_without_common_skeletons_are_given_up() {
         let letters: Vec<Vec<u8>> = (0..100u8).map(|i| vec![b'g' + i % 20, b'G' + i / 20]).collect();
         let values: Vec<&[u8]> = letters.iter().map(Vec::as_slice).collect();
-        assert!(group_by_skeleton(&values).is_none());
-        assert!(group_by_skeleton(&values[..PROBE - 1]).is_some());
+        assert!(group_by_skeleton(&values, PAGE_PROBE).is_none());
+        assert!(group_by_skeleton(&values[..PAGE_PROBE - 1], PAGE_PROBE).is_some());
         let zeros = vec![b"\0".as_slice(); 100];
-        assert!(group_by_skeleton(&zeros[..10]).is_some_and(|(groups, _)| groups.is_empty()));
+        assert!(group_by_skeleton(&zeros[..10], PAGE_PROBE).is_some_and(|(groups, _)| groups.is_empty()));
     }
 }
