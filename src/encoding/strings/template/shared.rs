@@ -27,6 +27,9 @@ use crate::error::{Error, Result, ensure};
 /// Of so many values one at most may fit no template.
 const OTHERS_SHARE: usize = 8;
 
+/// Sampled values among which a shape that occurs once is by chance.
+const MANY_VALUES: usize = 64;
+
 /// The templates of a column, read in place.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TemplateTable<'a> {
@@ -95,7 +98,9 @@ impl SharedTemplates {
         let (groups, codes) = group_by_skeleton(&values, COLUMN_PROBE)?;
         let mut counts = vec![0u32; groups.len()];
         codes.iter().for_each(|code| counts.get_mut(*code as usize).into_iter().for_each(|count| *count += 1));
-        let mut order: Vec<usize> = (0..groups.len()).collect();
+        // What stands once in many values is no template but a text.
+        let fewest = if values.len() < MANY_VALUES { 1 } else { 2 };
+        let mut order: Vec<usize> = (0..groups.len()).filter(|at| counts[*at] >= fewest).collect();
         order.sort_by_key(|at| std::cmp::Reverse(counts[*at]));
         let mut out = Self {
             table: Vec::new(),
@@ -197,6 +202,7 @@ struct Head<'a> {
 }
 
 fn read_head<'a>(reader: &mut Reader<'a>, count: usize, templates: usize) -> Result<Head<'a>> {
+    ensure(templates > 0, || "shared template page: its column has no templates".to_owned())?;
     let mut codes = Vec::new();
     decode_integers_u32(reader.block("shared template page, codes")?, count, &mut codes)?;
     let mut counts = vec![0usize; templates + 1];
