@@ -9,7 +9,7 @@
 //! quarantine/000000000007.log.4096     what stood from byte 4096 on
 //! ```
 
-use crate::catalog::SegmentPart;
+use crate::catalog::{Edit, SegmentPart};
 use crate::error::{ErrorKind, Result};
 use crate::index::TraceSet;
 use crate::log::{FileId, LogDamage};
@@ -92,6 +92,15 @@ impl Engine {
             }
             merged => merged.map(Some),
         }
+    }
+
+    /// Takes a segment whose file is gone out of the manifest.
+    ///
+    /// # Errors
+    /// NoSpace or Io if the manifest refuses.
+    pub(crate) fn forget_missing(&self, _upkeep: &Upkeep<'_>, id: FileId) -> Result<()> {
+        let remove = Edit::RemoveSegments { ids: vec![id], replaced_by: Vec::new() };
+        self.writer()?.manifest.commit(&[remove]).map(drop)
     }
 
     fn copy_aside(&self, id: FileId) -> Result<String> {

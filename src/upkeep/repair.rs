@@ -7,7 +7,7 @@
 //! | segment that cannot be opened | goes to quarantine, and from the manifest |
 //! | segment whose damage parity mends, or that touches caches alone | written anew, the damaged file goes to quarantine |
 //! | segment with rows that cannot be read | stays: all other rows are read from it |
-//! | file that is missing | opening for writing took it out of the manifest |
+//! | segment that is missing | goes from the manifest |
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ pub struct RepairReport {
     pub quarantined: Vec<String>,
     /// Segments that were written anew.
     pub segments_rewritten: u64,
-    /// Segments that went to quarantine.
+    /// Segments that went to quarantine, or that were missing.
     pub segments_removed: u64,
     /// Damaged segments that stay because their tables of traces are damaged: the rest is read from them.
     pub segments_left: u64,
@@ -69,6 +69,11 @@ pub fn repair(engine: &Engine) -> Result<RepairReport> {
     let open: BTreeSet<FileId> = engine.snapshot().segments.iter().map(|part| FileId(part.segment.id())).collect();
     for id in damaged {
         if !is_there(&id) {
+            // One that is open is read on as long as the store is.
+            if !open.contains(&id) {
+                engine.forget_missing(&upkeep, id)?;
+                out.segments_removed += 1;
+            }
             continue;
         }
         if !open.contains(&id) {

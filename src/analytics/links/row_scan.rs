@@ -4,7 +4,7 @@
 
 use crate::catalog::SegmentPart;
 use crate::column::{ClassBits, NONE};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::index::links::{LinkClass, LinkKind, RowLink, RowLinker};
 use crate::index::rollup::EdgeCodes;
 use crate::limits::PAGE_ROWS;
@@ -93,6 +93,8 @@ impl<'s> RowScan<'s> {
                 end if end == traces => segment.rows() as usize,
                 end => firsts.get(end as usize)? as usize,
             };
+            let sound = first < next && next <= segment.rows() as usize;
+            ensure(sound, || format!("segment {}: trace {ordinal} has rows {first}..{next}", segment.name()))?;
             let is_odd = upcoming.next_if(|odd| *odd == ordinal).is_some() || odd.is_none();
             if part.dirty.contains(ordinal) {
                 continue;
