@@ -5,10 +5,13 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
+/// Wire bytes of the message and of its schema URL, and the code.
+type Known = (Box<[u8]>, Box<[u8]>, u32);
+
 /// Codes by wire bytes: those of the message and of its schema URL.
 #[derive(Debug, Default)]
 pub struct WireCodes {
-    known: HashTable<(Box<[u8]>, Box<[u8]>, u32)>,
+    known: HashTable<Known>,
 }
 
 fn hash(head: &[u8], schema_url: &[u8]) -> u64 {
@@ -21,7 +24,7 @@ impl WireCodes {
         if head.is_empty() {
             return None;
         }
-        let same = |known: &(Box<[u8]>, Box<[u8]>, u32)| *known.0 == *head && *known.1 == *schema_url;
+        let same = |known: &Known| *known.0 == *head && *known.1 == *schema_url;
         self.known.find(hash(head, schema_url), same).map(|(_, _, code)| *code)
     }
 

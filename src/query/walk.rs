@@ -131,6 +131,9 @@ pub struct WalkRows<'t> {
     pub pages: PageSet,
 }
 
+/// What classes tell of a field: for each class one more than the place of its value, and the values by class.
+type FieldTold<'t> = (&'t [u32], &'t [(u32, u64)]);
+
 /// Walks a field of a segment.
 pub struct SegmentWalk<'t> {
     segment: &'t Segment,
@@ -159,7 +162,7 @@ pub struct SegmentWalk<'t> {
     row: u32,
     column: Column<'t>,
     /// What classes tell of the field, and the value of the row at hand if its class tells it.
-    told: Option<(&'t [u32], &'t [(u32, u64)])>,
+    told: Option<FieldTold<'t>>,
     told_value: Option<RawValue<'t>>,
 }
 

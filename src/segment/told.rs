@@ -196,9 +196,8 @@ mod tests {
     /// Three fields of spans and one of events; class `c` has the fields of the bits of `c % 8`, field 0 twice if 8.
     fn schema() -> Schema {
         let field = |table, key| Field { table, internal: false, value_type: ValueType::Int, key };
-        let mut schema = Schema::default();
-        schema.fields =
-            vec![field(Table::Span, 0), field(Table::Span, 1), field(Table::Span, 2), field(Table::Event, 0)];
+        let fields = vec![field(Table::Span, 0), field(Table::Span, 1), field(Table::Span, 2), field(Table::Event, 0)];
+        let mut schema = Schema { fields, ..Schema::default() };
         for code in 0..9u32 {
             let shape: Vec<u32> = if code == 8 { vec![0, 0] } else { (0..3).filter(|f| code >> f & 1 == 1).collect() };
             schema.shapes.push(shape.into());

@@ -129,7 +129,7 @@ pub fn open(disk: &SimulatedDisk) -> Result<Store, String> {
 fn live_through(seed: u64) -> Vec<SimulatedDisk> {
     let disk = SimulatedDisk::new(seed);
     let mut copies = Vec::new();
-    let is_late = |number: &u64| number % LATE_EVERY == 0;
+    let is_late = |number: &u64| number.is_multiple_of(LATE_EVERY);
     let steps: [&dyn Fn(&Store); 4] = [
         &|store| {
             append(store, (0..FIRST).filter(|number| !is_late(number)));
@@ -173,7 +173,7 @@ impl Fixture {
         let (segments, logs) = (files("seg/"), files("log/"));
         assert_eq!((segments.len(), logs.len()), (2, 3), "{:?}", disk.file_names());
         for number in 0..ALL {
-            let late = number < FIRST && number % LATE_EVERY == 0;
+            let late = number < FIRST && number.is_multiple_of(LATE_EVERY);
             let home = match number {
                 0..FIRST if !late => &segments[0],
                 0..SECOND => &segments[1],
@@ -212,7 +212,8 @@ impl Fixture {
         if reach.free && !(lost.is_empty() && back == 0) {
             return Err(format!("{} spans are lost, {back} are back: {:?}", lost.len(), verified.damaged));
         }
-        if !(lost.is_empty() && back == 0) && !told && !cut {
+        let differs = !lost.is_empty() || back != 0;
+        if differs && !told && !cut {
             return Err(format!("{} spans are lost, {back} are back, and nothing is said of it", lost.len()));
         }
         self.bounded(&lost, &verified)?;
