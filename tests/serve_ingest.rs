@@ -244,7 +244,8 @@ fn what_was_acknowledged_survives_a_kill() {
     for number in 1..=20 {
         assert_eq!(post(server.door("otlp-http"), "/v1/traces", &[PROTOBUF], message(number)).status, StatusCode::OK);
     }
-    server.kill();
+    // It is killed.
+    drop(server);
     for number in 1..=20 {
         assert_eq!(ground.spans_of(number), 1, "trace {number}");
     }
@@ -275,4 +276,19 @@ fn a_server_that_is_asked_to_end_finishes_what_is_under_way() {
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     assert_eq!(server.wait().code(), Some(0));
     assert_eq!(ground.spans_of(1), 1);
+}
+
+#[test]
+fn doors_beyond_the_loopback_interface_open_only_if_told() {
+    let ground = Ground::new();
+    let store = ground.store();
+    let words = ["serve".as_ref(), store.as_os_str(), "--zipkin=0.0.0.0:0".as_ref()];
+    let refused = std::process::Command::new(env!("CARGO_BIN_EXE_tailspan")).args(words).output().expect("it starts");
+    assert_eq!(refused.status.code(), Some(2));
+    let complaint = String::from_utf8_lossy(&refused.stderr);
+    assert!(complaint.contains("--zipkin=0.0.0.0:0") && complaint.contains("--allow-remote"), "{complaint}");
+    assert!(!store.exists(), "nothing was done");
+    // The later flag of two counts, so that a test's own address does.
+    let server = ground.serve(&["--zipkin=0.0.0.0:0", "--allow-remote"]);
+    assert!(server.door("zipkin").starts_with("0.0.0.0:"));
 }

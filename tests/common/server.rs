@@ -1,7 +1,7 @@
 //! A running `tailspan serve`, and a client that speaks HTTP with it.
 //!
-//! Ports are chosen by the operating system and read from what the server prints. A server that a test leaves behind is
-//! killed when it is dropped.
+//! Ports are chosen by the operating system and read from what the server prints. A server that is dropped is killed, as
+//! a crash would end it.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read};
@@ -61,12 +61,6 @@ impl Server {
     /// Waits for its end.
     pub fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("it ends")
-    }
-
-    /// Ends it as a crash would.
-    pub fn kill(mut self) {
-        self.child.kill().expect("it is ours");
-        self.child.wait().expect("it ends");
     }
 }
 

@@ -27,6 +27,11 @@ impl Intake {
         Self { store }
     }
 
+    /// The store itself.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Appends a message. When this returns without an error, its spans are as durable as the store promises.
     ///
     /// An append that has begun is finished, even if nobody waits for it any more.

@@ -37,6 +37,7 @@ pub use settings::ServeArgs;
 
 /// Serves until a signal ends it, then finishes what is under way and closes the store.
 pub fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    args.check_doors()?;
     let store = open(args)?;
     let damaged = warn_of_damage(&store);
     let runtime = Builder::new_multi_thread()
@@ -65,10 +66,10 @@ fn open(args: &ServeArgs) -> anyhow::Result<Store> {
 fn serve(runtime: &Runtime, args: &ServeArgs, store: &Store, out: &mut dyn Write) -> anyhow::Result<()> {
     let intake = Intake::new(store.clone());
     let guard = Guard::new(args);
-    let doors = [
-        (args.otlp_grpc, "otlp-grpc", otlp_grpc::router(intake.clone(), args.unpacked_max)),
-        (args.otlp_http, "otlp-http", otlp_http::router(intake.clone(), args.unpacked_max)),
-        (args.zipkin, "zipkin", zipkin::router(intake, args)),
+    let routers = [
+        otlp_grpc::router(intake.clone(), args.unpacked_max),
+        otlp_http::router(intake.clone(), args.unpacked_max),
+        zipkin::router(intake, args),
     ];
     runtime.block_on(async {
         // Asked for before the doors open, so that a signal that comes at once is heard.
@@ -76,7 +77,7 @@ fn serve(runtime: &Runtime, args: &ServeArgs, store: &Store, out: &mut dyn Write
         let (stop, stopped) = watch::channel(false);
         let connections = Arc::new(tokio::sync::Semaphore::new(args.connections_max));
         let mut open_doors = Vec::new();
-        for (address, name, router) in doors {
+        for ((name, address), router) in args.doors().into_iter().zip(routers) {
             if let Some(address) = address.0 {
                 let door = Door::open(name, address, guard.around(router), connections.clone(), args).await?;
                 writeln!(out, "{name} {}", door.address()?)?;

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use crate::commands::import::DurabilityWord;
+use crate::outcome::usage;
 use crate::sizes::parse_bytes;
 use crate::times::parse_duration;
 
@@ -21,7 +22,7 @@ SIGTERM or Ctrl-C finishes what is under way, closes the store and ends.";
 
 /// Flags of `serve`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct ServeArgs {
     /// Folder of the store, which is created if it is not there
     pub store: PathBuf,
@@ -34,6 +35,9 @@ pub struct ServeArgs {
     /// Where Zipkin's spans come in and its API answers
     #[arg(long, default_value = "127.0.0.1:9411", value_name = "ADDRESS")]
     pub zipkin: Address,
+    /// Open doors on other interfaces than loopback, to whoever can reach them
+    #[arg(long)]
+    pub allow_remote: bool,
     /// When spans are acknowledged: synced to disk, synced every second, or left to the operating system
     #[arg(long, value_enum, default_value_t)]
     pub durability: DurabilityWord,
@@ -64,12 +68,65 @@ pub struct ServeArgs {
     /// Time requests under way have to end when the server is asked to
     #[arg(long, default_value = "10s", value_name = "TIME")]
     pub drain_time: Time,
+    /// Whether spans come in at Zipkin's door
+    #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub zipkin_collector: bool,
+    /// Whether Zipkin's query API answers
+    #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub zipkin_query: bool,
+    /// Whether trace ids that share their lower 64 bits are different traces
+    #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub strict_trace_id: bool,
+    /// Whether Zipkin's API searches; if not, only traces by id and dependencies are answered
+    #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub search_enabled: bool,
+    /// Tags whose keys and values Zipkin's page completes
+    #[arg(long, value_delimiter = ',', value_name = "KEYS")]
+    pub autocomplete_keys: Vec<String>,
+    /// How far a search looks back that does not say
+    #[arg(long, default_value = "24h", value_name = "TIME")]
+    pub query_lookback: Time,
+    /// Time a query may take
+    #[arg(long, default_value = "11s", value_name = "TIME")]
+    pub query_time: Time,
+    /// Queries at once; more wait
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub queries_max: usize,
+    /// How long browsers may keep lists of names
+    #[arg(long, default_value = "5m", value_name = "TIME")]
+    pub names_max_age: Time,
+    /// Web pages that may ask, by origin; * for all
+    #[arg(long, value_delimiter = ',', default_value = "*", value_name = "ORIGINS")]
+    pub allowed_origins: Vec<String>,
+    /// Let POST /test/purge empty the store: for test kits alone
+    #[arg(long)]
+    pub test_purge: bool,
     /// Threads that speak with clients
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub threads: usize,
     /// Threads that wait for the disk
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub blocking_threads: usize,
+}
+
+impl ServeArgs {
+    /// The doors by name, with their addresses.
+    pub fn doors(&self) -> [(&'static str, Address); 3] {
+        [("otlp-grpc", self.otlp_grpc), ("otlp-http", self.otlp_http), ("zipkin", self.zipkin)]
+    }
+
+    /// Fails if a door would be open to others than this machine and nobody said that it should.
+    pub fn check_doors(&self) -> anyhow::Result<()> {
+        for (name, address) in self.doors() {
+            let remote = address.0.is_some_and(|address| !address.ip().is_loopback());
+            if remote && !self.allow_remote {
+                return Err(usage(format!(
+                    "--{name}={address} is open to other machines; add --allow-remote if whoever can reach it may use it"
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An address to listen on, or `off`.
@@ -111,7 +168,25 @@ impl FromStr for Time {
 
 #[cfg(test)]
 mod tests {
+    use clap::Command;
+
     use super::*;
+
+    /// The row of a flag in the table of the documents.
+    fn row(flag: &clap::Arg) -> Option<String> {
+        let defaults: Vec<_> = flag.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        let name = flag.get_long()?;
+        Some(format!("| `--{name}` | {} | {} |", defaults.join(","), flag.get_help()?))
+    }
+
+    #[test]
+    fn the_table_of_the_documents_has_every_flag_its_default_and_its_meaning() {
+        let text = include_str!("../../../../docs/SERVE.md");
+        let documented: Vec<&str> = text.lines().filter(|line| line.starts_with("| `--")).collect();
+        let command = ServeArgs::augment_args(Command::new("serve"));
+        let expected: Vec<String> = command.get_arguments().filter_map(row).collect();
+        assert_eq!(documented, expected, "docs/SERVE.md should have:\n{}", expected.join("\n"));
+    }
 
     #[test]
     fn an_address_is_one_with_a_port_or_off() {

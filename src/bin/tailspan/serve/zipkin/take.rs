@@ -1,28 +1,22 @@
-//! Zipkin's door: spans in at `POST /api/v2/spans`.
+//! Spans in Zipkin's formats: `POST /api/v2/spans`.
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
-use axum::routing::post;
+use axum::response::{IntoResponse, Response};
 
-use super::guard::collect;
-use super::intake::{Intake, Wire, reasons};
-use super::refusal::{Cause, Refusal};
-use super::settings::ServeArgs;
-use super::unpack::unpacked;
+use super::super::guard::collect;
+use super::super::intake::{Intake, Wire, reasons};
+use super::super::refusal::{Cause, Refusal};
 
 /// What only the old format has.
 const V1_FIELD: &[u8] = b"yAnnotations\"";
 
-/// Every path of this door.
-pub fn router(intake: Intake, args: &ServeArgs) -> Router {
-    let max = args.unpacked_max;
-    let spans = async move |request: Request| match take(intake, max, request).await {
+/// Takes a list of at most so many bytes unpacked. Accepted means stored, as safely as the store promises.
+pub async fn spans(intake: Intake, max: usize, request: Request) -> Response {
+    match take(intake, max, request).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(refusal) => refusal.into_response(),
-    };
-    unpacked(Router::new().route("/api/v2/spans", post(spans)))
+    }
 }
 
 async fn take(intake: Intake, max: usize, request: Request) -> Result<(), Refusal> {
