@@ -18,10 +18,11 @@ use crate::catalog::{
 };
 use crate::column::{ClassBits, Table, ValueType, internal};
 use crate::encoding::{
-    IntegerCodec, StringBody, StringCodec, Strings, decode_integers, decode_strings, encode_strings,
+    IntegerCodec, StringBody, StringCodec, StringEncoder, Strings, decode_integers, decode_strings, encode_strings,
 };
 use crate::error::ErrorKind;
 use crate::head::{EventRow, LinkRow, Row};
+use crate::index::links::LinkKind;
 use crate::index::{Measure, PageSet, rollup};
 use crate::limits::{BLOCK_ROWS, COLUMNS_MAX, PAGE_ROWS, ROLLUP_GROUPS_MAX};
 use crate::log::{
@@ -29,7 +30,8 @@ use crate::log::{
     RecordKind,
 };
 use crate::segment::layout::{self, ColumnForm, FOOTER_LEN, FOOTER_MAGIC, HEADER_LEN, PAGE_ENTRY_LEN, SEGMENT_MAGIC};
-use crate::segment::{Fixed, SectionKind};
+use crate::segment::parity::{PARITY_LEN_MAX, PARITY_LEN_MIN};
+use crate::segment::{Fixed, SectionKind, TOLD_ROWS_MIN};
 
 const FORMAT: &str = include_str!("../docs/FORMAT.md");
 
@@ -154,12 +156,15 @@ fn claim_segments(said: &mut Documented) {
     said.claim("segment::FORMAT_VERSION", layout::FORMAT_VERSION);
     said.claim("HEADER_LEN", HEADER_LEN);
     said.claim("FOOTER_LEN", FOOTER_LEN);
+    said.claim("PARITY_LEN_MIN", PARITY_LEN_MIN);
+    said.claim("PARITY_LEN_MAX", PARITY_LEN_MAX);
     said.claim("PAGE_ENTRY_LEN", PAGE_ENTRY_LEN);
     said.claim("PAGE_ROWS", PAGE_ROWS);
     said.claim("BLOCK_ROWS", BLOCK_ROWS);
     for kind in (0..=u8::MAX).filter_map(SectionKind::from_code) {
         said.claim(&format!("SectionKind::{kind:?}"), kind as u8);
     }
+    said.claim("TOLD_ROWS_MIN", TOLD_ROWS_MIN);
     for column in Fixed::ALL {
         said.claim(&format!("Fixed::{column:?}"), column as u32);
     }
@@ -168,7 +173,9 @@ fn claim_segments(said: &mut Documented) {
     said.claim("OVERFLOW_COLUMN_FIRST", layout::OVERFLOW_COLUMN_FIRST);
     said.claim("OVERFLOW_RANK_COLUMN_FIRST", layout::OVERFLOW_RANK_COLUMN_FIRST);
     said.claim("COLUMNS_MAX", COLUMNS_MAX);
-    for form in [ColumnForm::Integers, ColumnForm::Zigzag, ColumnForm::Strings, ColumnForm::Dictionary] {
+    for form in
+        [ColumnForm::Integers, ColumnForm::Zigzag, ColumnForm::Strings, ColumnForm::Dictionary, ColumnForm::ByService]
+    {
         said.claim(&format!("ColumnForm::{form:?}"), form as u8);
     }
 }
@@ -190,6 +197,11 @@ fn claim_pages(said: &mut Documented) {
     let run: [&[u8]; 9] = [same, same, same, same, other, other, other, other, other];
     said.claim("string page: runs", string_page(StringCodec::Runs(StringBody::Plain), &run)[0]);
     said.claim("string page: template", template_page(["a1", "a22"])[0]);
+    let texts: Vec<String> = (0..200).map(|i| format!("a{}", i * 7919 % 1_000)).collect();
+    let shared: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+    let mut page = Vec::new();
+    StringEncoder::choose(&[&shared]).encode(&shared, &mut page).unwrap();
+    said.claim("string page: shared template", page[0]);
     claim_pieces(said);
 }
 
@@ -264,6 +276,9 @@ fn claim_rollups(said: &mut Documented) {
     said.claim("CELL_SPANS", rollup::CELL_SPANS);
     said.claim("TAIL_SHARE", rollup::TAIL_SHARE);
     said.claim("TAIL_ROWS_MIN", rollup::TAIL_ROWS_MIN);
+    for (name, kind) in [("Call", LinkKind::Call), ("Messaging", LinkKind::Messaging)] {
+        said.claim(&format!("LinkKind::{name}"), kind as u8);
+    }
 }
 
 fn claim_indexes(said: &mut Documented) {

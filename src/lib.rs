@@ -31,7 +31,7 @@ pub use analytics::{
     TracePath, ValueShare, WaitGroup, WaitKey, WaitQuery, WaitReport,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use ingest::{Appended, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};
+pub use ingest::{Appended, Damage, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};
 pub use interchange::{
     otlp_json_traces, otlp_to_zipkin, write_otlp_json, write_zipkin_json, zipkin_json, zipkin_to_otlp,
 };
@@ -54,8 +54,8 @@ pub use query::{
 };
 pub use store::{AppendOptions, Input, Snapshot, Store, StoreBuilder, compare_stores};
 pub use upkeep::{
-    BackupSummary, Damage, ErasureReport, KeepRule, Leftover, RetainSummary, Retention, Stats, StoreDifference, Tail,
-    TailCursor, TailedSpan, TimesWritten, VerifyReport,
+    BackupSummary, ErasureReport, KeepRule, Leftover, RepairReport, RetainSummary, Retention, Stats, StoreDifference,
+    Tail, TailCursor, TailedSpan, TimesWritten, VerifyReport,
 };
 
 /// The examples of the README, run as doctests.

@@ -21,7 +21,7 @@ use crate::query::{
     AttributeKeyCount, AttributeValueCount, Found, ListFilter, Listed, OperationCount, Query, RemoteServiceCount,
     ServiceCount,
 };
-use crate::upkeep::{Keeper, RetainSummary, Retention, Stats, VerifyReport, retain, verify};
+use crate::upkeep::{Keeper, RepairReport, RetainSummary, Retention, Stats, VerifyReport, repair, retain, verify};
 
 pub use builder::StoreBuilder;
 pub use follow::compare_stores;
@@ -254,8 +254,8 @@ impl Store {
         self.engine().merge(Extent::ByHand)
     }
 
-    /// Finishes what goes on in the background: seals full heads, and merges what is worth it. For the end of a long
-    /// import, so that what is read next finds few segments.
+    /// Finishes what goes on in the background: seals what was appended if it is worth a segment (16,384 spans), and
+    /// merges what is worth it. For the end of a long import, so that what is read next finds few segments.
     ///
     /// # Errors
     /// As [`Store::merge`].
@@ -333,10 +333,10 @@ impl Store {
         self.snapshot().spans()
     }
 
-    /// Where the bytes went and how many there are.
+    /// Where the bytes went and how many there are. What damage hides is not counted: [`Stats::problems`] tells.
     ///
     /// # Errors
-    /// Corrupt if tables are damaged, Io if a directory cannot be listed.
+    /// TooLarge if a doubled trace is, Io if a directory cannot be listed.
     pub fn stats(&self) -> Result<Stats> {
         Stats::gather(self.engine())
     }
@@ -347,6 +347,16 @@ impl Store {
     /// Io if a file cannot be read; damage is no error.
     pub fn verify(&self) -> Result<VerifyReport> {
         verify(self.engine())
+    }
+
+    /// Moves damaged bytes to `quarantine/`, and nothing else: a segment that cannot be used goes there, one that can
+    /// be read all the same is written anew first. Lists what opening and verifying found damaged. What opening
+    /// repaired already, such as the manifest, is among it.
+    ///
+    /// # Errors
+    /// Invalid on a store opened read-only; NoSpace or Io if the storage refuses. What was repaired before stays so.
+    pub fn repair(&self) -> Result<RepairReport> {
+        repair(self.engine())
     }
 
     /// Closes the store: no append is accepted any more, what was appended becomes durable.

@@ -505,9 +505,9 @@ fn a_damaged_version_number_is_damage_and_the_store_opens() {
     bytes[9] ^= 4;
     std::fs::write(&segment, bytes).expect("a segment");
     let store = Store::open(&path).expect("a store with one damaged segment opens");
-    assert_eq!(store.recovery().damage.len(), 1, "{:?}", store.recovery().damage);
-    let first = numbered::span(0);
-    assert!(store.trace(first.trace_id).expect("the other segment is readable").contains(&first));
+    assert_eq!(store.recovery().damage, [""; 0], "the directory tells the version as well");
+    assert_eq!(store.verify().expect("every file is readable").damaged.len(), 1);
+    assert_eq!(store.stats().expect("stats").spans, 6_100);
 }
 
 #[test]
@@ -584,17 +584,26 @@ fn a_flipped_bit_in_a_segment_is_noticed_and_seldom_costs_more_than_its_page() {
     store.close().expect("the store closes");
     let name = disk.file_names().into_iter().find(|name| name.starts_with("seg/")).expect("a segment");
     let bits = disk.read_file(&name).expect("a segment").len() as u64 * 8;
+    let directory = footer_offset(&disk.read_file(&name).expect("a segment"));
     let mut costs = Vec::new();
     for at in (0..bits).step_by(bits as usize / 150) {
         let damaged = disk.death_image();
         damaged.flip_bit(&name, at);
+        assert_eq!(ask_damaged(&damaged, &truth, at).unreadable, 0, "bit {at}: parity mends one place");
+        // The last byte of the parity, which stands before the last directory: now nothing is mended.
+        damaged.flip_bit(&name, (directory - 1) * 8);
         costs.push(ask_damaged(&damaged, &truth, at));
     }
-    let noticed = costs.iter().filter(|cost| cost.noticed).count();
-    assert!(noticed * 10 >= costs.len() * 9, "{noticed} of {} flips noticed", costs.len());
+    assert!(costs.iter().all(|cost| cost.noticed));
     // What is there once for the whole segment, or for up to 1,024 traces, costs them all; pages of rows do not.
     let local = costs.iter().filter(|cost| cost.unreadable <= truth.len() / 2).count();
     assert!(local * 4 >= costs.len() * 3, "{local} of {} flips cost less than half of the traces", costs.len());
+}
+
+/// Where the last directory of a segment begins: its footer tells.
+fn footer_offset(segment: &[u8]) -> u64 {
+    let footer = &segment[segment.len() - 24..];
+    u64::from_le_bytes(footer[..8].try_into().expect("eight bytes"))
 }
 
 #[test]
@@ -604,9 +613,9 @@ fn damage_is_told_by_exit_code_and_by_name() {
     three_parts(&path);
     let segment = file_in(&path, "seg", 0);
     let mut bytes = std::fs::read(&segment).expect("a segment");
-    // In several columns: after the header, well before the indexes at the end.
+    // In several columns of rows: after the header, before the table of traces, without which nothing can be repaired.
     let len = bytes.len();
-    for at in (4..20).map(|part| part * len / 40) {
+    for at in (4..7).map(|part| part * len / 40) {
         bytes[at..at + 16].fill(0x55);
     }
     std::fs::write(&segment, bytes).expect("a segment");
@@ -624,4 +633,15 @@ fn damage_is_told_by_exit_code_and_by_name() {
     let kept = String::from_utf8_lossy(&exported.out).matches("\"spanId\"").count();
     assert!(kept > 3_100, "the other segment and the log are exported: {kept} spans");
     assert!(exported.err.contains("warning: "), "{}", exported.err);
+    // What is left is repaired: the damaged file is kept, what could be read stays.
+    let damaged = std::fs::read(&segment).expect("a segment");
+    let repaired = run(&["repair", "--json"]).expect(4).json();
+    let (summary, units) = repaired.split_last().expect("a summary");
+    assert!(units.iter().all(|unit| unit["file"] == name.as_str()) && !units.is_empty(), "{repaired:?}");
+    let kept = summary["summary"]["quarantined"][0].as_str().unwrap_or_else(|| panic!("{summary} {units:?}"));
+    assert_eq!(std::fs::read(path.join(kept)).expect("a file in quarantine"), damaged);
+    run(&["verify"]).expect(0);
+    let exported_again = run(&["export"]).expect(0);
+    assert_eq!(exported_again.out.len(), exported.out.len(), "the same traces as before");
+    assert_eq!(run(&["repair", "--json"]).expect(0).json().len(), 1);
 }

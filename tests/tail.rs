@@ -258,6 +258,13 @@ fn a_cursor_of_another_store_or_from_beyond_the_end_is_refused() {
     assert!(error.to_string().contains("beyond the store's end"), "{error}");
 }
 
+/// Changes a byte of a segment's parity, which stands before the last directory, so that nothing is mended.
+fn spoil_parity(segment: &mut [u8]) {
+    let footer = segment.len() - 24;
+    let directory = u64::from_le_bytes(segment[footer..footer + 8].try_into().unwrap());
+    segment[directory as usize - 1] ^= 1;
+}
+
 #[test]
 fn damage_hides_what_it_touches_and_the_tail_goes_on() {
     let directory = tempfile::tempdir().unwrap();
@@ -270,6 +277,7 @@ fn damage_hides_what_it_touches_and_the_tail_goes_on() {
     let mut bytes = std::fs::read(&segment).unwrap();
     // Span ids come first: one page of them.
     bytes[40 + 100] ^= 1;
+    spoil_parity(&mut bytes);
     std::fs::write(&segment, bytes).unwrap();
     let reader = Store::open_read_only(directory.path()).unwrap();
     let (good, bad): (Vec<_>, Vec<_>) = reader.tail(TailCursor::OLDEST).unwrap().partition(Result::is_ok);

@@ -7,10 +7,11 @@ use crate::catalog::Snapshot;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::model::{Span, SpanId, TraceId};
+use crate::part::ReadCounter;
 use crate::query::{
     Asked, Durations, Explain, MatchPart, MatchedPage, Matching, MatchingTraces, RangesOfClasses, trace_duration,
 };
-use crate::segment::Detail;
+use crate::segment::{Detail, RowFinder, Segment};
 
 use super::grouper::Grouper;
 use super::heat_counts::HeatCounts;
@@ -56,7 +57,21 @@ pub struct Batch<'b> {
 
 enum From<'b> {
     Page { part: u32, page: &'b MatchedPage<'b>, rows: &'b [u16] },
+    Rows { part: u32, rows: &'b [u32], segment: &'b Segment, counter: &'b ReadCounter },
     List(&'b [SampleIds]),
+}
+
+/// The ids of some rows of a segment, given in ascending order.
+///
+/// # Errors
+/// Corrupt if a page it needs is damaged.
+pub fn ids_of_rows(
+    segment: &Segment,
+    rows: impl Iterator<Item = u32>,
+    counter: &ReadCounter,
+) -> Result<Vec<SampleIds>> {
+    let mut finder = RowFinder::new(segment, counter);
+    rows.map(|row| finder.ids(row).map(|(trace, span)| (trace, SpanId::from_u64(span)))).collect()
 }
 
 impl Batch<'_> {
@@ -70,14 +85,23 @@ impl Batch<'_> {
                 let ids = page.ids(samples.map(|sample| usize::from(rows[sample])))?;
                 Ok(ids.into_iter().map(|(trace, span)| (trace, Some(span))).collect())
             }
+            From::Rows { rows, segment, counter, .. } => {
+                ids_of_rows(segment, samples.map(|sample| rows[sample]), counter)
+            }
             From::List(ids) => Ok(samples.map(|sample| ids[sample]).collect()),
         }
+    }
+
+    /// True if the ids of the samples are at hand.
+    pub fn is_listed(&self) -> bool {
+        matches!(self.from, From::List(_))
     }
 
     /// The place of a sample; if it lies in no part its ids are put at the end of `listed`.
     pub fn place(&self, sample: usize, listed: &mut Vec<SampleIds>) -> Place {
         match &self.from {
             From::Page { part, page, rows } => (*part, page.first_row() + u32::from(rows[sample])),
+            From::Rows { part, rows, .. } => (*part, rows[sample]),
             From::List(ids) => {
                 listed.push(ids[sample]);
                 (LISTED, listed.len() as u32 - 1)
@@ -122,11 +146,26 @@ pub trait SampleSource {
     fn problem(&mut self, error: Error) -> Result<()>;
 }
 
+/// A source that finds samples of certain durations without looking at all.
+pub trait RangeSource: SampleSource {
+    /// Hands to `keep` the samples in some ranges of durations of some groups, sorted by both: the number of the range,
+    /// the place and the duration. What no part holds is put at the end of `listed`.
+    ///
+    /// # Errors
+    /// As [`SampleSource::run`], and Corrupt if something cannot be read: then all totals are in doubt.
+    fn rows_within(
+        &mut self,
+        ranges: &[(u32, Durations)],
+        listed: &mut Vec<SampleIds>,
+        keep: &mut dyn FnMut(u32, Place, u64),
+    ) -> Result<()>;
+}
+
 /// The samples of one question.
 pub struct Feed<'q> {
-    matching: Matching<'q>,
-    parts: Vec<MatchPart<'q>>,
-    unit: Unit,
+    pub(super) matching: Matching<'q>,
+    pub(super) parts: Vec<MatchPart<'q>>,
+    pub(super) unit: Unit,
     /// How they are grouped.
     pub grouper: Grouper,
     loose_bytes_max: usize,
@@ -250,60 +289,6 @@ impl<'q> Feed<'q> {
         list.flush(sink)
     }
 
-    /// Hands to `keep` the samples in some ranges of durations of some groups, where a class says the group of its rows and
-    /// they were all visited, or [`Feed::whole_totals`] gave the totals: the number of the range, the place and the duration. What no part holds
-    /// is put at the end of `listed`.
-    ///
-    /// # Errors
-    /// As [`Feed::run`], and Corrupt if something cannot be read: then all totals are in doubt.
-    pub fn rows_within(
-        &mut self,
-        ranges: &[(u32, Durations)],
-        listed: &mut Vec<SampleIds>,
-        keep: &mut dyn FnMut(u32, Place, u64),
-    ) -> Result<()> {
-        let mut of_group: Vec<Vec<u32>> = vec![Vec::new(); self.grouper.len()];
-        for (number, (group, _)) in (0u32..).zip(ranges) {
-            of_group[*group as usize].push(number);
-        }
-        let numbered: Vec<(Durations, u32)> = ranges.iter().map(|(_, range)| range.clone()).zip(0..).collect();
-        let mut read = 0;
-        for (index, part) in self.parts.iter().enumerate() {
-            let is_told = self.matching.is_by_group() && self.matching.has_all_inside(part);
-            let by_match = !is_told && part.is_judged() && self.grouper.is_by_group();
-            if !is_told && !by_match {
-                each_row((index, part), &mut self.matching, &mut self.grouper, |row| {
-                    let own = of_group.get(row.group as usize).filter(|_| row.facts & DURATION != 0);
-                    let holds = |range: &&u32| ranges[**range as usize].1.contains(&row.duration);
-                    let held = own.into_iter().flatten().filter(holds);
-                    held.for_each(|range| keep(*range, (index as u32, row.row), row.duration));
-                })?;
-                continue;
-            }
-            let wanted = |class: u32| match by_match || part.takes_class(class) {
-                true => of_group.get(self.grouper.of_class(index, part, class) as usize).cloned().unwrap_or_default(),
-                false => Vec::new(),
-            };
-            let of_class = (0..part.classes().len() as u32).map(wanted).collect();
-            let sought = RangesOfClasses { ranges: numbered.clone(), of_class };
-            let mut visit = |range, row, nanos| keep(range, (index as u32, row), nanos);
-            read += part.rows_within(&sought, (self.threads_max, by_match), &mut visit)?;
-        }
-        self.matching.note_pages(read);
-        self.doubled_spans(&mut |batch| {
-            for (sample, group) in batch.groups.iter().enumerate() {
-                let Some(own) = of_group.get(*group as usize).filter(|_| batch.facts[sample] & DURATION != 0) else {
-                    continue;
-                };
-                let nanos = batch.durations[sample];
-                for range in own.iter().filter(|range| ranges[**range as usize].1.contains(&nanos)) {
-                    keep(*range, batch.place(sample, listed), nanos);
-                }
-            }
-            Ok(())
-        })
-    }
-
     fn spans_by_trace(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         let Self { matching, grouper, .. } = self;
         let detail = detail_for(grouper);
@@ -399,6 +384,57 @@ pub fn too_many_loose(limits: &Limits) -> String {
     format!("{what} take more than {max} bytes: the rest is not counted (Limits::loose_bytes_max)")
 }
 
+/// Where a class says the group of its rows and they were all visited, or [`Feed::whole_totals`] gave the totals.
+impl RangeSource for Feed<'_> {
+    fn rows_within(
+        &mut self,
+        ranges: &[(u32, Durations)],
+        listed: &mut Vec<SampleIds>,
+        keep: &mut dyn FnMut(u32, Place, u64),
+    ) -> Result<()> {
+        let mut of_group: Vec<Vec<u32>> = vec![Vec::new(); self.grouper.len()];
+        for (number, (group, _)) in (0u32..).zip(ranges) {
+            of_group[*group as usize].push(number);
+        }
+        let numbered: Vec<(Durations, u32)> = ranges.iter().map(|(_, range)| range.clone()).zip(0..).collect();
+        let mut read = 0;
+        for (index, part) in self.parts.iter().enumerate() {
+            let is_told = self.matching.is_by_group() && self.matching.has_all_inside(part);
+            let by_match = !is_told && part.is_judged() && self.grouper.is_by_group();
+            if !is_told && !by_match {
+                each_row((index, part), &mut self.matching, &mut self.grouper, |row| {
+                    let own = of_group.get(row.group as usize).filter(|_| row.facts & DURATION != 0);
+                    let holds = |range: &&u32| ranges[**range as usize].1.contains(&row.duration);
+                    let held = own.into_iter().flatten().filter(holds);
+                    held.for_each(|range| keep(*range, (index as u32, row.row), row.duration));
+                })?;
+                continue;
+            }
+            let wanted = |class: u32| match by_match || part.takes_class(class) {
+                true => of_group.get(self.grouper.of_class(index, part, class) as usize).cloned().unwrap_or_default(),
+                false => Vec::new(),
+            };
+            let of_class = (0..part.classes().len() as u32).map(wanted).collect();
+            let sought = RangesOfClasses { ranges: numbered.clone(), of_class };
+            let mut visit = |range, row, nanos| keep(range, (index as u32, row), nanos);
+            read += part.rows_within(&sought, (self.threads_max, by_match), &mut visit)?;
+        }
+        self.matching.note_pages(read);
+        self.doubled_spans(&mut |batch| {
+            for (sample, group) in batch.groups.iter().enumerate() {
+                let Some(own) = of_group.get(*group as usize).filter(|_| batch.facts[sample] & DURATION != 0) else {
+                    continue;
+                };
+                let nanos = batch.durations[sample];
+                for range in own.iter().filter(|range| ranges[**range as usize].1.contains(&nanos)) {
+                    keep(*range, batch.place(sample, listed), nanos);
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
 /// Why an answer is not complete that has as many groups as the limits allow.
 pub fn too_many_groups(limits: &Limits) -> String {
     format!("more than {} groups: the rest is not counted (Limits::groups_max)", limits.groups_max)
@@ -413,6 +449,46 @@ fn extent_of(spans: &[&Span]) -> Option<u64> {
     let end = |span: &&Span| Some(span.start()?.saturating_add(span.duration_nanos().unwrap_or(0)));
     let first = spans.iter().filter_map(|span| span.start()).min()?;
     spans.iter().filter_map(end).max()?.checked_sub(first)
+}
+
+/// Rows of one segment that wait for a batch.
+#[derive(Default)]
+pub(super) struct RowList {
+    groups: Vec<u32>,
+    durations: Vec<u64>,
+    facts: Vec<u8>,
+    rows: Vec<u32>,
+}
+
+impl RowList {
+    #[inline]
+    pub(super) fn add(&mut self, group: u32, duration: Option<u64>, error: bool, row: u32) {
+        self.groups.push(group);
+        self.durations.push(duration.unwrap_or(0));
+        self.facts.push(if error { ERROR } else { 0 } | if duration.is_some() { DURATION } else { 0 });
+        self.rows.push(row);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= LISTED_MAX
+    }
+
+    pub(super) fn flush(
+        &mut self,
+        (part, segment): (u32, &Segment),
+        counter: &ReadCounter,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let Self { groups, durations, facts, rows } = self;
+        if !groups.is_empty() {
+            sink(&Batch { groups, durations, facts, from: From::Rows { part, rows, segment, counter } })?;
+        }
+        groups.clear();
+        durations.clear();
+        facts.clear();
+        rows.clear();
+        Ok(())
+    }
 }
 
 /// Samples that wait for a batch.

@@ -158,6 +158,11 @@ impl Grouper {
         self.step.is_none() && self.is_by_group_and_time()
     }
 
+    /// True if service and name of a span decide about its group.
+    pub fn is_by_operation(&self) -> bool {
+        self.is_by_group() && self.keys.iter().all(|key| matches!(key, GroupKey::Service | GroupKey::Name))
+    }
+
     /// True if service, name, kind and status of a span, and its start where time is a key, decide about its group.
     pub fn is_by_group_and_time(&self) -> bool {
         let decides = |key: &GroupKey| !matches!(key, GroupKey::Attribute(_) | GroupKey::RemoteService);
@@ -311,7 +316,7 @@ fn of_classes_in_steps(
     let (mut number, mut instant) = (first / step, first - first % step);
     for row in rows {
         let (class, start) = (classes[usize::from(*row)], starts[usize::from(*row)]);
-        if start.wrapping_sub(instant) >= step {
+        if start < instant || start - instant >= step {
             (number, instant) = (start / step, start - start % step);
         }
         let known = *tables.in_steps.group(class, number);

@@ -91,7 +91,7 @@ impl HeatCounts {
         let step = self.step;
         let (mut instant, mut counters) = (first - first % step, (first / step - self.first) as usize * BUCKETS);
         for (start, nanos) in rows {
-            if start.wrapping_sub(instant) >= step {
+            if *start < instant || start - instant >= step {
                 instant = start - start % step;
                 counters = (start / step - self.first) as usize * BUCKETS;
             }
@@ -113,9 +113,10 @@ impl HeatCounts {
 
     fn empty_window(&mut self) {
         let mut window = std::mem::take(&mut self.window);
-        for (step, counters) in (self.first..).zip(window.chunks_mut(BUCKETS)) {
+        for (at, counters) in window.chunks_mut(BUCKETS).enumerate() {
             for (bucket, count) in counters.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
-                self.add(step, bucket, u64::from(std::mem::take(count)));
+                // Only steps that a span starts in are sure to have a number.
+                self.add(self.first + at as u64, bucket, u64::from(std::mem::take(count)));
             }
         }
         self.window = window;
@@ -150,6 +151,22 @@ mod tests {
         let wanted = [(0, 1, 1), (90, 1, 1), (100, 1, 2), (110, 1, 1), (170, Histogram::bucket_of(40), 1)];
         let at_the_end = [(last - 10, 0, 1), (last, 0, 1), (last, Histogram::bucket_of(u64::MAX), 1)];
         assert_eq!(counts.cells().collect::<Vec<_>>(), [&wanted[..], &at_the_end].concat());
+    }
+
+    #[test]
+    fn the_longest_step_ends_where_the_last_instant_begins_another() {
+        let mut counts = HeatCounts::new(u64::MAX, &Limits::default());
+        counts.add_rows(&[u64::MAX, 5, u64::MAX - 1, u64::MAX], &[0; 4]);
+        counts.empty_window();
+        assert_eq!(counts.cells().collect::<Vec<_>>(), [(0, 0, 2), (u64::MAX, 0, 2)]);
+    }
+
+    #[test]
+    fn the_last_of_the_shortest_steps_is_counted() {
+        let mut counts = HeatCounts::new(1, &Limits::default());
+        counts.add_rows(&[u64::MAX, u64::MAX - 1], &[0; 2]);
+        counts.empty_window();
+        assert_eq!(counts.cells().collect::<Vec<_>>(), [(u64::MAX - 1, 0, 1), (u64::MAX, 0, 1)]);
     }
 
     #[test]

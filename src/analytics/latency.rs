@@ -15,6 +15,7 @@ use super::grouper::Grouper;
 use super::measure::Measured;
 use super::quantile::Quantile;
 use super::select::{SelectedRanks, Wanted, select_rolled};
+use super::tail_figures::tail_figures;
 use super::totals::Totals;
 
 pub use super::feed::Unit as LatencyUnit;
@@ -236,6 +237,9 @@ impl Figures {
     /// # Errors
     /// Whatever is not damage.
     pub fn gather(feed: &mut Feed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Self> {
+        if let Some((totals, selected)) = tail_figures(feed, quantiles)? {
+            return Ok(Self { totals, selected, incomplete: false });
+        }
         if !quantiles.is_empty()
             && let Some(totals) = feed.whole_totals()?
             && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?

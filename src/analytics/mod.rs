@@ -37,6 +37,7 @@ mod series;
 mod slowest;
 mod step_groups;
 mod stepped;
+mod tail_figures;
 mod totals;
 mod trace_feed;
 mod trace_page;

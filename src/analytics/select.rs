@@ -17,7 +17,7 @@ use crate::index::rollup::Histogram;
 use crate::limits::Limits;
 use crate::query::Durations;
 
-use super::feed::{Batch, Feed, Place, SampleIds, SampleSource};
+use super::feed::{Batch, Place, RangeSource, SampleIds, SampleSource};
 use super::groups::NO_ROOM;
 use super::part_tables::DURATION;
 use super::totals::Totals;
@@ -112,23 +112,56 @@ fn pick(
     feed: &mut dyn SampleSource,
     out: &mut SelectedRanks,
 ) -> Result<()> {
-    let mut values: FxHashMap<(u32, u64), Option<SampleIds>> = FxHashMap::default();
+    let mut found: Vec<(Wanted, (u32, u64))> = Vec::new();
     for (wanted, of, rank) in picks {
         let first = kept.partition_point(|k| k.of < of);
-        let Some(found) = kept.get(first + rank.saturating_sub(1) as usize).filter(|k| k.of == of) else { continue };
-        let ids = match values.get(&found.key()) {
-            Some(known) => *known,
-            None => {
-                let ids = smallest_ids(kept, found.key(), listed, feed)?;
-                values.insert(found.key(), ids);
-                ids
+        let at = kept.get(first + rank.saturating_sub(1) as usize).filter(|k| k.of == of);
+        found.extend(at.map(|at| (wanted, at.key())));
+    }
+    let keys: Vec<(u32, u64)> = found.iter().map(|(_, key)| *key).collect();
+    let values = match smallest_of_all(kept, &keys, listed, feed) {
+        Ok(values) => values,
+        // A damaged page must not hide all others.
+        Err(_) => {
+            let mut values = FxHashMap::default();
+            for key in keys {
+                values.insert(key, smallest_ids(kept, key, listed, feed)?);
             }
-        };
-        if let Some(ids) = ids {
-            out.insert(wanted, Selected { value: found.duration, ids });
+            values
+        }
+    };
+    for (wanted, key) in found {
+        if let Some(ids) = values.get(&key).copied().flatten() {
+            out.insert(wanted, Selected { value: key.1, ids });
         }
     }
     Ok(())
+}
+
+/// The smallest ids of each of these durations, looked up together in the order of their places.
+fn smallest_of_all(
+    kept: &[Kept],
+    keys: &[(u32, u64)],
+    listed: &[SampleIds],
+    feed: &dyn SampleSource,
+) -> Result<FxHashMap<(u32, u64), Option<SampleIds>>> {
+    let (mut values, mut places) = (FxHashMap::default(), Vec::new());
+    for key in keys {
+        if values.insert(*key, None).is_none() {
+            places.extend(equal_to(kept, *key).iter().map(|k| (k.place, *key)));
+        }
+    }
+    places.sort_unstable();
+    let only: Vec<Place> = places.iter().map(|(place, _)| *place).collect();
+    for ((_, key), ids) in places.into_iter().zip(feed.ids_at(&only, listed)?) {
+        let known = values.entry(key).or_insert(None);
+        *known = Some(known.map_or(ids, |known: SampleIds| known.min(ids)));
+    }
+    Ok(values)
+}
+
+fn equal_to(kept: &[Kept], key: (u32, u64)) -> &[Kept] {
+    &kept[kept.partition_point(|k| k.key() < key)..kept.partition_point(|k| k.key() <= key)]
 }
 
 /// The smallest ids of the durations equal to this one.
@@ -138,8 +171,7 @@ fn smallest_ids(
     listed: &[SampleIds],
     feed: &mut dyn SampleSource,
 ) -> Result<Option<SampleIds>> {
-    let equal = &kept[kept.partition_point(|k| k.key() < key)..kept.partition_point(|k| k.key() <= key)];
-    let mut places: Vec<Place> = equal.iter().map(|k| k.place).collect();
+    let mut places: Vec<Place> = equal_to(kept, key).iter().map(|k| k.place).collect();
     places.sort_unstable();
     match feed.ids_at(&places, listed) {
         Ok(ids) => Ok(ids.into_iter().min()),
@@ -203,7 +235,7 @@ pub fn select(
 pub fn select_rolled(
     wanted: &[Wanted],
     totals: &[Totals],
-    feed: &mut Feed<'_>,
+    feed: &mut dyn RangeSource,
     limits: &Limits,
 ) -> Result<Option<SelectedRanks>> {
     let kept_max = (limits.values_bytes_max / size_of::<Kept>()).max(1) as u64;

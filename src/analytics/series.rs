@@ -105,11 +105,15 @@ pub fn series(snapshot: &Snapshot, query: &SeriesQuery, limits: &Limits) -> Resu
         SeriesPoint { start_unix_nano, rate_per_second, adjusted_rate_per_second: None, figures }
     };
     let groups = 0..feed.grouper.len() as u32;
-    let mut points: Vec<SeriesPoint> = groups.map(point).filter(|point| point.figures.count > 0).collect();
-    points.sort_by(|a, b| {
-        let place = |p: &SeriesPoint| (p.start_unix_nano, std::cmp::Reverse(p.figures.count));
-        place(a).cmp(&place(b)).then_with(|| a.figures.group.cmp(&b.figures.group))
+    let points: Vec<SeriesPoint> = groups.map(point).filter(|point| point.figures.count > 0).collect();
+    // Points are large: their places are sorted, and each is moved once.
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_unstable_by(|a, b| {
+        let place = |at: usize| (points[at].start_unix_nano, std::cmp::Reverse(points[at].figures.count));
+        place(*a).cmp(&place(*b)).then_with(|| points[*a].figures.group.cmp(&points[*b].figures.group))
     });
+    let mut unsorted: Vec<Option<SeriesPoint>> = points.into_iter().map(Some).collect();
+    let mut points: Vec<SeriesPoint> = order.into_iter().filter_map(|at| unsorted[at].take()).collect();
     let incomplete = figures.incomplete;
     let (mut explain, reason) = feed.finish(limits);
     let mut reason = reason.or_else(|| incomplete.then(|| "some values could not be read".to_owned()));

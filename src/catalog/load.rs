@@ -287,6 +287,8 @@ fn found(
     found.choose(current, old, new);
     if let Err(error) = invariants::check(&found.catalog) {
         found.damaged(MANIFEST, 0, 0, error.to_string());
+        // What contradicts itself cannot be gone on with: the files tell what there is.
+        found.catalog = Catalog::default();
     }
     Ok(found)
 }

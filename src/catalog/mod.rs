@@ -19,14 +19,12 @@ mod testing;
 mod tests;
 
 pub use edit::{ClockState, Edit, SegmentInfo};
-pub use load::{Contents, Found, Trust, UNFINISHED_BACKUP, look};
+pub use load::{Contents, Found, ManifestDamage, Trust, UNFINISHED_BACKUP, look};
 pub use manifest::Manifest;
-pub use recover::{Adoption, Plan, plan};
+pub use recover::{Adoption, MissingFile, Plan, plan};
 pub use snapshot::{Extent, SegmentPart, Snapshot, TraceIds, fingerprint};
 
 #[cfg(test)]
 pub use frame::{FORMAT_VERSION, FRAME_HEADER_BYTES, FRAME_MAGIC, MANIFEST_HEADER_BYTES, MANIFEST_MAGIC};
 #[cfg(test)]
-pub use load::{MANIFEST, MANIFEST_NEW, MANIFEST_OLD, ManifestDamage};
-#[cfg(test)]
-pub use recover::MissingFile;
+pub use load::{MANIFEST, MANIFEST_NEW, MANIFEST_OLD};

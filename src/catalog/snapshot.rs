@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::column::ClassBits;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::head::{FrozenChapter, trace_id_of};
 use crate::index::TraceSet;
 use crate::model::{Span, TraceId, duration_nanos};
@@ -68,7 +68,7 @@ impl SegmentPart {
     pub fn ordinals_of(&self, id: TraceId, ids: TraceIds, counter: &ReadCounter) -> Result<Vec<(u32, TraceId)>> {
         let mut out = Vec::new();
         for ordinal in self.segment.ordinals_of_low(id.low(), counter)? {
-            let found = self.segment.trace_id(ordinal, counter)?;
+            let found = self.segment.trace_id_of_low(ordinal, id.low(), counter)?;
             if ids.same(found, id) && !self.deleted.contains(ordinal) {
                 out.push((ordinal, found));
             }
@@ -159,8 +159,8 @@ impl Snapshot {
         let mut out: Vec<Span> = Vec::new();
         let mut pieces = 0;
         for part in &self.segments {
-            for (ordinal, _) in part.ordinals_of(id, ids, counter)? {
-                out.extend(part.segment.hold_trace(ordinal, Detail::Full, counter)?);
+            for found in part.ordinals_of(id, ids, counter)? {
+                out.extend(part.segment.hold_trace_of(found, Detail::Full, counter)?);
                 pieces += 1;
             }
         }
@@ -278,30 +278,41 @@ impl Snapshot {
     /// # Errors
     /// Corrupt if a trace table is damaged.
     pub fn loose_traces(&self, counter: &ReadCounter) -> Result<FxHashSet<TraceId>> {
+        let (loose, problem) = self.readable_loose_traces(counter);
+        problem.into_iter().next().map_or(Ok(loose), Err)
+    }
+
+    /// The ids of [`Snapshot::loose_traces`] that can be read, and the first problem of each segment.
+    pub fn readable_loose_traces(&self, counter: &ReadCounter) -> (FxHashSet<TraceId>, Vec<Error>) {
         let mut out = FxHashSet::default();
+        let mut problems = Vec::new();
         for chapter in &self.chapters {
             out.extend(chapter.rows.iter().map(trace_id_of));
         }
         for part in &self.segments {
+            let mut problem = None;
             for ordinal in part.loose() {
-                out.insert(part.segment.trace_id(ordinal, counter)?);
+                match part.segment.trace_id(ordinal, counter) {
+                    Ok(id) => drop(out.insert(id)),
+                    Err(error) => problem = problem.or(Some(error)),
+                }
             }
+            problems.extend(problem);
         }
-        Ok(out)
+        (out, problems)
     }
 
     /// Every trace once, with its distinct spans: clean traces segment by segment, then the loose ones by id.
     /// Goes on after an error, which stands for the trace that could not be read or is larger than this many
-    /// bytes in memory.
-    ///
-    /// # Errors
-    /// Corrupt if a trace table is damaged.
-    pub fn every_trace(self: &Arc<Self>, trace_bytes_max: usize) -> Result<EveryTrace> {
-        let mut loose: Vec<TraceId> = self.loose_traces(&ReadCounter::default())?.into_iter().collect();
+    /// bytes in memory, or for loose traces of a segment whose ids could not be read.
+    pub fn every_trace(self: &Arc<Self>, trace_bytes_max: usize) -> EveryTrace {
+        let (loose, problems) = self.readable_loose_traces(&ReadCounter::default());
+        let mut loose: Vec<TraceId> = loose.into_iter().collect();
         loose.sort_unstable();
         let loose = loose.into_iter();
-        let (segment, ordinal, singly_until, read) = (0, 0, 0, VecDeque::new());
-        Ok(EveryTrace { snapshot: self.clone(), trace_bytes_max, segment, ordinal, singly_until, read, loose })
+        let (segment, ordinal, singly_until) = (0, 0, 0);
+        let read = problems.into_iter().map(Err).collect();
+        EveryTrace { snapshot: self.clone(), trace_bytes_max, segment, ordinal, singly_until, read, loose }
     }
 }
 

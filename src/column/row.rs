@@ -39,12 +39,17 @@ pub trait RowSource {
 
     /// A scope by code.
     fn scope(&self, code: u32) -> Result<Arc<Scope>>;
+
+    /// False only if no resource has an attribute of this key.
+    fn may_have_resource_key(&self, _key: &str) -> bool {
+        true
+    }
 }
 
 /// Gives the values of one row after the other, field by field in shape order.
 pub trait RowValues {
-    /// The next value of this field.
-    fn next(&mut self, field: u32) -> Result<Value>;
+    /// The value of this field, which stands at this place of the shape of the row's class.
+    fn next(&mut self, class: u32, place: usize, field: u32) -> Result<Value>;
 }
 
 #[derive(Default)]
@@ -59,12 +64,12 @@ struct Parts {
     flags: u32,
 }
 
-fn read_parts(source: &dyn RowSource, class: &Class, values: &mut dyn RowValues) -> Result<Parts> {
+fn read_parts(source: &dyn RowSource, class: u32, values: &mut dyn RowValues) -> Result<Parts> {
     let schema = source.schema();
-    let shape = &schema.shapes[class.shape as usize];
+    let shape = schema.shape_of(class);
     let mut parts = Parts { attributes: Vec::with_capacity(shape.len()), ..Parts::default() };
-    for &code in shape {
-        let value = values.next(code)?;
+    for (place, &code) in shape.iter().enumerate() {
+        let value = values.next(class, place, code)?;
         let field = &schema.fields[code as usize];
         let key = source.text(field.key);
         if field.internal {
@@ -109,8 +114,8 @@ pub fn materialize(
     resource: u32,
     values: &mut dyn RowValues,
 ) -> Result<Span> {
+    let parts = read_parts(source, class, values)?;
     let class = source.schema().classes[class as usize];
-    let parts = read_parts(source, &class, values)?;
     assemble(source, times, &class, resource, parts)
 }
 
@@ -173,8 +178,8 @@ pub fn materialize_event(
     class: u32,
     values: &mut dyn RowValues,
 ) -> Result<Event> {
+    let parts = read_parts(source, class, values)?;
     let class = source.schema().classes[class as usize];
-    let parts = read_parts(source, &class, values)?;
     Ok(Event {
         time_unix_nano,
         name: text_or_empty(source, class.name),
@@ -194,8 +199,8 @@ pub fn materialize_link(
     class: u32,
     values: &mut dyn RowValues,
 ) -> Result<Link> {
+    let parts = read_parts(source, class, values)?;
     let class = source.schema().classes[class as usize];
-    let parts = read_parts(source, &class, values)?;
     Ok(Link {
         trace_id: class.bits.has(ClassBits::LINK_TRACE).then_some(trace_id),
         span_id: class.bits.has(ClassBits::LINK_SPAN).then_some(span_id),

@@ -40,7 +40,7 @@ pub enum ValueType {
 
 impl ValueType {
     /// The type of this value.
-    pub fn of(value: &ValueRef<'_>) -> Self {
+    pub fn of<T>(value: &ValueRef<'_, T>) -> Self {
         match value {
             ValueRef::String(_) => Self::String,
             ValueRef::Bool(_) => Self::Bool,

@@ -17,7 +17,7 @@ mod strings;
 
 #[cfg(test)]
 pub use integers::IntegerCodec;
-pub use integers::{choose_integers, decode_integers, encode_integers, integer_at, reads_singly};
+pub use integers::{choose_integers, decode_integers, encode_integers, encode_integers_best, integer_at, reads_singly};
 #[cfg(test)]
-pub use strings::StringBody;
-pub use strings::{StringCodec, Strings, choose_strings, decode_strings, encode_strings, string_at};
+pub use strings::{StringBody, StringCodec, decode_strings, encode_strings};
+pub use strings::{StringEncoder, StringPage, Strings, TemplateTable, decode_strings_with};

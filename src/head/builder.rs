@@ -14,20 +14,26 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use crate::bytes::Writer;
 use crate::column::{Class, ClassBits, Field, NONE, Table, ValueType, encode_endpoint, encode_value, internal};
 use crate::model::{
-    AttributeRef, Resource, Scope, SpanKind, SpanRef, StatusCode, ValueRef, duration_nanos, remote_service_keys,
+    AttributeRef, Resource, Scope, SpanKind, SpanRef, StatusCode, Text, ValueRef, duration_nanos, remote_service_keys,
 };
 
 use super::chapter::{Chapter, ChapterResource, EventRow, LinkRow, Row, WIDE};
 use super::strings::StringTable;
+use super::wire_codes::WireCodes;
 
 /// Values after which a field may give its dictionary up.
 const TRIAL_VALUES: u32 = 256;
 /// Entries of the table that guesses a span's class; a power of two.
-const GUESSES: usize = 1024;
+const GUESSES: usize = 2048;
+
+/// Expected fields that may be left out between two that are there.
+const LEFT_OUT_MAX: usize = 3;
 
 /// What is known of a field while its chapter grows.
 #[derive(Clone, Debug)]
 struct FieldState {
+    /// Table, type and key of a field that arrives by name; no table for one of our own.
+    named: (Option<Table>, ValueType, Box<[u8]>),
     last: u32,
     seen: u32,
     distinct: u32,
@@ -81,11 +87,14 @@ pub struct ChapterBuilder {
     shapes: HashTable<u32>,
     classes: FxHashMap<Class, u32>,
     resources: FxHashMap<Arc<Resource>, u32>,
-    resource_wires: FxHashMap<Box<[u8]>, u32>,
+    resource_wires: WireCodes,
     scopes: FxHashMap<Arc<Scope>, u32>,
-    scope_wires: FxHashMap<Box<[u8]>, u32>,
+    scope_wires: WireCodes,
     states: Vec<FieldState>,
     guesses: Vec<u32>,
+    /// Fields of the class that is guessed, and how many of them are behind.
+    expected: Vec<u32>,
+    expected_next: usize,
     shape: Vec<u32>,
 }
 
@@ -99,11 +108,13 @@ impl Default for ChapterBuilder {
             shapes: HashTable::new(),
             classes: FxHashMap::default(),
             resources: FxHashMap::default(),
-            resource_wires: FxHashMap::default(),
+            resource_wires: WireCodes::default(),
             scopes: FxHashMap::default(),
-            scope_wires: FxHashMap::default(),
+            scope_wires: WireCodes::default(),
             states: Vec::new(),
             guesses: vec![NONE; GUESSES],
+            expected: Vec::new(),
+            expected_next: 0,
             shape: Vec::new(),
         }
     }
@@ -146,24 +157,32 @@ impl ChapterBuilder {
 
     /// The code of a resource whose wire bytes may be known; see [`crate::model::SpanSink::resource`].
     pub fn resource(&mut self, wire: [&[u8]; 2], decode: &mut dyn FnMut() -> Resource) -> u32 {
-        let Some(key) = wire_key(wire) else { return self.intern_resource(decode()) };
-        if let Some(&code) = self.resource_wires.get(&key[..]) {
+        if let Some(code) = self.known_resource(wire) {
             return code;
         }
         let code = self.intern_resource(decode());
-        self.resource_wires.insert(key, code);
+        self.resource_wires.insert(wire, code);
         code
+    }
+
+    /// The code of a resource of the same wire bytes as an earlier one.
+    pub fn known_resource(&self, wire: [&[u8]; 2]) -> Option<u32> {
+        self.resource_wires.get(wire)
     }
 
     /// The code of a scope, likewise.
     pub fn scope(&mut self, wire: [&[u8]; 2], decode: &mut dyn FnMut() -> Scope) -> u32 {
-        let Some(key) = wire_key(wire) else { return self.intern_scope(decode()) };
-        if let Some(&code) = self.scope_wires.get(&key[..]) {
+        if let Some(code) = self.known_scope(wire) {
             return code;
         }
         let code = self.intern_scope(decode());
-        self.scope_wires.insert(key, code);
+        self.scope_wires.insert(wire, code);
         code
+    }
+
+    /// The code of a scope, likewise.
+    pub fn known_scope(&self, wire: [&[u8]; 2]) -> Option<u32> {
+        self.scope_wires.get(wire)
     }
 
     fn intern_resource(&mut self, resource: Resource) -> u32 {
@@ -196,9 +215,9 @@ impl ChapterBuilder {
     pub fn push(&mut self, resource: u32, scope: u32, span: &SpanRef<'_>) -> u32 {
         let first_value = self.chapter.values.len() as u32;
         let row = self.chapter.rows.len() as u32;
-        let name = self.intern(span.name.as_bytes());
+        let name = self.intern(span.name.bytes());
         let service = self.chapter.resources[resource as usize].service;
-        let guess_slot = guess_slot(name, resource, span.kind);
+        let guess_slot = guess_slot(name, service, span.kind);
         let guess = self.guesses[guess_slot];
         self.shape.clear();
         self.push_internal(span);
@@ -243,7 +262,7 @@ impl ChapterBuilder {
     fn push_events(&mut self, row: u32, span: &SpanRef<'_>) {
         for event in span.events {
             let first = self.chapter.values.len() as u32;
-            let name = self.intern(event.name.as_bytes());
+            let name = self.intern(event.name.bytes());
             let slot = guess_slot(name, u32::MAX, SpanKind::UNSPECIFIED);
             let guess = self.guesses[slot];
             self.shape.clear();
@@ -297,20 +316,20 @@ impl ChapterBuilder {
         if let Some((Some(endpoint), _, _)) = span.zipkin {
             let mut bytes = Writer::new();
             encode_endpoint(endpoint, &mut bytes);
-            let field = self.field_code(Table::Span, true, internal::REMOTE_ENDPOINT, ValueType::Bytes);
+            let field = self.field_code(Table::Span, true, internal::REMOTE_ENDPOINT.as_bytes(), ValueType::Bytes);
             let value = ValueRef::Bytes(bytes.as_slice());
             self.push_value(field, &value);
         }
     }
 
     fn push_internal_text(&mut self, table: Table, key: &str, text: &str) {
-        let field = self.field_code(table, true, key, ValueType::String);
-        self.push_value(field, &ValueRef::String(text));
+        let field = self.field_code(table, true, key.as_bytes(), ValueType::String);
+        self.push_value(field, &ValueRef::String(Text::from(text)));
     }
 
     fn push_count(&mut self, table: Table, key: &str, count: u32) {
         if count != 0 {
-            let field = self.field_code(table, true, key, ValueType::Int);
+            let field = self.field_code(table, true, key.as_bytes(), ValueType::Int);
             self.push_value(field, &ValueRef::Int(count.into()));
         }
     }
@@ -330,11 +349,12 @@ impl ChapterBuilder {
         remote: &mut Remote,
     ) -> bool {
         let mut has_error = false;
+        self.expect(guess);
         for attribute in attributes {
             let value_type = ValueType::of(&attribute.value);
-            let field = match self.guessed_field(guess, table, attribute.key, value_type) {
+            let field = match self.expected_field(table, attribute.key.bytes(), value_type) {
                 Some(field) => field,
-                None => self.field_code(table, false, attribute.key, value_type),
+                None => self.field_code(table, false, attribute.key.bytes(), value_type),
             };
             let code = self.push_value(field, &attribute.value);
             let state = &self.states[field as usize];
@@ -347,20 +367,28 @@ impl ChapterBuilder {
         has_error
     }
 
-    /// The field at this place of the guessed class's shape, if it is this very key and type.
-    fn guessed_field(&self, guess: u32, table: Table, key: &str, value_type: ValueType) -> Option<u32> {
-        let class = self.chapter.schema.classes.get(guess as usize)?;
-        let code = *self.chapter.schema.shapes[class.shape as usize].get(self.shape.len())?;
-        let field = &self.chapter.schema.fields[code as usize];
-        let same = field.table == table
-            && !field.internal
-            && field.value_type == value_type
-            && self.chapter.strings.get(field.key) == key.as_bytes();
-        same.then_some(code)
+    fn expect(&mut self, guess: u32) {
+        self.expected.clear();
+        self.expected_next = self.shape.len();
+        if let Some(class) = self.chapter.schema.classes.get(guess as usize) {
+            self.expected.extend_from_slice(&self.chapter.schema.shapes[class.shape as usize]);
+        }
     }
 
-    fn field_code(&mut self, table: Table, internal: bool, key: &str, value_type: ValueType) -> u32 {
-        let key_code = self.intern(key.as_bytes());
+    /// The next field of the guessed class's shape with this very key and type; a few may have been left out before it.
+    fn expected_field(&mut self, table: Table, key: &[u8], value_type: ValueType) -> Option<u32> {
+        let rest = self.expected.get(self.expected_next..)?;
+        let place = rest.iter().take(LEFT_OUT_MAX + 1).position(|code| {
+            let (named, named_type, named_key) = &self.states[*code as usize].named;
+            *named == Some(table) && *named_type == value_type && **named_key == *key
+        })?;
+        let code = rest[place];
+        self.expected_next += place + 1;
+        Some(code)
+    }
+
+    fn field_code(&mut self, table: Table, internal: bool, key: &[u8], value_type: ValueType) -> u32 {
+        let key_code = self.intern(key);
         let wanted = Field { table, internal, value_type, key: key_code };
         let hash = self.hasher.hash_one(&wanted);
         if let Some(&code) = self.fields.find(hash, |c| self.chapter.schema.fields[*c as usize] == wanted) {
@@ -375,9 +403,9 @@ impl ChapterBuilder {
     }
 
     /// Appends the value's code and the field; returns the code.
-    fn push_value(&mut self, field: u32, value: &ValueRef<'_>) -> u32 {
+    fn push_value(&mut self, field: u32, value: &ValueRef<'_, Text<'_>>) -> u32 {
         let code = match value {
-            ValueRef::String(text) => self.bytes_code(field, text.as_bytes()),
+            ValueRef::String(text) => self.bytes_code(field, text.bytes()),
             ValueRef::Bytes(bytes) => self.bytes_code(field, bytes),
             ValueRef::Composite(value) => {
                 let mut bytes = Writer::new();
@@ -467,17 +495,8 @@ fn intern(map: &mut HashTable<u32>, strings: &mut StringTable, hasher: FxBuildHa
     code
 }
 
-fn wire_key(wire: [&[u8]; 2]) -> Option<Box<[u8]>> {
-    if wire[0].is_empty() {
-        return None;
-    }
-    // The length keeps (ab, c) and (a, bc) apart.
-    let len = (wire[0].len() as u64).to_le_bytes();
-    Some([&len[..], wire[0], wire[1]].concat().into_boxed_slice())
-}
-
-fn guess_slot(name: u32, resource: u32, kind: SpanKind) -> usize {
-    let mixed = name.wrapping_mul(0x9e37_79b1) ^ resource.wrapping_mul(0x85eb_ca77) ^ (kind.0 as u32) << 7;
+fn guess_slot(name: u32, service: u32, kind: SpanKind) -> usize {
+    let mixed = name.wrapping_mul(0x9e37_79b1) ^ service.wrapping_mul(0x85eb_ca77) ^ (kind.0 as u32) << 7;
     (mixed ^ mixed >> 15) as usize & (GUESSES - 1)
 }
 
@@ -489,18 +508,19 @@ fn remote_group(kind: SpanKind) -> usize {
     }
 }
 
-fn field_state(field: &Field, key: &str) -> FieldState {
+fn field_state(field: &Field, key: &[u8]) -> FieldState {
     let named = field.table == Table::Span && !field.internal;
     let rank = |kind: SpanKind| {
-        let place = remote_service_keys(kind).iter().position(|k| *k == key);
+        let place = remote_service_keys(kind).iter().position(|k| k.as_bytes() == key);
         if named && field.value_type == ValueType::String { place.map_or(0, |p| p as u8 + 1) } else { 0 }
     };
     FieldState {
+        named: ((!field.internal).then_some(field.table), field.value_type, key.into()),
         last: NONE,
         seen: 0,
         distinct: 0,
         remote_rank: [rank(SpanKind::CLIENT), rank(SpanKind::PRODUCER), rank(SpanKind::SERVER)],
-        is_error_key: named && key == "error",
+        is_error_key: named && key == b"error",
     }
 }
 

@@ -131,6 +131,16 @@ impl Chapter {
             + self.resources.len() * 1024
     }
 
+    /// Gives back the room that was kept for growth.
+    pub fn shrink(&mut self) {
+        self.strings.shrink();
+        self.rows.shrink_to_fit();
+        self.values.shrink_to_fit();
+        self.wide.shrink_to_fit();
+        self.events.shrink_to_fit();
+        self.links.shrink_to_fit();
+    }
+
     /// The value a code stands for in a field of this type.
     pub fn value(&self, value_type: ValueType, code: u32) -> Result<Value> {
         Ok(match value_type {
@@ -268,7 +278,7 @@ pub struct ChapterValues<'a> {
 }
 
 impl RowValues for ChapterValues<'_> {
-    fn next(&mut self, field: u32) -> Result<Value> {
+    fn next(&mut self, _class: u32, _place: usize, field: u32) -> Result<Value> {
         let code = self.codes[self.next];
         self.next += 1;
         self.chapter.value(self.chapter.schema.fields[field as usize].value_type, code)

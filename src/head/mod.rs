@@ -10,6 +10,7 @@ mod frozen;
 mod record;
 mod span_ids;
 mod strings;
+mod wire_codes;
 
 pub use builder::{ChapterBuilder, Mark};
 pub use chapter::{Chapter, Row, trace_id_of};

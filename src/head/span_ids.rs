@@ -8,18 +8,33 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+use crate::bytes::u64_at;
 use crate::model::{Span, TraceId};
 
 use super::chapter::{Chapter, Row};
 use super::frozen::FrozenChapter;
 
-/// Where a span lies: chapter of the generation, row of the chapter.
-pub type Place = (u32, u32);
+/// Where a span lies: how many rows of the generation are before it.
+pub type Place = u32;
+
+/// A span of an id that was not there before.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    /// Upper half of the hash of its ids: growing the table reads no row, and hardly any other row is compared.
+    hash: u32,
+    place: Place,
+}
+
+impl First {
+    fn table_hash(&self) -> u64 {
+        u64::from(self.hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
 
 /// The span ids of a generation.
 #[derive(Debug, Default)]
 pub struct SpanIds {
-    first: HashTable<Place>,
+    first: HashTable<First>,
     /// Records of ids that occur more than once, by fingerprint.
     twins: FxHashMap<u64, Place>,
     /// Traces, and whether they also lie in another part.
@@ -35,21 +50,32 @@ pub struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn chapter(&self, index: u32) -> Option<&Chapter> {
-        self.frozen.get(index as usize).map(|c| &***c).or(self.active)
+    /// The chapter of a place, and the row there.
+    fn find(&self, place: Place) -> Option<(&Chapter, u32)> {
+        let mut row = place as usize;
+        for chapter in self.frozen.iter().map(|c| &***c).chain(self.active) {
+            match row.checked_sub(chapter.rows.len()) {
+                Some(after) => row = after,
+                None => return Some((chapter, row as u32)),
+            }
+        }
+        None
     }
 
     fn row(&self, place: Place) -> Option<&Row> {
-        self.chapter(place.0)?.rows.get(place.1 as usize)
+        let (chapter, row) = self.find(place)?;
+        chapter.rows.get(row as usize)
     }
 
     fn span(&self, place: Place) -> Option<Span> {
-        self.chapter(place.0)?.span(place.1).ok()
+        let (chapter, row) = self.find(place)?;
+        chapter.span(row).ok()
     }
 }
 
-fn hash(row: &Row) -> u64 {
-    FxBuildHasher.hash_one((row.trace_id, row.span_id))
+fn first_at(row: &Row, place: Place) -> First {
+    let hash = FxBuildHasher.hash_one((u64_at(&row.trace_id, 0), u64_at(&row.trace_id, 8), row.span_id));
+    First { hash: (hash >> 32) as u32, place }
 }
 
 fn fingerprint(span: Option<&Span>) -> u64 {
@@ -61,21 +87,18 @@ impl SpanIds {
     #[must_use]
     pub fn rebuilt(&self, rows: &Rows<'_>) -> Self {
         let mut out = Self { traces: self.traces.clone(), ..Self::default() };
-        for (c, chapter) in rows.frozen.iter().enumerate() {
-            for row in 0..chapter.rows.len() {
-                out.insert(rows, (c as u32, row as u32));
-            }
+        let all = rows.frozen.iter().flat_map(|chapter| &chapter.rows);
+        for (place, row) in (0..).zip(all) {
+            out.insert(rows, place, row);
         }
         out
     }
 
     /// Notes the row at `place`; true if an identical record is there already (then nothing is noted).
-    pub fn insert(&mut self, rows: &Rows<'_>, place: Place) -> bool {
-        let Some(row) = rows.row(place) else { return false };
-        let same = |p: &Place| rows.row(*p).is_some_and(|r| r.span_id == row.span_id && r.trace_id == row.trace_id);
-        let rehash = |p: &Place| rows.row(*p).map_or(0, hash);
-        let Some(&first) = self.first.find(hash(row), same) else {
-            self.first.insert_unique(hash(row), place, rehash);
+    pub fn insert(&mut self, rows: &Rows<'_>, place: Place, row: &Row) -> bool {
+        let wanted = first_at(row, place);
+        let Some(first) = self.first_of(rows, row, wanted) else {
+            self.first.insert_unique(wanted.table_hash(), wanted, First::table_hash);
             return false;
         };
         let span = rows.span(place);
@@ -90,10 +113,18 @@ impl SpanIds {
         }
     }
 
+    /// The first record with the ids of this row.
+    fn first_of(&self, rows: &Rows<'_>, row: &Row, wanted: First) -> Option<Place> {
+        let same = |other: &First| {
+            let twin = || rows.row(other.place).is_some_and(|r| r.span_id == row.span_id && r.trace_id == row.trace_id);
+            other.hash == wanted.hash && twin()
+        };
+        self.first.find(wanted.table_hash(), same).map(|first| first.place)
+    }
+
     /// True if a record identical to `span`, whose fixed part is `row`, is there.
     pub fn contains(&self, rows: &Rows<'_>, row: &Row, span: Option<&Span>) -> bool {
-        let same = |p: &Place| rows.row(*p).is_some_and(|r| r.span_id == row.span_id && r.trace_id == row.trace_id);
-        let Some(&first) = self.first.find(hash(row), same) else { return false };
+        let Some(first) = self.first_of(rows, row, first_at(row, 0)) else { return false };
         if rows.span(first).as_ref() == span {
             return true;
         }
@@ -124,7 +155,7 @@ impl SpanIds {
     /// Forgets the record at `place`, which was noted last.
     pub fn forget_place(&mut self, rows: &Rows<'_>, place: Place) {
         if let Some(row) = rows.row(place)
-            && let Ok(entry) = self.first.find_entry(hash(row), |p| *p == place)
+            && let Ok(entry) = self.first.find_entry(first_at(row, place).table_hash(), |first| first.place == place)
         {
             entry.remove();
         }
@@ -133,7 +164,7 @@ impl SpanIds {
 
     /// Forgets every record at or after `place`.
     pub fn forget_from(&mut self, place: Place) {
-        self.first.retain(|p| *p < place);
+        self.first.retain(|first| first.place < place);
         self.twins.retain(|_, p| *p < place);
     }
 

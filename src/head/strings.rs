@@ -48,6 +48,12 @@ impl StringTable {
         self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
+    /// Gives back the room that was kept for growth.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+
     /// Heap bytes in use.
     pub fn heap_bytes(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * 4

@@ -72,8 +72,11 @@ pub(super) fn build(pairs: impl IntoIterator<Item = (u64, u32)>, hash_bits: u32,
     keys.dedup();
     let count = u32::try_from(keys.len()).expect("a segment has fewer than 2^32 pairs");
     let shape = Shape::new(count, hash_bits, value_bits);
-    let ends = (0..1u64 << shape.bucket_bits)
-        .map(|bucket| keys.partition_point(|key| key >> shape.pair_bits() <= bucket) as u64);
+    let mut end = 0;
+    let ends = (0..1u64 << shape.bucket_bits).map(|bucket| {
+        end += keys[end..].iter().take_while(|key| **key >> shape.pair_bits() <= bucket).count();
+        end as u64
+    });
     out.u32(count);
     pack(ends, shape.end_bits(), out.as_mut_vec());
     pack(keys.iter().map(|key| key & mask(shape.pair_bits())), shape.pair_bits(), out.as_mut_vec());

@@ -24,6 +24,8 @@ use super::sealed_spans::Twin;
 
 /// Rows of a sealed trace up to which a late span is compared with them when it arrives.
 const COMPARED_ROWS_MAX: u32 = 4_096;
+/// The buffer of a record longer than this is given back.
+const RECORD_BYTES_KEPT_MAX: usize = 4 << 20;
 /// How long a caller does well to wait when the head is full.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
@@ -61,6 +63,8 @@ impl Appended {
 pub struct HeadSink<'a> {
     engine: &'a Engine,
     live: &'a mut Live,
+    /// Rows of the head's frozen chapters.
+    frozen_rows: u32,
     accepted: u64,
     duplicates: u64,
     rejected: BTreeMap<RejectReason, u64>,
@@ -128,6 +132,14 @@ fn sealed_spans(segments: &[SegmentPart], id: TraceId, bytes_max: usize) -> Opti
 }
 
 impl SpanSink for HeadSink<'_> {
+    fn known_resource(&mut self, wire: [&[u8]; 2]) -> Option<ResourceToken> {
+        self.live.head.builder.known_resource(wire).map(ResourceToken)
+    }
+
+    fn known_scope(&mut self, wire: [&[u8]; 2]) -> Option<ScopeToken> {
+        self.live.head.builder.known_scope(wire).map(ScopeToken)
+    }
+
     fn resource(&mut self, wire: [&[u8]; 2], decode: &mut dyn FnMut() -> Resource) -> ResourceToken {
         ResourceToken(self.live.head.builder.resource(wire, decode))
     }
@@ -144,9 +156,9 @@ impl SpanSink for HeadSink<'_> {
         let mark = Mark::of(self.live.head.builder.chapter());
         let row = self.live.head.builder.push(resource.0, scope.0, span);
         let head = &mut self.live.head;
-        let place: Place = (head.frozen.len() as u32, row);
+        let place: Place = self.frozen_rows + row;
         let rows = Rows { frozen: &head.frozen, active: Some(head.builder.chapter()) };
-        let here = head.ids.insert(&rows, place);
+        let here = head.ids.insert(&rows, place, &head.builder.chapter().rows[row as usize]);
         if (here || self.is_elsewhere(row)) && !defects::active(Defect::KeepDuplicates) {
             let head = &mut self.live.head;
             if !here {
@@ -192,15 +204,22 @@ impl Engine {
             live.head.builder.begin_at(next);
         }
         let mark = Mark::of(live.head.builder.chapter());
-        let mut sink =
-            HeadSink { engine: self, live: &mut live, accepted: 0, duplicates: 0, rejected: BTreeMap::new() };
+        let frozen_rows = live.head.frozen.iter().map(|chapter| chapter.rows.len() as u32).sum();
+        let mut sink = HeadSink {
+            engine: self,
+            live: &mut live,
+            frozen_rows,
+            accepted: 0,
+            duplicates: 0,
+            rejected: BTreeMap::new(),
+        };
         let fed = feed(&mut sink);
         let HeadSink { accepted, duplicates, rejected, .. } = sink;
         let logged = fed.and_then(|()| log_growth(writer, &mut live, accepted));
         let position = match logged {
             Ok(position) => position,
             Err(error) => {
-                let place = (live.head.frozen.len() as u32, mark.rows as u32);
+                let place = frozen_rows + mark.rows as u32;
                 live.head.ids.forget_from(place);
                 live.head.builder.undo(&mark);
                 return Err(error);
@@ -280,11 +299,16 @@ fn log_growth(writer: &Writer, live: &mut Live, accepted: u64) -> Result<crate::
     let head = &mut live.head;
     let chapter = head.builder.chapter();
     debug_assert!(chapter.schema().classes.len() >= head.logged.classes, "a chapter only grows");
-    let mut payload = ByteWriter::new();
-    encode_record(chapter, &head.logged, &mut payload);
+    let payload = &mut head.record;
+    payload.as_mut_vec().clear();
+    encode_record(chapter, &head.logged, payload);
     let count = u32::try_from(accepted).map_err(|_| Error::invalid("more than 4 billion spans at once"))?;
     let record = NewRecord { kind: RecordKind::Batch, chapter: head.chapter, count };
-    match writer.log.append(record, &[payload.as_slice()]) {
+    let written = writer.log.append(record, &[payload.as_slice()]);
+    if payload.len() > RECORD_BYTES_KEPT_MAX {
+        head.record = ByteWriter::new();
+    }
+    match written {
         Ok(appended) => {
             head.logged = Mark::of(head.builder.chapter());
             head.next_sequence = appended.first_sequence + u64::from(count);

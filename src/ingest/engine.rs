@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashSet;
 
-use crate::bytes::Seed;
+use crate::bytes::{Seed, Writer as ByteWriter};
 use crate::catalog::{Manifest, SegmentPart, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::{ChapterBuilder, FrozenChapter, Mark, SpanIds};
@@ -16,16 +16,16 @@ use crate::os::{Clock, LockGuard, Storage};
 use super::acknowledged::Acknowledged;
 use super::clock::RetentionClock;
 use super::generation::Generation;
-use super::open::RecoveryReport;
+use super::recovery::RecoveryReport;
 use super::refresh::Footprint;
 use super::seal::SealSummary;
 use super::sealed_spans::SealedSpans;
 
-/// Share of the memory budget at which a head is sealed: the rest is for the head that follows and for the
+/// Sixteenths of the memory budget at which a head is sealed: the rest is for the head that follows and for the
 /// sealing itself.
-const SEAL_SHARE: usize = 4;
-/// Share of the budget at which appends wait.
-const FULL_SHARE: usize = 2;
+const SEAL_SIXTEENTHS: usize = 5;
+/// Sixteenths of the budget at which appends wait.
+const FULL_SIXTEENTHS: usize = 11;
 
 /// The engine behind a store.
 pub struct Engine {
@@ -83,6 +83,8 @@ pub(super) struct Head {
     pub chapter: u32,
     /// Up to where the active chapter stands in the log.
     pub logged: Mark,
+    /// Where the next record of the log is put together.
+    pub record: ByteWriter,
     pub frozen: Vec<Arc<FrozenChapter>>,
     pub frozen_bytes: usize,
     pub ids: SpanIds,
@@ -118,6 +120,7 @@ impl Head {
             builder: ChapterBuilder::default(),
             chapter: 0,
             logged: Mark::default(),
+            record: ByteWriter::new(),
             frozen: Vec::new(),
             frozen_bytes: 0,
             ids: SpanIds::default(),
@@ -148,7 +151,8 @@ impl Head {
     /// Ends the active chapter and begins the next.
     pub fn freeze_chapter(&mut self) {
         let builder = std::mem::take(&mut self.builder);
-        let chapter = builder.into_chapter();
+        let mut chapter = builder.into_chapter();
+        chapter.shrink();
         self.frozen_bytes += chapter.heap_bytes();
         if !chapter.rows.is_empty() {
             self.frozen.push(Arc::new(FrozenChapter::new(chapter)));
@@ -199,12 +203,12 @@ impl Engine {
 
     /// Head bytes at which a generation is sealed.
     pub(super) fn seal_at_bytes(&self) -> usize {
-        self.options.memory_budget_bytes / SEAL_SHARE
+        self.options.memory_budget_bytes / 16 * SEAL_SIXTEENTHS
     }
 
     /// Head bytes at which appends wait or are refused.
     pub(super) fn full_at_bytes(&self) -> usize {
-        self.options.memory_budget_bytes / FULL_SHARE
+        self.options.memory_budget_bytes / 16 * FULL_SIXTEENTHS
     }
 
     /// A pinned list of parts.

@@ -136,9 +136,19 @@ fn holds_any(part: &SegmentPart, low: u64, span_ids: &FxHashSet<u64>, counter: &
     Ok(false)
 }
 
-/// Finds the dirty traces of all segments from their trace tables. They count as doubled: a merged segment and
-/// those it was made of may all be there.
-pub(super) fn mark_all_dirty(segments: &mut [SegmentPart]) -> Result<()> {
+/// Marks the traces that lie in two of these segments as dirty. If a trace table is damaged it is not known which
+/// those are, and all count as such: one too many costs time alone.
+pub(super) fn mark_all_dirty(segments: &mut [SegmentPart]) {
+    if mark_shared(segments).is_ok() {
+        return;
+    }
+    for part in segments {
+        let all = Arc::new(TraceSet::all(part.segment.traces()));
+        (part.dirty, part.doubled) = (all.clone(), all);
+    }
+}
+
+fn mark_shared(segments: &mut [SegmentPart]) -> Result<()> {
     let counter = ReadCounter::default();
     let mut seen: FxHashSet<u64> = FxHashSet::default();
     let mut shared: FxHashSet<u64> = FxHashSet::default();

@@ -36,6 +36,17 @@ use super::seal::info_of;
 /// How long merging waits after a failure before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// Traces of a segment that a merge leaves out.
+#[derive(Debug)]
+pub(super) struct Dropped {
+    /// The segment.
+    pub segment: FileId,
+    /// Their ordinals.
+    pub traces: TraceSet,
+    /// True if they are all that cannot be read.
+    pub are_unreadable: bool,
+}
+
 /// What merging did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -83,7 +94,7 @@ impl Engine {
             let groups = self.merge_groups(writer, extent);
             let before = (summary.segments_merged, self.lock().unmergeable.len());
             for group in &groups {
-                match self.merge_group(&upkeep, group, &[]) {
+                match self.merge_group(&upkeep, group, None) {
                     Ok(one) => summary.add(&one),
                     Err(error) if error.kind() == ErrorKind::Corrupt => {
                         self.set_aside_damaged(group);
@@ -99,11 +110,16 @@ impl Engine {
         }
     }
 
-    /// Seals the heads that are full and merges what is worth it, as the background would by and by.
+    /// Seals the heads that are full, and the one that grows if it is worth a segment, and merges what is worth it, as
+    /// the background would by and by.
     ///
     /// # Errors
     /// As [`Engine::merge`].
     pub fn settle(&self) -> Result<MergeSummary> {
+        let has_chapters = !self.lock().head.frozen.is_empty();
+        if has_chapters {
+            self.seal()?;
+        }
         while self.seal_oldest(None)?.is_some() {}
         self.merge(Extent::Automatic)
     }
@@ -112,7 +128,7 @@ impl Engine {
     fn set_aside_damaged(&self, ids: &[FileId]) {
         let parts = self.lock().segments.clone();
         let damaged = parts.iter().map(|part| &part.segment).filter(|s| ids.contains(&FileId(s.id())));
-        let damaged: Vec<FileId> = damaged.filter(|s| s.verify_all().is_err()).map(|s| FileId(s.id())).collect();
+        let damaged: Vec<FileId> = damaged.filter(|s| s.has_lost_rows()).map(|s| FileId(s.id())).collect();
         self.lock().unmergeable.extend(damaged);
     }
 
@@ -141,12 +157,12 @@ impl Engine {
         groups.into_iter().map(|group| known[group].iter().map(|(id, _)| *id).collect()).collect()
     }
 
-    /// Merges these segments without the deleted traces and without others: `dropped` are ordinals by segment.
+    /// Merges these segments without the deleted traces and without others.
     pub(super) fn merge_group(
         &self,
         upkeep: &Upkeep<'_>,
         ids: &[FileId],
-        dropped: &[(FileId, &TraceSet)],
+        dropped: Option<&Dropped>,
     ) -> Result<MergeSummary> {
         let writer = self.writer()?;
         let began = self.clock.monotonic_nanos();
@@ -185,21 +201,17 @@ impl Engine {
         Ok(summary)
     }
 
-    fn write_merged(
-        &self,
-        id: FileId,
-        parts: &[SegmentPart],
-        dropped: &[(FileId, &TraceSet)],
-    ) -> Result<Option<Segment>> {
+    fn write_merged(&self, id: FileId, parts: &[SegmentPart], dropped: Option<&Dropped>) -> Result<Option<Segment>> {
         let dead: Vec<TraceSet> = parts
             .iter()
             .map(|part| {
-                let dropped = dropped.iter().find(|(id, _)| id.0 == part.segment.id());
-                dropped.map_or_else(|| (*part.deleted).clone(), |(_, set)| part.deleted.as_ref().clone().or(set))
+                let dropped = dropped.filter(|dropped| dropped.segment.0 == part.segment.id());
+                dropped.map_or_else(|| (*part.deleted).clone(), |d| part.deleted.as_ref().clone().or(&d.traces))
             })
             .collect();
+        let salvage = dropped.is_some_and(|dropped| dropped.are_unreadable);
         let merge: Vec<MergePart<'_>> =
-            parts.iter().zip(&dead).map(|(part, dead)| MergePart { segment: &part.segment, dead }).collect();
+            parts.iter().zip(&dead).map(|(part, dead)| MergePart { segment: &part.segment, dead, salvage }).collect();
         let cancelled = || self.is_closed();
         let input = MergeInput { parts: &merge, block_rows: self.options.block_rows, cancelled: &cancelled };
         let path = id.segment_path();

@@ -27,6 +27,8 @@ use super::delete::{mark_deleted, read_ids};
 use super::engine::{Engine, Head, Live, Writer};
 use super::generation::{Generation, REPLAYED};
 use super::marks::{mark_all_dirty, mark_dirty, mark_replayed_twice, read_dirty_bytes, trace_marks};
+use super::put_aside::{put_aside, put_aside_of_log};
+use super::recovery::{Damage, RecoveryReport};
 use super::refresh::Footprint;
 use super::seal::{SealSummary, info_of};
 use super::sealed_spans::SealedSpans;
@@ -47,20 +49,6 @@ pub struct OpenRequest {
     pub read_only: bool,
     /// Create the store if there is none.
     pub create: bool,
-}
-
-/// What opening found and lost.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RecoveryReport {
-    /// Spans read back from logs.
-    pub replayed_spans: u64,
-    /// Bytes of torn log tails that were cut; nothing in them was acknowledged as durable.
-    pub torn_bytes: u64,
-    /// What was put right without a loss, in words that name the file.
-    pub notes: Vec<String>,
-    /// Every loss or damage, in words that name the file.
-    pub damage: Vec<String>,
 }
 
 impl OpenRequest {
@@ -137,18 +125,21 @@ impl OpenRequest {
         let store_id = found.store.or_else(|| self.store_of_any_segment(&plan)).unwrap_or(0);
         found.store = Some(store_id);
         let mut report = RecoveryReport::default();
-        report.damage.extend(found.damage.iter().map(|d| format!("{} at byte {}: {}", d.file, d.offset, d.problem)));
-        report.damage.extend(plan.missing.iter().map(|m| format!("{} is missing", m.path)));
+        for damage in &found.damage {
+            let words = format!("{} at byte {}: {}", damage.file, damage.offset, damage.problem);
+            report.lost(Damage::of_manifest(damage), words);
+        }
+        for missing in &plan.missing {
+            report.lost(Damage::of_missing(missing), format!("{} is missing", missing.path));
+        }
         let clock = RetentionClock::resume(found.catalog.clock(), self.clock.as_ref());
         let now = clock.state(self.clock.as_ref()).retention_nanos;
         report.notes.extend(clock.why_held(found.catalog.clock()));
         let mut segments = self.open_segments(&found, &plan, store_id, reuse, &mut report)?;
         let adopted = self.adopt(&plan, store_id, lock.is_some(), now, &mut segments, &mut report)?;
         let replayed = self.replay_logs(&plan, store_id, lock.is_some(), &mut report)?;
-        for part in &mut segments {
-            // A delete covers what was appended before it: all segments are older than any log.
-            mark_deleted(part, &replayed.deleted, &ReadCounter::default())?;
-        }
+        // A delete covers what was appended before it: all segments are older than any log.
+        delete_again(&mut segments, &replayed.deleted, &mut report)?;
         let sealed = segments.iter().map(|s| s.segment.directory().sequences.1).max().unwrap_or(0);
         let next = replayed.next_sequence.max(sealed);
         let writer = match lock {
@@ -156,7 +147,7 @@ impl OpenRequest {
             Some(lock) => {
                 let mut edits: Vec<Edit> = Vec::new();
                 if !adopted.is_empty() {
-                    mark_all_dirty(&mut segments)?;
+                    mark_all_dirty(&mut segments);
                     edits.extend(adopted.into_iter().map(|info| Edit::AddSegment {
                         info,
                         replaced_logs: Vec::new(),
@@ -203,7 +194,10 @@ impl OpenRequest {
                     let (dirty, doubled) = (Arc::new(dirty.or(&deleted)), Arc::new(doubled));
                     out.push(SegmentPart { segment, dirty, doubled, deleted: Arc::new(deleted) });
                 }
-                Err(error) if error.kind() == ErrorKind::Corrupt => report.damage.push(error.to_string()),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    let rows = found.catalog.segment(*id).map_or(0, |live| live.info.rows);
+                    report.lost(Damage::of_segment(*id, error.to_string(), rows), error.to_string());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -240,10 +234,12 @@ impl OpenRequest {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     let text = format!("{error}; it was in no manifest and is put aside");
                     // Half a segment is what a crash while sealing leaves: its spans are still in the log.
-                    let list = if plan.adoption == Adoption::Whole { &mut report.notes } else { &mut report.damage };
-                    list.push(text);
+                    match plan.adoption {
+                        Adoption::Whole => report.notes.push(text),
+                        Adoption::Opens => report.lost(Damage::of_segment(*id, error.to_string(), 0), text),
+                    }
                     if writing {
-                        quarantine(self.storage.as_ref(), &id.segment_path(), &id.segment_name())?;
+                        quarantine(self.storage.as_ref(), *id)?;
                     }
                 }
                 Err(error) => return Err(error),
@@ -251,7 +247,7 @@ impl OpenRequest {
         }
         segments.sort_by_key(|part| part.segment.id());
         if !infos.is_empty() && !writing {
-            mark_all_dirty(segments)?;
+            mark_all_dirty(segments);
         }
         Ok(infos)
     }
@@ -266,7 +262,11 @@ impl OpenRequest {
             report.torn_bytes += replayed.dropped_bytes;
             for damage in &replayed.damage {
                 let (path, at, len) = (log.id.log_path(), damage.offset, damage.len_bytes);
-                report.damage.push(format!("{path} at byte {at}: {len} bytes lost: {}", damage.problem));
+                let words = format!("{path} at byte {at}: {len} bytes lost: {}", damage.problem);
+                report.lost(Damage::of_log(log.id, damage), words);
+            }
+            if writing {
+                put_aside_of_log(self.storage.as_ref(), log.id, file.bytes(), &replayed.damage)?;
             }
             out.next_sequence =
                 out.next_sequence.max(replayed.next_sequence.unwrap_or(0)).max(log.first_sequence.unwrap_or(0));
@@ -383,15 +383,13 @@ impl Replayed {
         let mut ids = SpanIds::default();
         let rows = Rows { frozen: &chapters, active: None };
         let counter = ReadCounter::default();
-        for (c, chapter) in chapters.iter().enumerate() {
-            for (r, row) in chapter.rows.iter().enumerate() {
-                ids.insert(&rows, (c as u32, r as u32));
-                let id = trace_id_of(row);
-                if ids.trace(id).is_none() {
-                    let mut late = false;
-                    segments.iter_mut().for_each(|part| late |= mark_dirty(part, id.low(), &counter));
-                    ids.set_trace(id, late);
-                }
+        for (place, row) in (0..).zip(chapters.iter().flat_map(|chapter| &chapter.rows)) {
+            ids.insert(&rows, place, row);
+            let id = trace_id_of(row);
+            if ids.trace(id).is_none() {
+                let mut late = false;
+                segments.iter_mut().for_each(|part| late |= mark_dirty(part, id.low(), &counter));
+                ids.set_trace(id, late);
             }
         }
         mark_replayed_twice(&chapters, &ids, segments, &counter);
@@ -420,9 +418,28 @@ fn read_deleted(bytes: &[u8], segment: &Segment, report: &mut RecoveryReport) ->
     }
     TraceSet::read(bytes, segment.traces()).unwrap_or_else(|error| {
         let text = format!("segment {}: its deleted traces are not known and are back: {error}", segment.name());
-        report.damage.push(text);
+        let damage = Damage { kind: "deleted traces".to_owned(), ..Damage::of_segment(FileId(segment.id()), &text, 0) };
+        report.lost(damage, text);
         TraceSet::new()
     })
+}
+
+/// Marks what the logs delete. Where a damaged trace table hides whether a segment holds a trace, its rows cannot be
+/// shown either.
+fn delete_again(segments: &mut [SegmentPart], ids: &[TraceId], report: &mut RecoveryReport) -> Result<()> {
+    let counter = ReadCounter::default();
+    for part in segments {
+        for id in ids {
+            match mark_deleted(part, &[*id], &counter) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    let text = format!("{error}; whether it holds the deleted trace {id} is not known");
+                    report.lost(Damage::of_segment(FileId(part.segment.id()), &text, 0), text);
+                }
+                result => result?,
+            }
+        }
+    }
+    Ok(())
 }
 
 fn begin_writing(
@@ -464,8 +481,10 @@ fn remove_leftovers(storage: &dyn Storage, manifest: &Manifest, plan: &Plan) -> 
     Ok(())
 }
 
-fn quarantine(storage: &dyn Storage, path: &str, name: &str) -> Result<()> {
-    storage.rename(path, &Directory::Quarantine.join(name))?;
-    storage.sync_directory(Directory::Quarantine)?;
+/// Keeps a file that proved to be no segment of this store in quarantine, and takes it out of `seg/`.
+fn quarantine(storage: &dyn Storage, id: FileId) -> Result<()> {
+    let path = id.segment_path();
+    put_aside(storage, &id.segment_name(), Some(&path), storage.map(&path)?.bytes())?;
+    storage.remove(&path)?;
     storage.sync_directory(Directory::Segments)
 }

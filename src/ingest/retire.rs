@@ -27,7 +27,7 @@ use crate::os::Directory;
 
 use super::engine::{Engine, closed_error};
 use super::generation::REPLAYED;
-use super::merge::MergeSummary;
+use super::merge::{Dropped, MergeSummary};
 
 /// The right to rearrange segments, as long as it lives.
 pub struct Upkeep<'e> {
@@ -167,7 +167,8 @@ impl Engine {
     /// # Errors
     /// NoSpace or Io if the storage refuses, Corrupt if the segment is damaged: it stays as it is then.
     pub(crate) fn shrink_segment(&self, upkeep: &Upkeep<'_>, id: FileId, dropped: &TraceSet) -> Result<MergeSummary> {
-        self.merge_group(upkeep, &[id], &[(id, dropped)])
+        let dropped = Dropped { segment: id, traces: dropped.clone(), are_unreadable: false };
+        self.merge_group(upkeep, &[id], Some(&dropped))
     }
 
     /// How many segments were sealed since the store was opened.

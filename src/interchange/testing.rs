@@ -23,6 +23,14 @@ pub struct Collected {
 }
 
 impl SpanSink for Collected {
+    fn known_resource(&mut self, wire: [&[u8]; 2]) -> Option<ResourceToken> {
+        self.known_resources.get(&wire.map(<[u8]>::to_vec)).copied()
+    }
+
+    fn known_scope(&mut self, wire: [&[u8]; 2]) -> Option<ScopeToken> {
+        self.known_scopes.get(&wire.map(<[u8]>::to_vec)).copied()
+    }
+
     fn resource(&mut self, wire: [&[u8]; 2], decode: &mut dyn FnMut() -> Resource) -> ResourceToken {
         let key = wire.map(<[u8]>::to_vec);
         if let Some(token) = self.known_resources.get(&key) {
@@ -64,7 +72,7 @@ fn owned_span(resource: Arc<Resource>, scope: Arc<Scope>, span: &SpanRef<'_>) ->
     let attributes = |range: std::ops::Range<usize>| span.attributes[range].iter().map(owned_attribute).collect();
     let event = |event: &crate::model::EventRef<'_>| Event {
         time_unix_nano: event.time_unix_nano,
-        name: event.name.to_owned(),
+        name: event.name.to_str().to_owned(),
         attributes: attributes(event.attributes.clone()),
         dropped_attributes_count: event.dropped_attributes_count,
     };
@@ -84,7 +92,7 @@ fn owned_span(resource: Arc<Resource>, scope: Arc<Scope>, span: &SpanRef<'_>) ->
         parent_span_id: span.parent_span_id,
         trace_state: span.trace_state.to_owned(),
         flags: span.flags,
-        name: span.name.to_owned(),
+        name: span.name.to_str().to_owned(),
         kind: span.kind,
         start_unix_nano: span.start_unix_nano,
         end_unix_nano: span.end_unix_nano,
@@ -105,14 +113,14 @@ fn owned_span(resource: Arc<Resource>, scope: Arc<Scope>, span: &SpanRef<'_>) ->
 fn owned_attribute(attribute: &AttributeRef<'_>) -> KeyValue {
     let value = match &attribute.value {
         ValueRef::Empty => Value::Empty,
-        ValueRef::String(v) => Value::String((*v).to_owned()),
+        ValueRef::String(v) => Value::String(v.to_str().to_owned()),
         ValueRef::Bool(v) => Value::Bool(*v),
         ValueRef::Int(v) => Value::Int(*v),
         ValueRef::Double(v) => Value::Double(*v),
         ValueRef::Bytes(v) => Value::Bytes(v.to_vec()),
         ValueRef::Composite(v) => v.clone().into_owned(),
     };
-    KeyValue { key: attribute.key.to_owned(), value }
+    KeyValue { key: attribute.key.to_str().to_owned(), value }
 }
 
 /// The public data for tests: files under `$TAILSPAN_DATA` in `folder`, unzipped; none, with a word

@@ -10,16 +10,17 @@ use std::ops::Range;
 use super::id::{SpanId, TraceId};
 use super::resource::{Endpoint, Resource, Scope};
 use super::span::{Origin, Span, SpanKind, StatusCode};
+use super::text::Text;
 use super::time::UnixNanos;
 use super::value::Value;
 
-/// An attribute value, borrowed.
+/// An attribute value, borrowed, with texts of type `T`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ValueRef<'a> {
+pub enum ValueRef<'a, T = &'a str> {
     /// No value at all.
     Empty,
     /// A UTF-8 string.
-    String(&'a str),
+    String(T),
     /// A boolean.
     Bool(bool),
     /// A signed 64-bit integer.
@@ -36,9 +37,9 @@ pub enum ValueRef<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttributeRef<'a> {
     /// The name.
-    pub key: &'a str,
+    pub key: Text<'a>,
     /// The value.
-    pub value: ValueRef<'a>,
+    pub value: ValueRef<'a, Text<'a>>,
 }
 
 /// A span, borrowed. `attributes` holds those of the span first; events and links name ranges of it.
@@ -55,7 +56,7 @@ pub struct SpanRef<'a> {
     /// See [`Span::flags`].
     pub flags: u32,
     /// See [`Span::name`].
-    pub name: &'a str,
+    pub name: Text<'a>,
     /// See [`Span::kind`].
     pub kind: SpanKind,
     /// See [`Span::start_unix_nano`].
@@ -88,7 +89,7 @@ pub struct EventRef<'a> {
     /// See [`super::Event::time_unix_nano`].
     pub time_unix_nano: UnixNanos,
     /// See [`super::Event::name`].
-    pub name: &'a str,
+    pub name: Text<'a>,
     /// Its attributes, as positions in [`SpanRef::attributes`].
     pub attributes: Range<usize>,
     /// See [`super::Event::dropped_attributes_count`].
@@ -178,6 +179,12 @@ pub struct ScopeToken(pub u32);
 
 /// Takes spans from a reader of a wire format.
 pub trait SpanSink {
+    /// The token of a resource announced in this append or an earlier one with the same `wire`.
+    fn known_resource(&mut self, wire: [&[u8]; 2]) -> Option<ResourceToken>;
+
+    /// The token of a scope, likewise.
+    fn known_scope(&mut self, wire: [&[u8]; 2]) -> Option<ScopeToken>;
+
     /// Announces a resource. `wire` are bytes that are equal only for equal resources (empty: no such
     /// bytes, always decode); `decode` makes the value and is called only when they are new.
     fn resource(&mut self, wire: [&[u8]; 2], decode: &mut dyn FnMut() -> Resource) -> ResourceToken;
@@ -192,11 +199,11 @@ pub trait SpanSink {
     fn reject(&mut self, reason: RejectReason);
 }
 
-impl<'a> From<&'a Value> for ValueRef<'a> {
+impl<'a, T: From<&'a str>> From<&'a Value> for ValueRef<'a, T> {
     fn from(value: &'a Value) -> Self {
         match value {
             Value::Empty => ValueRef::Empty,
-            Value::String(v) => ValueRef::String(v),
+            Value::String(v) => ValueRef::String(T::from(v)),
             Value::Bool(v) => ValueRef::Bool(*v),
             Value::Int(v) => ValueRef::Int(*v),
             Value::Double(v) => ValueRef::Double(*v),
@@ -222,7 +229,7 @@ fn deliver_one(span: &Span, resource: ResourceToken, scope: ScopeToken, sink: &m
     for event in &span.events {
         events.push(EventRef {
             time_unix_nano: event.time_unix_nano,
-            name: &event.name,
+            name: Text::from(&*event.name),
             attributes: push_all(&mut attributes, &event.attributes),
             dropped_attributes_count: event.dropped_attributes_count,
         });
@@ -248,7 +255,7 @@ fn deliver_one(span: &Span, resource: ResourceToken, scope: ScopeToken, sink: &m
         parent_span_id: span.parent_span_id,
         trace_state: &span.trace_state,
         flags: span.flags,
-        name: &span.name,
+        name: Text::from(&*span.name),
         kind: span.kind,
         start_unix_nano: span.start_unix_nano,
         end_unix_nano: span.end_unix_nano,
@@ -267,6 +274,6 @@ fn deliver_one(span: &Span, resource: ResourceToken, scope: ScopeToken, sink: &m
 
 fn push_all<'a>(out: &mut Vec<AttributeRef<'a>>, list: &'a [super::KeyValue]) -> Range<usize> {
     let first = out.len();
-    out.extend(list.iter().map(|a| AttributeRef { key: &a.key, value: ValueRef::from(&a.value) }));
+    out.extend(list.iter().map(|a| AttributeRef { key: Text::from(&*a.key), value: ValueRef::from(&a.value) }));
     first..out.len()
 }

@@ -7,6 +7,7 @@ mod batch;
 mod id;
 mod resource;
 mod span;
+mod text;
 mod time;
 mod value;
 
@@ -16,5 +17,6 @@ pub use batch::{
 pub use id::{IdError, SpanId, TraceId};
 pub use resource::{Endpoint, EntityRef, Resource, Scope};
 pub use span::{Event, Link, Origin, Span, SpanKind, Status, StatusCode, duration_nanos, remote_service_keys};
+pub use text::{Ascii, Text};
 pub use time::{TimeRange, UnixNanos};
 pub use value::{KeyValue, Value};

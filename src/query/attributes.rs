@@ -124,7 +124,7 @@ fn word(value: &Value) -> &'static str {
     match value {
         Value::Array(_) => "array",
         Value::KeyValueList(_) => "kvlist",
-        scalar => ValueType::of(&ValueRef::from(scalar)).as_str(),
+        scalar => ValueType::of(&<ValueRef<'_>>::from(scalar)).as_str(),
     }
 }
 

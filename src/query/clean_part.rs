@@ -335,7 +335,7 @@ fn leave_out_of_window(
         if zones.as_ref().is_some_and(|zones| zones.page(Measure::Start, page).covered_by_time(window)) {
             continue;
         }
-        let inside: Mask = PageScan::new(pages, page)?.in_window(window)?;
+        let inside: Mask = PageScan::new(pages, page)?.in_window(window, false)?;
         let rows = pages.rows_of(page);
         for row in rows.clone().filter(|row| !inside.contains((row - rows.start) as usize)) {
             left_out.insert(row);

@@ -2,6 +2,7 @@
 //! values must be looked at for the rest.
 
 use std::cell::{OnceCell, RefCell};
+use std::sync::Arc;
 
 use crate::column::{Class, ClassBits, Field, NONE, RowSource, Table, ValueType, internal};
 use crate::model::{Resource, Scope, Value, ValueRef};
@@ -123,6 +124,8 @@ pub enum ChildTest<'q> {
 pub struct Compiled<'q> {
     /// Facts by class: a combination of the bits above.
     pub classes: Vec<u8>,
+    /// Those that any class has.
+    pub any_class: u8,
     /// [`PRESENT`] and [`MATCHED`] by resource; empty if resources count for nothing.
     pub resources: Vec<u8>,
     /// Fields to test.
@@ -146,6 +149,11 @@ impl Compiled<'_> {
         if self.negated { facts & (PRESENT | looks) != 0 } else { facts & (MATCHED | looks) != 0 }
     }
 
+    /// As [`Compiled::class_can_match`], where resources count too.
+    pub fn may_take_class(&self, class: usize) -> bool {
+        !self.resources.is_empty() || self.class_can_match(class)
+    }
+
     /// True if a row of this resource can meet the criterion, whatever its class.
     pub fn resource_can_match(&self, resource: usize) -> bool {
         let facts = self.resources.get(resource).copied().unwrap_or(0);
@@ -157,11 +165,12 @@ impl Compiled<'_> {
 pub fn compile<'q>(
     criterion: &'q Criterion,
     source: &dyn RowSource,
-    resources: &[&Resource],
-    scopes: &[&Scope],
+    resources: &[Arc<Resource>],
+    scopes: &[Arc<Scope>],
 ) -> Compiled<'q> {
     let mut out = Compiled {
         classes: vec![0; source.schema().classes.len()],
+        any_class: 0,
         resources: Vec::new(),
         fields: Vec::new(),
         children: None,
@@ -192,6 +201,7 @@ pub fn compile<'q>(
         Criterion::Status(status) => set_classes(source, &mut out, |class| status_meets(class.status, *status)),
         Criterion::Error => set_classes(source, &mut out, |class| class.status == crate::model::StatusCode::ERROR),
     }
+    out.any_class = out.classes.iter().fold(0, |any, facts| any | facts);
     out
 }
 
@@ -221,11 +231,11 @@ fn compile_text<'q>(
     field: TextField,
     filter: &'q TagFilter,
     source: &dyn RowSource,
-    scopes: &[&Scope],
+    scopes: &[Arc<Scope>],
     out: &mut Compiled<'q>,
 ) {
     let meets = |text: &str| filter.matches_value(&ValueRef::String(text));
-    let scope = |class: &Class| scopes.get(class.scope as usize).copied();
+    let scope = |class: &Class| scopes.get(class.scope as usize);
     match field {
         TextField::Name => set_classes(source, out, |class| meets(source.text(class.name))),
         TextField::ScopeName => set_classes(source, out, |class| scope(class).is_some_and(|s| meets(&s.name))),
@@ -280,8 +290,8 @@ fn compile_annotation<'q>(term: &'q AnnotationTerm, source: &dyn RowSource, out:
 fn compile_tag<'q>(
     filter: &'q TagFilter,
     source: &dyn RowSource,
-    resources: &[&Resource],
-    scopes: &[&Scope],
+    resources: &[Arc<Resource>],
+    scopes: &[Arc<Scope>],
     out: &mut Compiled<'q>,
 ) {
     out.negated = filter.operator().is_negated();
@@ -290,7 +300,7 @@ fn compile_tag<'q>(
             ask_field(source, field, filter, out);
         }
     }
-    if filter.looks_in(TagScope::Resource) {
+    if filter.looks_in(TagScope::Resource) && source.may_have_resource_key(filter.key()) {
         let facts: Vec<u8> = resources.iter().map(|r| facts_of(filter, &r.attributes)).collect();
         if facts.iter().any(|f| *f != 0) {
             out.resources = facts;

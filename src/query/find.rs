@@ -8,17 +8,20 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::ops::Range;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::catalog::{SegmentPart, Snapshot, TraceIds};
+use crate::catalog::{Snapshot, TraceIds};
 use crate::column::ClassBits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::trace_id_of;
+use crate::index::{Measure, PageSet};
 use crate::limits::{Limits, PAGE_ROWS};
 use crate::model::{Resource, Scope, Span, TimeRange, TraceId};
 use crate::part::ReadCounter;
-use crate::segment::{Fixed, IntegerCursor};
+use crate::segment::Segment;
 
 use super::candidate::{BestCandidates, Candidate};
 use super::compile::{Compiled, MATCHED, compile};
@@ -27,12 +30,15 @@ use super::explain::Explain;
 use super::loose_extents::LooseExtents;
 use super::mask::Mask;
 use super::page::{PageToken, SortKey};
-use super::plan::{Pruned, criterion_pages, window_pages};
+use super::plan::{Pruned, criterion_pages, narrow, rules_out, window_pages};
 use super::predicate::{Criterion, Order, Query, QueryScope};
+use super::row_summary::{SealedTrace, summary_of_rows};
 use super::scan::PageScan;
 use super::segment_pages::SegmentPages;
+use super::segment_scan::SegmentScan;
 use super::structure::{PartSet, SpanSet};
 use super::summary::TraceSummary;
+use super::tail_pages::tail_pages;
 
 /// Criteria a query may have: each takes a bit.
 const CRITERIA_MAX: usize = 120;
@@ -223,8 +229,8 @@ impl<'q> Finder<'q> {
     pub(super) fn compile(
         &self,
         source: &dyn crate::column::RowSource,
-        resources: &[&Resource],
-        scopes: &[&Scope],
+        resources: &[Arc<Resource>],
+        scopes: &[Arc<Scope>],
     ) -> PartCriteria<'q> {
         let service_criterion = match (self.query.scope, &self.query.service) {
             (QueryScope::Service, Some(service)) => Some(Criterion::Service(service.clone())),
@@ -235,6 +241,7 @@ impl<'q> Finder<'q> {
             let compiled = compile(c, source, resources, scopes);
             Compiled {
                 classes: compiled.classes,
+                any_class: compiled.any_class,
                 resources: compiled.resources,
                 fields: Vec::new(),
                 children: None,
@@ -252,7 +259,11 @@ impl<'q> Finder<'q> {
     /// mask for scope span.
     pub(super) fn scan_page(&self, page: &mut PageScan<'_>, criteria: &PartCriteria<'_>) -> Result<Vec<Mask>> {
         let every_row = self.query.window == TimeRange::ALL && criteria.all_have_starts;
-        let mut base = if every_row { Mask::below(page.classes.len()) } else { page.in_window(self.query.window)? };
+        let mut base = if every_row {
+            Mask::below(page.classes.len())
+        } else {
+            page.in_window(self.query.window, criteria.all_have_starts)?
+        };
         if let Some(service) = &criteria.service {
             base = base.and(&page.meeting(service)?);
         }
@@ -292,9 +303,8 @@ impl<'q> Finder<'q> {
 
     pub(super) fn scan_chapters(&mut self, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<()> {
         for chapter in &self.snapshot.chapters {
-            let resources: Vec<&Resource> = chapter.resources.iter().map(|r| &*r.resource).collect();
-            let scopes: Vec<&Scope> = chapter.scopes.iter().map(|s| &**s).collect();
-            let criteria = self.compile(&***chapter, &resources, &scopes);
+            let resources: Vec<Arc<Resource>> = chapter.resources.iter().map(|r| r.resource.clone()).collect();
+            let criteria = self.compile(&***chapter, &resources, &chapter.scopes);
             let pages = chapter.rows.len().div_ceil(PAGE_ROWS) as u32;
             self.explain.parts_considered += 1;
             self.explain.parts_read += 1;
@@ -330,11 +340,18 @@ impl<'q> Finder<'q> {
             Ok(source) => source,
             Err(error) => return self.problem(error).map(|()| None),
         };
-        let resources: Vec<&Resource> = source.tables.resources.iter().map(|r| &**r).collect();
-        let scopes: Vec<&Scope> = source.tables.scopes.iter().map(|s| &**s).collect();
-        let mut criteria = self.compile(&source, &resources, &scopes);
-        self.decide(&mut criteria, part)?;
         let pages = SegmentPages { segment: &part.segment, source, counter: self.counter };
+        let starts = part.segment.zones().map(|zones| zones.all(Measure::Start));
+        if self.query.window != TimeRange::ALL && starts.is_some_and(|zone| !zone.overlaps_time(self.query.window)) {
+            self.rule_out(&part.segment, "zone");
+            return Ok(None);
+        }
+        if self.query.scope == QueryScope::Span && rules_out(&pages, self.criteria) {
+            self.rule_out(&part.segment, "terms");
+            return Ok(None);
+        }
+        let mut criteria = self.compile(&source, &source.tables.resources, &source.tables.scopes);
+        self.decide(&mut criteria, part)?;
         let plan = self.plan(&pages, &criteria);
         self.explain.pages_pruned += u64::from(part.segment.row_pages()) - plan.len();
         let planned: BTreeSet<u64> = plan.iter().map(|page| part.segment.block_of(page)).collect();
@@ -352,21 +369,37 @@ impl<'q> Finder<'q> {
         Ok(Some(scan))
     }
 
-    pub(super) fn plan(&mut self, pages: &SegmentPages<'_>, criteria: &PartCriteria<'_>) -> crate::index::PageSet {
+    /// Notes a segment in which an index has no row that meets some criterion.
+    fn rule_out(&mut self, segment: &Segment, index: &str) {
+        let pages = u64::from(segment.row_pages());
+        *self.explain.by.entry(index.to_owned()).or_default() += pages;
+        self.explain.pages_pruned += pages;
+        self.explain.blocks_pruned += segment.blocks();
+        self.explain.parts_pruned += 1;
+    }
+
+    pub(super) fn plan(&mut self, pages: &SegmentPages<'_>, criteria: &PartCriteria<'_>) -> PageSet {
         let mut pruned = Pruned::default();
         let mut plan = window_pages(pages, self.query.window, &mut pruned);
         if let (Some(criterion), Some(compiled)) = (&criteria.service_criterion, &criteria.service) {
             plan = criterion_pages(pages, criterion, compiled, plan, &mut pruned);
         }
         if self.query.scope == QueryScope::Span {
+            let before = plan.clone();
+            plan = self.slow_pages(pages, criteria, plan, &mut pruned);
+            // The lists know services, names and durations already.
+            let told = plan != before;
             for (criterion, compiled) in self.criteria.iter().zip(&criteria.criteria) {
-                plan = criterion_pages(pages, criterion, compiled, plan, &mut pruned);
+                let is_known = matches!(criterion, Criterion::Service(_) | Criterion::Name(_) | Criterion::Duration(_));
+                if !told || !is_known {
+                    plan = criterion_pages(pages, criterion, compiled, plan, &mut pruned);
+                }
             }
         } else if !self.criteria.is_empty() {
             let each = self.criteria.iter().zip(&criteria.criteria).map(|(criterion, compiled)| {
                 criterion_pages(pages, criterion, compiled, plan.clone(), &mut Pruned::default())
             });
-            let any = each.fold(crate::index::PageSet::new(), |all, one| all.or(&one));
+            let any = each.fold(PageSet::new(), |all, one| all.or(&one));
             let structural = criteria.structure.as_ref().and_then(PartSet::pages);
             let any = structural.map_or(any.clone(), |pages| any.or(&plan.clone().and(pages)));
             *pruned.entry("criteria").or_default() += plan.len() - any.len();
@@ -383,6 +416,22 @@ impl<'q> Finder<'q> {
             *self.explain.by.entry(index.to_owned()).or_default() += count;
         }
         plan
+    }
+
+    /// Those of the pages that have a row of the shortest duration asked for, or a longer one, in an operation asked for.
+    fn slow_pages(
+        &self,
+        pages: &SegmentPages<'_>,
+        criteria: &PartCriteria<'_>,
+        within: PageSet,
+        pruned: &mut Pruned,
+    ) -> PageSet {
+        let Some(min) = self.query.duration.min.filter(|min| *min > 0 && !within.is_empty()) else { return within };
+        let is_wanted = |class: u32| criteria.criteria.iter().all(|c| c.may_take_class(class as usize));
+        match tail_pages(pages, is_wanted, min) {
+            Some(possible) => narrow(within, possible, "tails", pruned),
+            None => within,
+        }
     }
 
     pub(super) fn problem(&mut self, error: Error) -> Result<()> {
@@ -569,7 +618,11 @@ impl<'q> Finder<'q> {
     ) -> Result<Option<TraceSummary>> {
         let judged = match candidate.place {
             Some((segment, ordinal)) => match scans.iter_mut().find(|scan| scan.index == segment) {
-                Some(scan) => self.outline(scan, ordinal),
+                Some(scan) => match self.summary(scan, (ordinal, candidate.trace_id), limits) {
+                    Ok(Some(summary)) => return Ok(summary),
+                    Ok(None) => self.outline(scan, ordinal),
+                    Err(error) => Err(error),
+                },
                 None => Ok((Vec::new(), Matched::default())),
             },
             None => self.snapshot.trace(candidate.trace_id, self.ids, self.counter).map(|spans| {
@@ -587,11 +640,38 @@ impl<'q> Finder<'q> {
         }
     }
 
+    /// The summary of a clean trace, and `None` inside if no row matches; `None` if only its spans tell.
+    fn summary(
+        &mut self,
+        scan: &mut SegmentScan<'q>,
+        (ordinal, trace_id): (u32, TraceId),
+        limits: &Limits,
+    ) -> Result<Option<Option<TraceSummary>>> {
+        let extent = scan.extent(ordinal)?;
+        if extent.0 == 0 {
+            return Ok(None);
+        }
+        let rows = scan.rows_of(ordinal)?;
+        let matched = self.matched_rows(scan, &rows)?;
+        if matched.spans.is_empty() {
+            return Ok(Some(None));
+        }
+        let (trace, source) = (SealedTrace { trace_id, extent, rows }, scan.source.source);
+        let read = (&mut scan.outlines, &source);
+        let found = summary_of_rows(&trace, &matched.spans, read, limits.matched_span_ids_max, self.counter)?;
+        Ok(found.map(|summary| Some(TraceSummary { unknown: matched.unknown, ..summary })))
+    }
+
     /// The spans of a clean trace without their attributes, and which of them match: its pages were scanned.
     pub(super) fn outline(&mut self, scan: &mut SegmentScan<'q>, ordinal: u32) -> Result<(Vec<Span>, Matched)> {
         let segment = &scan.part.segment;
-        let rows = segment.trace_rows(ordinal, self.counter)?;
-        let spans = segment.trace_outline(ordinal, self.counter)?;
+        let (rows, start) = (scan.rows_of(ordinal)?, scan.starts.get(ordinal as usize)?);
+        let spans = scan.outlines.read(segment.trace_id(ordinal, self.counter)?, start, rows.clone())?;
+        Ok((spans, self.matched_rows(scan, &rows)?))
+    }
+
+    /// Which rows of a clean trace match, as places in it.
+    pub(super) fn matched_rows(&mut self, scan: &mut SegmentScan<'q>, rows: &Range<u32>) -> Result<Matched> {
         let (mut matching, mut sure, mut is_sure) = (Vec::new(), Vec::new(), false);
         let within = |page: u32, mask: &Mask| -> Vec<usize> {
             let found = mask.iter().map(|row| page * PAGE_ROWS as u32 + row as u32);
@@ -612,86 +692,9 @@ impl<'q> Finder<'q> {
             }
         }
         if self.query.include_unknown && self.query.structure.is_some() {
-            let (spans_matching, unknown) = if is_sure { (sure, false) } else { (matching, true) };
-            return Ok((spans, Matched { spans: spans_matching, unknown }));
+            let (spans, unknown) = if is_sure { (sure, false) } else { (matching, true) };
+            return Ok(Matched { spans, unknown });
         }
-        Ok((spans, Matched { spans: matching, unknown: false }))
-    }
-}
-
-/// One segment being searched, from its last page to its first.
-pub struct SegmentScan<'q> {
-    index: usize,
-    pub(super) part: &'q SegmentPart,
-    source: SegmentPages<'q>,
-    criteria: PartCriteria<'q>,
-    /// Planned pages, ascending.
-    plan: Vec<u32>,
-    /// Those not yet scanned.
-    pub(super) pages: Vec<u32>,
-    /// Ordinals of the page scanned last, ascending, not yet handed out.
-    ready: Vec<u32>,
-    last: Option<u32>,
-    head: Option<Candidate>,
-    kept: Vec<(u32, Vec<Mask>)>,
-    blocks_read: BTreeSet<u64>,
-    rows: IntegerCursor<'q>,
-    starts: IntegerCursor<'q>,
-    durations: IntegerCursor<'q>,
-}
-
-impl<'q> SegmentScan<'q> {
-    fn new(
-        index: usize,
-        part: &'q SegmentPart,
-        source: SegmentPages<'q>,
-        criteria: PartCriteria<'q>,
-        pages: Vec<u32>,
-    ) -> Self {
-        let counter = source.counter;
-        let cursor = |column: Fixed| IntegerCursor::new(&part.segment, column as u32, true, counter);
-        Self {
-            index,
-            part,
-            source,
-            criteria,
-            plan: pages.clone(),
-            pages,
-            ready: Vec::new(),
-            last: None,
-            head: None,
-            kept: Vec::new(),
-            blocks_read: BTreeSet::new(),
-            rows: cursor(Fixed::TraceRow),
-            starts: cursor(Fixed::TraceStart),
-            durations: cursor(Fixed::TraceDuration),
-        }
-    }
-
-    fn left_pages(&self) -> u64 {
-        self.pages.len() as u64
-    }
-
-    /// The traces the rows of a page belong to, ascending, each once.
-    pub(super) fn ordinals(&mut self, page: u32, mask: &Mask) -> Result<Vec<u32>> {
-        let segment = &self.part.segment;
-        let first = segment.page_ordinals()?.get(page as usize).copied();
-        let mut ordinal = first.ok_or_else(|| Error::corrupt(format!("page {page} has no first trace")))?;
-        let (traces, base) = (segment.traces(), u64::from(page) * PAGE_ROWS as u64);
-        let mut out: Vec<u32> = Vec::new();
-        for row in mask.iter() {
-            while ordinal + 1 < traces && self.rows.get(ordinal as usize + 1)? <= base + row as u64 {
-                ordinal += 1;
-            }
-            if out.last() != Some(&ordinal) {
-                out.push(ordinal);
-            }
-        }
-        Ok(out)
-    }
-
-    /// Earliest start and duration of a trace.
-    pub(super) fn extent(&mut self, ordinal: u32) -> Result<(u64, u64)> {
-        Ok((self.starts.get(ordinal as usize)?, self.durations.get(ordinal as usize)?))
+        Ok(Matched { spans: matching, unknown: false })
     }
 }

@@ -5,7 +5,6 @@
 
 use crate::catalog::SegmentPart;
 use crate::error::Result;
-use crate::model::{Resource, Scope};
 use crate::part::ReadCounter;
 
 use super::find::Finder;
@@ -76,9 +75,7 @@ fn judge_part<'q>(
     out: &mut Vec<Option<Mask>>,
 ) -> Result<()> {
     let source = part.segment.source()?;
-    let resources: Vec<&Resource> = source.tables.resources.iter().map(|r| &**r).collect();
-    let scopes: Vec<&Scope> = source.tables.scopes.iter().map(|s| &**s).collect();
-    let mut criteria = finder.compile(&source, &resources, &scopes);
+    let mut criteria = finder.compile(&source, &source.tables.resources, &source.tables.scopes);
     finder.decide(&mut criteria, part)?;
     let rows = SegmentPages { segment: &part.segment, source, counter: finder.counter };
     for (_, page) in pages {

@@ -15,6 +15,7 @@
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
@@ -24,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::head::{FrozenChapter, trace_id_of};
 use crate::index::{Measure, PageSet, RowSet};
 use crate::limits::{Limits, PAGE_ROWS};
-use crate::model::{Resource, Scope, Span, StatusCode, TimeRange, TraceId};
+use crate::model::{Resource, Span, StatusCode, TimeRange, TraceId};
 use crate::part::ReadCounter;
 use crate::segment::Detail;
 
@@ -131,6 +132,11 @@ impl<'q> Matching<'q> {
         self.finder.query.scope != QueryScope::Span || !self.finder.query.trace_duration.is_all()
     }
 
+    /// True if there are doubled traces, whose spans are visited once and are rows of no part.
+    pub fn has_doubled(&self) -> bool {
+        !self.doubled.is_empty()
+    }
+
     /// True if the criteria decide, span by span.
     fn is_plain(&self) -> bool {
         let query = self.finder.query;
@@ -220,9 +226,7 @@ impl<'q> Matching<'q> {
         explain.pages_considered += u64::from(segment.row_pages());
         explain.bytes_considered += segment.len_bytes();
         let source = segment.source()?;
-        let resources: Vec<&Resource> = source.tables.resources.iter().map(|r| &**r).collect();
-        let scopes: Vec<&Scope> = source.tables.scopes.iter().map(|s| &**s).collect();
-        let mut criteria = self.finder.compile(&source, &resources, &scopes);
+        let mut criteria = self.finder.compile(&source, &source.tables.resources, &source.tables.scopes);
         self.finder.decide(&mut criteria, part)?;
         let pages = SegmentPages { segment, source, counter };
         let has_rows = |class: &u32| source.tables.class_rows.get(*class as usize).is_none_or(|rows| *rows > 0);
@@ -274,9 +278,8 @@ impl<'q> Matching<'q> {
     }
 
     pub(super) fn plan_chapter(&mut self, chapter: &'q FrozenChapter, lows: &FxHashSet<u64>) -> MatchPart<'q> {
-        let resources: Vec<&Resource> = chapter.resources.iter().map(|r| &*r.resource).collect();
-        let scopes: Vec<&Scope> = chapter.scopes.iter().map(|s| &**s).collect();
-        let criteria = self.finder.compile(&**chapter, &resources, &scopes);
+        let resources: Vec<Arc<Resource>> = chapter.resources.iter().map(|r| r.resource.clone()).collect();
+        let criteria = self.finder.compile(&**chapter, &resources, &chapter.scopes);
         let pages = chapter.rows.len().div_ceil(PAGE_ROWS) as u32;
         let explain = &mut self.finder.explain;
         explain.parts_considered += 1;

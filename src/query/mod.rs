@@ -38,9 +38,11 @@ pub mod rollup;
 #[cfg(test)]
 mod rollup_tests;
 mod row_paths;
+mod row_summary;
 mod rows_within;
 mod scan;
 mod segment_pages;
+mod segment_scan;
 mod slow_span;
 mod slowest_traces;
 mod span_order;
@@ -51,6 +53,7 @@ mod summary;
 mod tag;
 #[cfg(test)]
 mod tag_tests;
+mod tail_pages;
 mod tally;
 mod text;
 mod threads;
@@ -61,6 +64,7 @@ mod trees;
 mod value_counts;
 mod walk;
 mod whole_parts;
+mod whole_tails;
 
 pub use annotation::AnnotationTerm;
 pub use attribute_values::{AttributeValueCount, attribute_values};
@@ -89,6 +93,7 @@ pub use trace_table::TraceTable;
 pub use trees::{DURATION, ERROR, MATCHES, NO_ROW, SpanRows, Tree, TreeRows};
 pub use value_counts::raw_value;
 pub use walk::RawValue;
+pub use whole_tails::WholeTails;
 
 #[cfg(test)]
 pub use tally::Counts;

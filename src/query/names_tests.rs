@@ -58,13 +58,23 @@ pub(super) fn attribute_values(snapshot: &Snapshot, key: &str) -> Vec<AttributeV
 }
 
 fn counts(snapshot: &Snapshot) -> Counts {
-    super::counts(snapshot, &Limits::default()).unwrap()
+    let (counts, problems) = super::counts(snapshot, &Limits::default());
+    assert!(problems.is_empty(), "{problems:?}");
+    counts
 }
 
 #[derive(Default)]
 struct BuilderSink(ChapterBuilder);
 
 impl SpanSink for BuilderSink {
+    fn known_resource(&mut self, wire: [&[u8]; 2]) -> Option<ResourceToken> {
+        self.0.known_resource(wire).map(ResourceToken)
+    }
+
+    fn known_scope(&mut self, wire: [&[u8]; 2]) -> Option<ScopeToken> {
+        self.0.known_scope(wire).map(ScopeToken)
+    }
+
     fn resource(&mut self, wire: [&[u8]; 2], decode: &mut dyn FnMut() -> Resource) -> ResourceToken {
         ResourceToken(self.0.resource(wire, decode))
     }

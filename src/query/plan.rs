@@ -6,16 +6,17 @@
 use std::collections::BTreeMap;
 
 use crate::column::{NONE, RowSource, Table, ValueType};
+use crate::error::Result;
 use crate::index::{PageSet, Postings};
 use crate::limits::PAGE_ROWS;
-use crate::model::TimeRange;
+use crate::model::{Scope, TimeRange};
 use crate::segment::{FieldColumn, Fixed, SectionKind, Segment, duration_bucket};
 
 use super::compile::{ChildTest, Compiled, EVENTS, FIELDS, LINKS, MATCHED, PRESENT, ValueTest, fields_of_key};
 use super::number::Number;
 use super::predicate::{Criterion, DurationRange};
-use super::segment_pages::SegmentPages;
-use super::tag::{Operand, TagFilter, TagOperator};
+use super::segment_pages::{SegmentPages, bytes_meet, number_meets};
+use super::tag::{Operand, TagFilter, TagOperator, TagScope};
 
 /// Pages each index took away, by the index's name.
 pub type Pruned = BTreeMap<&'static str, u64>;
@@ -71,7 +72,8 @@ pub fn criterion_pages(
     }
 }
 
-fn narrow(pages: PageSet, possible: PageSet, index: &'static str, pruned: &mut Pruned) -> PageSet {
+/// The pages that are possible; notes under the index's name how many are not.
+pub fn narrow(pages: PageSet, possible: PageSet, index: &'static str, pruned: &mut Pruned) -> PageSet {
     let before = pages.len();
     let left = pages.and(&possible);
     *pruned.entry(index).or_default() += before - left.len();
@@ -130,24 +132,54 @@ fn attribute_pages(pages: &SegmentPages<'_>, compiled: &Compiled<'_>, within: Pa
         with.map(|(class, _)| class as u32)
     };
     let certain = if compiled.negated { PRESENT } else { MATCHED };
-    let Ok(mut possible) = index.any(classes_with(certain)) else { return within };
-    possible = possible.or(&resource_pages(pages, compiled));
-    let before_values = possible.clone();
-    let Ok(fields) = index.any(classes_with(FIELDS)) else { return within };
-    let Ok(children) = index.any(classes_with(EVENTS | LINKS)) else { return within };
-    let by_class = before_values.or(&fields).or(&children);
-    let left = narrow(within, by_class, "class", pruned);
+    let Ok(possible) = index.any(classes_with(certain)) else { return within };
+    let mut possible = possible.or(&resource_pages(pages, compiled));
     if compiled.negated {
-        return left;
+        let Ok(others) = index.any(classes_with(FIELDS | EVENTS | LINKS)) else { return within };
+        return narrow(within, possible.or(&others), "class", pruned);
     }
+    // Where terms are listed, the pages of classes that have the key need not be known.
+    let mut by = "terms";
     for field in &compiled.fields {
-        let own = index.any((0..).zip(&field.per_class).filter(|(_, n)| **n > 0).map(|(class, _)| class));
-        let own = own.unwrap_or_else(|_| PageSet::all(pages.segment.row_pages()));
-        possible = possible
-            .or(&term_pages(pages, field.field, field.value_type, &field.test).map_or(own.clone(), |t| own.and(&t)));
+        let found = term_pages(pages, field.field, field.value_type, &field.test).or_else(|| {
+            by = "class";
+            index.any((0..).zip(&field.per_class).filter(|(_, n)| **n > 0).map(|(class, _)| class)).ok()
+        });
+        let Some(found) = found else { return within };
+        possible = possible.or(&found);
     }
-    possible = possible.or(&child_pages(pages, compiled).map_or(children.clone(), |t| children.and(&t)));
-    narrow(left, possible, "terms", pruned)
+    if classes_with(EVENTS | LINKS).next().is_some() {
+        let found = child_pages(pages, compiled).or_else(|| {
+            by = "class";
+            index.any(classes_with(EVENTS | LINKS)).ok()
+        });
+        let Some(found) = found else { return within };
+        possible = possible.or(&found);
+    }
+    narrow(within, possible, by, pruned)
+}
+
+/// True if an index tells that no row of the segment meets one of the criteria, so that nothing else need be looked at.
+pub fn rules_out(pages: &SegmentPages<'_>, criteria: &[Criterion]) -> bool {
+    criteria.iter().any(|criterion| matches!(criterion, Criterion::Tag(filter) if has_no_value(pages, filter)))
+}
+
+fn has_no_value(pages: &SegmentPages<'_>, filter: &TagFilter) -> bool {
+    let (source, key) = (&pages.source, filter.key());
+    let may_scope = |scope: &Scope| scope.attributes.iter().any(|attribute| attribute.key == key);
+    let elsewhere = (filter.looks_in(TagScope::Resource) && source.may_have_resource_key(key))
+        || (filter.looks_in(TagScope::Scope)
+            && (key.starts_with("otel.scope.") || source.tables.scopes.iter().any(|scope| may_scope(scope))));
+    if filter.operator() != TagOperator::Equal || elsewhere {
+        return false;
+    }
+    let tables = [(TagScope::Span, Table::Span), (TagScope::Event, Table::Event), (TagScope::Link, Table::Link)];
+    tables.into_iter().filter(|(scope, _)| filter.looks_in(*scope)).all(|(_, table)| {
+        fields_of_key(source, table, key).into_iter().all(|field| {
+            let value_type = source.schema().fields[field as usize].value_type;
+            term_pages(pages, field, value_type, &ValueTest::Tag(filter)).is_some_and(|found| found.is_empty())
+        })
+    })
 }
 
 /// Pages of the services of resources that can match.
@@ -169,7 +201,33 @@ fn resource_pages(pages: &SegmentPages<'_>, compiled: &Compiled<'_>) -> PageSet 
 /// Pages of a table that may hold a value equal to what the test asks for; `None` if no index says.
 fn term_pages(pages: &SegmentPages<'_>, field: u32, value_type: ValueType, test: &ValueTest<'_>) -> Option<PageSet> {
     let column = pages.source.tables.column_of(field);
-    hash_pages(pages.segment, &column, equal_hashes(&column, value_type, test)?)
+    let found = hash_pages(pages.segment, &column, equal_hashes(&column, value_type, test)?)?;
+    told_pages(pages, field, found, |value| {
+        Ok(if value_type.is_bytes() {
+            bytes_meet(value_type, pages.segment.told_text(field, value)?, test)?
+        } else {
+            number_meets(value_type, value, test)
+        })
+    })
+}
+
+/// These pages and those of the classes that tell a value of the field which is met; `None` if no index says.
+fn told_pages(
+    pages: &SegmentPages<'_>,
+    field: u32,
+    found: PageSet,
+    is_met: impl Fn(u64) -> Result<bool>,
+) -> Option<PageSet> {
+    let mut classes = Vec::new();
+    for (class, value) in pages.source.tables.told.of_field(field) {
+        if is_met(*value).ok()? {
+            classes.push(*class);
+        }
+    }
+    if classes.is_empty() {
+        return Some(found);
+    }
+    Some(found.or(&pages.segment.page_index(SectionKind::ClassPages)?.any(classes).ok()?))
 }
 
 /// Pages of a field's table that may hold one of these values, as their bytes are stored; `None` if no index
@@ -180,8 +238,10 @@ pub fn value_pages<'v>(
     values: impl Iterator<Item = &'v [u8]>,
 ) -> Option<PageSet> {
     let column = pages.source.tables.column_of(field);
-    let hashes = values.map(|value| column.term(value)).collect();
-    hash_pages(pages.segment, &column, hashes)
+    let values: Vec<&[u8]> = values.collect();
+    let hashes = values.iter().map(|value| column.term(value)).collect();
+    let found = hash_pages(pages.segment, &column, hashes)?;
+    told_pages(pages, field, found, |code| Ok(values.contains(&pages.segment.told_text(field, code)?)))
 }
 
 fn hash_pages(segment: &Segment, column: &FieldColumn, hashes: Vec<u64>) -> Option<PageSet> {

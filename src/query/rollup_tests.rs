@@ -180,8 +180,11 @@ fn map(bytes: &[u8]) -> Arc<dyn FileBytes> {
 fn merged(snapshot: &Snapshot) -> Segment {
     let disk = SimulatedDisk::new(1);
     disk.create_directories().unwrap();
-    let parts: Vec<MergePart<'_>> =
-        snapshot.segments.iter().map(|part| MergePart { segment: &part.segment, dead: &part.deleted }).collect();
+    let parts: Vec<MergePart<'_>> = snapshot
+        .segments
+        .iter()
+        .map(|part| MergePart { segment: &part.segment, dead: &part.deleted, salvage: false })
+        .collect();
     let input = MergeInput { parts: &parts, block_rows: 1024, cancelled: &|| false };
     let seed = Seed { store: 7, file: 99 };
     merge_segments(&input, disk.create("seg/m").unwrap(), seed).unwrap().unwrap();
@@ -235,25 +238,36 @@ fn a_merged_segment_has_the_rollup_of_its_live_spans() {
 
 #[test]
 fn damaged_rollups_cost_no_answer() {
-    let one = |id: u64| span(id / 4 + 1, id % 4 + 1).tag("peer.service", "db").at(1 + id, 1 + id + id * id % 100_003);
+    let one = |id: u64| {
+        span(id / 4 + 1, id % 4 + 1)
+            .service_named("web")
+            .tag("peer.service", "db")
+            .at(1 + id, 1 + id + id * id % 100_003)
+    };
     let spans: Vec<Span> = (0..3_000).map(|id| one(id).named(["get", "put"][id as usize % 2])).collect();
     let sound = segment_file(1, &spans);
     let open = |bytes: &[u8]| Segment::open(1, "seg/1".to_owned(), map(bytes), Seed { store: 7, file: 1 }).unwrap();
-    let kinds = [SectionKind::Rollup, SectionKind::Steps, SectionKind::TailLists].map(|kind| kind as u8);
+    let kinds = [SectionKind::Rollup, SectionKind::Steps, SectionKind::TailLists, SectionKind::OddTraces];
+    let kinds = kinds.map(|kind| kind as u8);
     let directory = open(sound.bytes()).directory().clone();
     let sections: Vec<_> = directory.sections.iter().filter(|section| kinds.contains(&section.kind)).collect();
-    assert_eq!(sections.len(), 4, "two rollups, steps and tail lists");
+    assert_eq!(sections.len(), 6, "two rollups, steps, two tail lists and the odd traces");
     for section in sections {
         let mut bytes = sound.bytes().to_vec();
         bytes[(section.offset + section.len / 2) as usize] ^= 0x10;
+        assert_eq!(open(&bytes).verify().len(), 1, "parity mends it, and it is told");
+        // Without parity.
+        bytes[directory.parity.offset as usize] ^= 1;
         let segment = Arc::new(open(&bytes));
         let damage = segment.verify();
-        assert_eq!(damage.len(), 1, "{damage:?}");
+        assert_eq!(damage.len(), 2, "{damage:?}");
         assert_eq!((damage[0].offset, damage[0].rows_affected), (section.offset, 0));
         let is_there = match (SectionKind::from_code(section.kind).unwrap(), section.key) {
             (SectionKind::Rollup, 0) => segment.rollup().is_some(),
-            (SectionKind::Rollup, _) => segment.remote_rollup().is_some(),
+            (SectionKind::Rollup, _) => segment.edge_rollup().is_some(),
             (SectionKind::Steps, _) => segment.steps().is_some(),
+            (SectionKind::OddTraces, _) => segment.odd_traces().is_some(),
+            (SectionKind::TailLists, 1) => segment.edge_tails().is_some(),
             _ => segment.tail_lists().is_some(),
         };
         assert!(!is_there, "{section:?}");

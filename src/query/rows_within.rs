@@ -307,30 +307,49 @@ impl<'s> RangeScan<'s> {
     ) -> Result<()> {
         let (mut classes, mut hits, mut durations) = (Vec::new(), Vec::new(), Vec::new());
         let mut single = IntegerCursor::new(segment, Fixed::Length as u32, false, counter);
+        // Pages are like the one before.
+        let mut few = false;
         for page in numbers {
             segment.classes(Fixed::Class, *page as usize, counter, &mut classes)?;
             let first_row = page * PAGE_ROWS as u32;
-            hits.clear();
-            let is_sought = |class: u64| self.first[class as usize] != Self::NOTHING;
-            hits.extend((first_row..).zip(&classes).filter(|(_, class)| is_sought(**class)).map(|(row, _)| row));
-            let few = hits.len() <= SINGLE_ROWS;
-            if !few {
-                segment.integers(Fixed::Length as u32, *page as usize, counter, &mut durations)?;
-                ensure(classes.len() == durations.len(), || format!("page {page}: columns of different lengths"))?;
+            if few {
+                hits.clear();
+                let is_sought = |class: u64| self.first[class as usize] != Self::NOTHING;
+                hits.extend((first_row..).zip(&classes).filter(|(_, class)| is_sought(**class)).map(|(row, _)| row));
+                few = hits.len() <= SINGLE_ROWS;
             }
-            for row in &hits {
-                let at = (row - first_row) as usize;
-                let duration = if few { single.get(*row as usize)? } else { durations[at] };
-                let class = classes[at] as usize;
-                let (begin, len, range) = self.first[class];
-                if duration.wrapping_sub(begin) <= len {
-                    visit(range, *row, duration);
+            if few {
+                for row in &hits {
+                    let class = classes[(row - first_row) as usize] as usize;
+                    self.row((class, *row, single.get(*row as usize)?), visit);
                 }
-                if self.any_more && self.more[class] {
-                    each_holding(self.sought, &self.left[class][1..], duration, |range| visit(range, *row, duration));
+                continue;
+            }
+            segment.integers(Fixed::Length as u32, *page as usize, counter, &mut durations)?;
+            ensure(classes.len() == durations.len(), || format!("page {page}: columns of different lengths"))?;
+            let mut sought = 0;
+            for ((row, class), duration) in (first_row..).zip(&classes).zip(&durations) {
+                let (begin, len, _) = self.first[*class as usize];
+                sought += usize::from(begin != u64::MAX);
+                if duration.wrapping_sub(begin) <= len || self.any_more {
+                    self.row((*class as usize, row, *duration), visit);
                 }
             }
+            few = sought <= SINGLE_ROWS;
         }
         Ok(())
+    }
+
+    /// Visits a row of this class, number and duration as often as it lies in a range its class looks for.
+    #[inline]
+    fn row(&self, (class, row, duration): (usize, u32, u64), visit: &mut RangeVisitor<'_>) {
+        let first = self.first[class];
+        let (begin, len, range) = first;
+        if duration.wrapping_sub(begin) <= len && first != Self::NOTHING {
+            visit(range, row, duration);
+        }
+        if self.any_more && self.more[class] {
+            each_holding(self.sought, &self.left[class][1..], duration, |range| visit(range, row, duration));
+        }
     }
 }

@@ -85,13 +85,16 @@ impl<'s> PageScan<'s> {
         self.page
     }
 
-    /// Rows that have a start, inside the range.
+    /// Rows that have a start, inside the range; `all_have_starts` if every class of the part says so.
     ///
     /// # Errors
     /// As [`PageScan::new`].
-    pub fn in_window(&self, range: TimeRange) -> Result<Mask> {
+    pub fn in_window(&self, range: TimeRange, all_have_starts: bool) -> Result<Mask> {
         if let Some(starts) = self.source.starts(self.page, range)? {
             return Ok(Mask::of(starts.len(), |row| starts[row] != 0 && range.contains(starts[row])));
+        }
+        if all_have_starts {
+            return Ok(Mask::below(self.classes.len()));
         }
         let has_start = |class: u32| !self.source.class_bits(class).has(ClassBits::NO_START);
         Ok(Mask::of(self.classes.len(), |row| has_start(self.classes[row])))
@@ -102,8 +105,9 @@ impl<'s> PageScan<'s> {
     /// # Errors
     /// As [`PageScan::new`].
     pub fn meeting(&mut self, criterion: &Compiled<'_>) -> Result<Mask> {
-        let with = |classes: &[u32], bit: u8| {
-            Mask::of(classes.len(), |row| criterion.classes[classes[row] as usize] & bit != 0)
+        let with = |classes: &[u32], bit: u8| match criterion.any_class & bit {
+            0 => Mask::NONE,
+            _ => Mask::of(classes.len(), |row| criterion.classes[classes[row] as usize] & bit != 0),
         };
         let mut matched = with(&self.classes, MATCHED);
         if let Some(range) = criterion.duration {
@@ -141,7 +145,7 @@ impl<'s> PageScan<'s> {
     }
 
     fn any(&self, criterion: &Compiled<'_>, bit: u8) -> bool {
-        self.classes.iter().any(|class| criterion.classes[*class as usize] & bit != 0)
+        criterion.any_class & bit != 0 && self.classes.iter().any(|class| criterion.classes[*class as usize] & bit != 0)
     }
 
     fn resources(&mut self) -> Result<&[u32]> {

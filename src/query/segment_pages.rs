@@ -13,7 +13,7 @@ use crate::model::{Event, Link, TimeRange, ValueRef};
 use crate::part::ReadCounter;
 use crate::segment::{FieldColumn, Fixed, IntegerCursor, Segment, SegmentSource, overflow_number};
 
-use super::compile::{FieldMemory, FieldTest, ValueTest};
+use super::compile::{FieldMemory, FieldTest, Judged, ValueTest};
 use super::mask::Mask;
 use super::scan::{FieldOf, PageSource, ValueVisitor};
 use super::walk::RawValue;
@@ -54,16 +54,25 @@ impl SegmentPages<'_> {
     }
 
     /// As [`SegmentPages::each_place`], for runs of values that stand on one page of the column: their places, and
-    /// the row of each.
+    /// the row of each; and for values that classes tell.
     fn each_run(
         &self,
         page: u32,
         classes: &[u32],
         field: (u32, &[u32]),
         mut visit: impl FnMut(Range<usize>, &[u16]) -> Result<()>,
+        mut visit_told: impl FnMut(u64, usize) -> Result<()>,
     ) -> Result<()> {
+        let column = self.source.tables.column_of(field.0);
+        if !column.shared {
+            return self.each_own_run(page, classes, (field.0, column, field.1), visit, visit_told);
+        }
         let (mut first, mut rows) = (0, Vec::with_capacity(PAGE_ROWS));
-        self.each_place(page, classes, field, |at, row| {
+        self.each_place(page, classes, field, |place, row| {
+            let at = match place {
+                Place::Told(value) => return visit_told(value, row),
+                Place::At(at) => at,
+            };
             if rows.is_empty() {
                 first = at;
             }
@@ -77,25 +86,80 @@ impl SegmentPages<'_> {
         if rows.is_empty() { Ok(()) } else { visit(first..first + rows.len(), &rows) }
     }
 
+    /// The same for a field with a column of its own.
+    fn each_own_run(
+        &self,
+        page: u32,
+        classes: &[u32],
+        (field, column, per_class): (u32, FieldColumn, &[u32]),
+        mut visit: impl FnMut(Range<usize>, &[u16]) -> Result<()>,
+        mut visit_told: impl FnMut(u64, usize) -> Result<()>,
+    ) -> Result<()> {
+        let told = &self.source.tables.told;
+        if let Some(indexes) = told.by_class(field) {
+            for (row, class) in classes.iter().enumerate().filter(|(_, class)| per_class[**class as usize] > 0) {
+                if let Some(index) = indexes[*class as usize].checked_sub(1) {
+                    visit_told(told.of_field(field)[index as usize].1, row)?;
+                }
+            }
+        }
+        let indexes = told.by_class(field).unwrap_or_default();
+        let per_class = |class: u32| match indexes.get(class as usize) {
+            Some(1..) => 0,
+            _ => per_class[class as usize],
+        };
+        let mut rows = vec![0u16; classes.len() + 1];
+        let (mut len, mut repeats) = (0, false);
+        for (row, class) in (0u16..).zip(classes) {
+            let times = per_class(*class);
+            // Written in any case, and kept if there is a value.
+            rows[len] = row;
+            len += usize::from(times > 0);
+            repeats |= times > 1;
+        }
+        rows.truncate(len);
+        if repeats {
+            let times = |row: u16| per_class(classes[usize::from(row)]) as usize;
+            rows = rows.into_iter().flat_map(|row| std::iter::repeat_n(row, times(row))).collect();
+        }
+        let rank = |page: u32| self.segment.rank(column.ranks, page as usize, self.counter);
+        let (mut at, end) = (rank(page)?, rank(page + 1)?);
+        ensure(at + rows.len() <= end, || format!("page {page} has more values than its ranks say"))?;
+        let mut rest = rows.as_slice();
+        while !rest.is_empty() {
+            let (here, others) = rest.split_at(rest.len().min(PAGE_ROWS - at % PAGE_ROWS));
+            visit(at..at + here.len(), here)?;
+            (at, rest) = (at + here.len(), others);
+        }
+        Ok(())
+    }
+
     /// Calls `visit` with the place in the field's column and the row in the page of every value of the page.
     fn each_place(
         &self,
         page: u32,
         classes: &[u32],
         (field, per_class): (u32, &[u32]),
-        mut visit: impl FnMut(usize, usize) -> Result<()>,
+        mut visit: impl FnMut(Place, usize) -> Result<()>,
     ) -> Result<()> {
         let column = self.source.tables.column_of(field);
-        let mut ranks = IntegerCursor::new(self.segment, column.ranks, false, self.counter);
-        let mut at = ranks.get(page as usize)? as usize;
-        let end = ranks.get(page as usize + 1)? as usize;
+        let told = &self.source.tables.told;
+        let told = told.by_class(field).map(|indexes| (indexes, told.of_field(field)));
+        let rank = |page: u32| self.segment.rank(column.ranks, page as usize, self.counter);
+        let (mut at, end) = (rank(page)?, rank(page + 1)?);
         if column.shared {
-            return self.each_overflow_place(classes, (field, per_class), at..end, visit);
+            return self.each_overflow_place(classes, (field, per_class), at..end, |at, row| visit(Place::At(at), row));
         }
         for (row, class) in classes.iter().enumerate() {
+            if let Some((indexes, values)) = told.filter(|_| per_class[*class as usize] > 0)
+                && let Some(index) = indexes[*class as usize].checked_sub(1)
+            {
+                visit(Place::Told(values[index as usize].1), row)?;
+                continue;
+            }
             for _ in 0..per_class[*class as usize] {
                 ensure(at < end, || format!("page {page} has more values than its ranks say"))?;
-                visit(at, row)?;
+                visit(Place::At(at), row)?;
                 at += 1;
             }
         }
@@ -142,6 +206,15 @@ impl SegmentPages<'_> {
         let verdicts = verdicts.collect::<Result<Vec<_>>>()?;
         Ok(test.verdicts.get_or_init(|| verdicts))
     }
+}
+
+/// Where the value of a row is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In the field's column, at this place.
+    At(usize),
+    /// With the row's class.
+    Told(u64),
 }
 
 /// The values at these places, which lie on one page of the column.
@@ -194,7 +267,11 @@ impl<'s> StartReader<'s> {
     }
 }
 
-fn bytes_meet(value_type: ValueType, bytes: &[u8], test: &ValueTest<'_>) -> Result<bool> {
+/// True if a byte string, a value of this type, meets the test.
+///
+/// # Errors
+/// Corrupt if it is no such value.
+pub fn bytes_meet(value_type: ValueType, bytes: &[u8], test: &ValueTest<'_>) -> Result<bool> {
     Ok(match value_type {
         ValueType::Bytes => test.is_met(&ValueRef::Bytes(bytes)),
         ValueType::Composite => test.is_met(&ValueRef::Composite(Cow::Owned(decode_value(&mut Reader::new(bytes))?))),
@@ -205,7 +282,8 @@ fn bytes_meet(value_type: ValueType, bytes: &[u8], test: &ValueTest<'_>) -> Resu
     })
 }
 
-fn number_meets(value_type: ValueType, bits: u64, test: &ValueTest<'_>) -> bool {
+/// The same of a number.
+pub fn number_meets(value_type: ValueType, bits: u64, test: &ValueTest<'_>) -> bool {
     match value_type {
         ValueType::Bool => test.is_met(&ValueRef::Bool(bits != 0)),
         ValueType::Int => test.is_met(&ValueRef::Int(bits as i64)),
@@ -228,7 +306,13 @@ impl PageSource for SegmentPages<'_> {
     }
 
     fn resources(&self, page: u32, out: &mut Vec<u32>) -> Result<()> {
-        self.codes(Fixed::Resource, page, out)
+        let mut classes = Vec::new();
+        self.segment.classes(Fixed::Class, page as usize, self.counter, &mut classes)?;
+        self.codes(Fixed::Resource, page, out)?;
+        for (code, class) in out.iter_mut().zip(&classes) {
+            *code = self.source.tables.resource_of(*class as u32, u64::from(*code))?;
+        }
+        Ok(())
     }
 
     fn starts(&self, page: u32, range: TimeRange) -> Result<Option<Vec<u64>>> {
@@ -248,16 +332,31 @@ impl PageSource for SegmentPages<'_> {
         let FieldColumn { values: column, shared, .. } = self.source.tables.column_of(test.field);
         if !shared && !test.value_type.is_bytes() {
             let mut memory = test.memory.borrow_mut();
-            return self.each_run(page, classes, (test.field, &test.per_class), |places, rows| {
-                self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
-                let FieldMemory { values, judged, .. } = &mut *memory;
-                for (bits, row) in run_of(values, &places, column)?.iter().zip(rows) {
-                    if judged.verdict(*bits, || number_meets(test.value_type, *bits, &test.test)) {
-                        matched.insert(usize::from(*row));
+            let mut told = Mask::NONE;
+            let mut judged = Judged::default();
+            self.each_run(
+                page,
+                classes,
+                (test.field, &test.per_class),
+                |places, rows| {
+                    self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
+                    let FieldMemory { values, judged, .. } = &mut *memory;
+                    for (bits, row) in run_of(values, &places, column)?.iter().zip(rows) {
+                        if judged.verdict(*bits, || number_meets(test.value_type, *bits, &test.test)) {
+                            matched.insert(usize::from(*row));
+                        }
                     }
-                }
-                Ok(())
-            });
+                    Ok(())
+                },
+                |bits, row| {
+                    if judged.verdict(bits, || number_meets(test.value_type, bits, &test.test)) {
+                        told.insert(row);
+                    }
+                    Ok(())
+                },
+            )?;
+            *matched = matched.or(&told);
+            return Ok(());
         }
         if self.segment.dictionary(test.field)?.is_some() {
             let verdicts = self.verdicts(test)?;
@@ -265,18 +364,44 @@ impl PageSource for SegmentPages<'_> {
                 return Ok(());
             }
             let mut memory = test.memory.borrow_mut();
-            return self.each_run(page, classes, (test.field, &test.per_class), |places, rows| {
-                self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
-                for (code, row) in run_of(&memory.values, &places, column)?.iter().zip(rows) {
-                    if *verdicts.get(*code as usize).ok_or_else(|| Error::corrupt("unknown dictionary code"))? {
-                        matched.insert(usize::from(*row));
+            let verdict = |code: u64| {
+                verdicts.get(code as usize).copied().ok_or_else(|| Error::corrupt("unknown dictionary code"))
+            };
+            let mut told = Mask::NONE;
+            self.each_run(
+                page,
+                classes,
+                (test.field, &test.per_class),
+                |places, rows| {
+                    self.read_values(column, places.start / PAGE_ROWS, &mut memory)?;
+                    for (code, row) in run_of(&memory.values, &places, column)?.iter().zip(rows) {
+                        if verdict(*code)? {
+                            matched.insert(usize::from(*row));
+                        }
                     }
-                }
-                Ok(())
-            });
+                    Ok(())
+                },
+                |code, row| {
+                    if verdict(code)? {
+                        told.insert(row);
+                    }
+                    Ok(())
+                },
+            )?;
+            *matched = matched.or(&told);
+            return Ok(());
         }
         let (mut strings, mut open) = (Strings::default(), usize::MAX);
-        self.each_place(page, classes, (test.field, &test.per_class), |at, row| {
+        self.each_place(page, classes, (test.field, &test.per_class), |place, row| {
+            let at = match place {
+                Place::At(at) => at,
+                Place::Told(code) => {
+                    if bytes_meet(test.value_type, self.segment.told_text(test.field, code)?, &test.test)? {
+                        matched.insert(row);
+                    }
+                    return Ok(());
+                }
+            };
             if at / PAGE_ROWS != open {
                 open = at / PAGE_ROWS;
                 self.segment.strings(column, open, self.counter, &mut strings)?;
@@ -300,18 +425,31 @@ impl PageSource for SegmentPages<'_> {
         let places = (known.field, known.per_class);
         if !shared && !known.value_type.is_bytes() {
             let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
-            return self.each_place(page, classes, places, |at, row| visit(row, RawValue::Number(cursor.get(at)?)));
+            return self.each_place(page, classes, places, |place, row| {
+                let number = match place {
+                    Place::At(at) => cursor.get(at)?,
+                    Place::Told(number) => number,
+                };
+                visit(row, RawValue::Number(number))
+            });
         }
         if let Some(dictionary) = self.segment.dictionary(known.field)?.filter(|_| !shared) {
             let mut cursor = IntegerCursor::new(self.segment, column, true, self.counter);
-            return self.each_place(page, classes, places, |at, row| {
-                let code = cursor.get(at)?;
+            return self.each_place(page, classes, places, |place, row| {
+                let code = match place {
+                    Place::At(at) => cursor.get(at)?,
+                    Place::Told(code) => code,
+                };
                 ensure(code < dictionary.len() as u64, || format!("dictionary code {code} is unknown"))?;
                 visit(row, RawValue::Entry(code as u32, dictionary.get(code as u32)))
             });
         }
         let (mut strings, mut open) = (Strings::default(), usize::MAX);
-        self.each_place(page, classes, places, |at, row| {
+        self.each_place(page, classes, places, |place, row| {
+            let at = match place {
+                Place::At(at) => at,
+                Place::Told(code) => return visit(row, RawValue::Bytes(self.segment.told_text(known.field, code)?)),
+            };
             if at / PAGE_ROWS != open {
                 open = at / PAGE_ROWS;
                 self.segment.strings(column, open, self.counter, &mut strings)?;

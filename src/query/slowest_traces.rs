@@ -10,8 +10,9 @@ use crate::error::Result;
 use crate::model::TraceId;
 
 use super::candidate::BestCandidates;
-use super::find::{Finder, SegmentScan};
+use super::find::Finder;
 use super::page::SortKey;
+use super::segment_scan::SegmentScan;
 
 impl<'q> Finder<'q> {
     /// Adds the clean candidates of a segment that are among the best.

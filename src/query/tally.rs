@@ -77,10 +77,24 @@ impl<'s> Tally<'s> {
         limits: &'s Limits,
         counter: &'s ReadCounter,
     ) -> Result<Self> {
-        let mut ids: FxHashSet<TraceId> = FxHashSet::default();
+        let (tally, problem) = Self::of_readable(snapshot, selection, limits, counter);
+        problem.map_or(Ok(tally), Err)
+    }
+
+    /// As [`Tally::new`], without the doubled traces whose ids cannot be read, and the first problem.
+    fn of_readable(
+        snapshot: &'s Snapshot,
+        selection: Selection<'s>,
+        limits: &'s Limits,
+        counter: &'s ReadCounter,
+    ) -> (Self, Option<Error>) {
+        let (mut ids, mut problem): (FxHashSet<TraceId>, _) = (FxHashSet::default(), None);
         for part in &snapshot.segments {
             for ordinal in part.doubled_live() {
-                ids.insert(part.segment.trace_id(ordinal, counter)?);
+                match part.segment.trace_id(ordinal, counter) {
+                    Ok(id) => drop(ids.insert(id)),
+                    Err(error) => problem = problem.or(Some(error)),
+                }
             }
         }
         let lows: FxHashSet<u64> = ids.iter().map(|id| id.low()).collect();
@@ -90,7 +104,7 @@ impl<'s> Tally<'s> {
         }
         let mut doubled: Vec<TraceId> = ids.into_iter().collect();
         doubled.sort_unstable();
-        Ok(Self { snapshot, selection, limits, counter, lows, doubled, cuts: RefCell::default() })
+        (Self { snapshot, selection, limits, counter, lows, doubled, cuts: RefCell::default() }, problem)
     }
 
     /// What is read is counted here.
@@ -226,24 +240,30 @@ pub struct Counts {
     pub traces: u64,
 }
 
-/// Counts spans, rows and traces. Reads the spans of doubled traces, and of all others nothing.
-///
-/// # Errors
-/// Corrupt if a page or section it needs is damaged; TooLarge if a doubled trace is.
-pub fn counts(snapshot: &Snapshot, limits: &Limits) -> Result<Counts> {
+/// Counts spans, rows and traces, as far as they can be read. Reads the spans of doubled traces, and of all others
+/// nothing. Every problem is told once.
+pub fn counts(snapshot: &Snapshot, limits: &Limits) -> (Counts, Vec<Error>) {
     let counter = ReadCounter::limited(limits.trace_bytes_max);
-    let tally = Tally::new(snapshot, Selection::default(), limits, &counter)?;
+    let (tally, problem) = Tally::of_readable(snapshot, Selection::default(), limits, &counter);
+    let mut problems: Vec<Error> = problem.into_iter().collect();
     let mut out = Counts::default();
     for part in tally.clean_parts() {
-        out.spans += part?.classes().map(|(_, rows)| rows).sum::<u64>();
+        match part {
+            Ok(part) => out.spans += part.classes().map(|(_, rows)| rows).sum::<u64>(),
+            Err(error) => problems.push(error),
+        }
     }
-    tally.each_doubled_span(|_| out.spans += 1)?;
+    for id in &tally.doubled {
+        match snapshot.trace(*id, TraceIds::Strict, &counter) {
+            Ok(spans) => out.spans += spans.len() as u64,
+            Err(error) => problems.push(error),
+        }
+    }
     out.rows += snapshot.segments.iter().map(|part| u64::from(part.segment.rows())).sum::<u64>();
     out.rows += snapshot.chapters.iter().map(|chapter| chapter.rows.len() as u64).sum::<u64>();
     let clean = snapshot.segments.iter().map(|part| u64::from(part.segment.traces()) - part.dirty.len());
-    out.traces = clean.sum::<u64>() + snapshot.loose_traces(&counter)?.len() as u64;
-    match tally.into_reason() {
-        Some(reason) => Err(Error::new(ErrorKind::TooLarge, reason)),
-        None => Ok(out),
-    }
+    let (loose, unreadable) = snapshot.readable_loose_traces(&counter);
+    problems.extend(unreadable);
+    out.traces = clean.sum::<u64>() + loose.len() as u64;
+    (out, problems)
 }

@@ -131,6 +131,9 @@ pub struct WalkRows<'t> {
     pub pages: PageSet,
 }
 
+/// What classes tell of a field: for each class one more than the place of its value, and the values by class.
+type FieldTold<'t> = (&'t [u32], &'t [(u32, u64)]);
+
 /// Walks a field of a segment.
 pub struct SegmentWalk<'t> {
     segment: &'t Segment,
@@ -158,6 +161,9 @@ pub struct SegmentWalk<'t> {
     left: Vec<usize>,
     row: u32,
     column: Column<'t>,
+    /// What classes tell of the field, and the value of the row at hand if its class tells it.
+    told: Option<FieldTold<'t>>,
+    told_value: Option<RawValue<'t>>,
 }
 
 impl<'t> SegmentWalk<'t> {
@@ -174,12 +180,16 @@ impl<'t> SegmentWalk<'t> {
         let tables = pages.source.tables;
         let field_column = tables.column_of(field);
         let mut per_class = per_class(&pages.source, field);
-        let widths = if field_column.shared {
+        let told = tables.told.by_class(field).map(|indexes| (indexes, tables.told.of_field(field)));
+        let mut widths = if field_column.shared {
             let count = |class: &Class| tables.overflow.count_in(class.shape) as usize;
             tables.schema.classes.iter().map(count).collect()
         } else {
             per_class.clone()
         };
+        for (class, _) in tables.told.of_field(field) {
+            widths[*class as usize] = 0;
+        }
         if let Some(of_service) = rows.of_service {
             per_class.iter_mut().zip(of_service).filter(|(_, of)| !**of).for_each(|(times, _)| *times = 0);
         }
@@ -202,6 +212,8 @@ impl<'t> SegmentWalk<'t> {
             left: Vec::new(),
             row: 0,
             column: Column::new(segment, field, known.value_type, counter)?,
+            told,
+            told_value: None,
         })
     }
 
@@ -211,7 +223,7 @@ impl<'t> SegmentWalk<'t> {
             let page = page as usize;
             self.page = page;
             let (first, last) = (self.ranks.get(page)?, self.ranks.get(page + 1)?);
-            if first == last {
+            if first == last && self.told.is_none() {
                 continue;
             }
             self.segment.classes(self.class_column, page, self.counter, &mut self.classes)?;
@@ -238,14 +250,24 @@ impl<'t> SegmentWalk<'t> {
                 None => at as u32,
             };
             if !self.left_out.contains(self.row) {
-                self.find_values(class, first);
+                return self.find_values(class, first);
             }
         }
         Ok(())
     }
 
     /// Finds the places of the field's values in a row of this class whose values begin at this place.
-    fn find_values(&mut self, class: usize, first: usize) {
+    fn find_values(&mut self, class: usize, first: usize) -> Result<()> {
+        let told = self.told.and_then(|(indexes, values)| Some(values[indexes[class].checked_sub(1)? as usize].1));
+        if let Some(value) = told {
+            self.told_value = Some(match &self.column {
+                Column::Numbers { .. } | Column::Overflow { .. } => RawValue::Number(value),
+                Column::Entries { .. } => RawValue::Entry(value as u32, self.segment.told_text(self.field, value)?),
+                Column::Strings(_) => RawValue::Bytes(self.segment.told_text(self.field, value)?),
+            });
+            self.left.push(TOLD);
+            return Ok(());
+        }
         if self.column.is_shared() {
             let shape = self.tables.schema.shape_of(class as u32);
             self.left.extend(self.tables.overflow.places(shape, self.field).map(|place| first + place));
@@ -253,14 +275,21 @@ impl<'t> SegmentWalk<'t> {
         } else {
             self.left.extend((first..self.place).rev());
         }
+        Ok(())
     }
 }
+
+/// In the list of places: the value that is told.
+const TOLD: usize = usize::MAX;
 
 impl ValueWalk for SegmentWalk<'_> {
     fn next(&mut self) -> Result<Option<u32>> {
         loop {
             if let Some(place) = self.left.pop() {
-                self.column.read(place)?;
+                if place != TOLD {
+                    self.told_value = None;
+                    self.column.read(place)?;
+                }
                 return Ok(Some(self.row));
             }
             match self.classes.get(self.next).copied() {
@@ -272,6 +301,9 @@ impl ValueWalk for SegmentWalk<'_> {
     }
 
     fn value(&self) -> RawValue<'_> {
+        if let Some(told) = self.told_value {
+            return told;
+        }
         match &self.column {
             Column::Numbers { bits, .. } | Column::Overflow { number: Some(bits), .. } => RawValue::Number(*bits),
             Column::Entries { dictionary, code, .. } => RawValue::Entry(*code, dictionary.get(*code)),

@@ -60,7 +60,7 @@ impl<'q> Matching<'q> {
     }
 
     /// The rollup of a segment that tells all of its spans, and the first instant of the step they lie in.
-    fn whole_rollup<'p>(
+    pub(super) fn whole_rollup<'p>(
         &self,
         part: &'p MatchPart<'q>,
         pages: &SegmentPages<'p>,

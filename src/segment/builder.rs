@@ -4,35 +4,38 @@
 //! column and the pages each code occurs in. Last, columns, dictionaries and indexes are written
 //! ([`super::writer`]).
 //!
-//! Memory: the rows' fixed parts and eight bytes a value, beside the chapters themselves.
+//! Memory: the rows' fixed parts and four bytes a text, eight a number, beside the chapters themselves.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::bytes::{Seed, hash64, zigzag_encode};
+use crate::bytes::{Seed, zigzag_encode};
 use crate::column::{ClassBits, Table, ValueType};
 use crate::error::Result;
-use crate::head::FrozenChapter;
+use crate::head::{Chapter, FrozenChapter};
 use crate::limits::PAGE_ROWS;
 use crate::os::WritableFile;
 
-use super::dictionary::DictionaryBuilder;
 use super::field_columns::{
     SMALL_DICTIONARY_LEN, common_limit, term_index, write_dictionary, write_numbers, write_ranks,
 };
-use super::fixed_columns::{write_fixed, write_page_ordinals};
+use super::fixed_columns::{write_fixed, write_page_ordinals, write_resources};
 use super::layout::{
     ColumnForm, FIELD_COLUMN_FIRST, Fixed, OVERFLOW_COLUMN_FIRST, OVERFLOW_RANK_COLUMN_FIRST, SectionKind,
     SegmentDirectory,
 };
+use super::link_indexes::{LinkColumns, LinkSections};
 use super::order::{OrderRow, RowOrder, fingerprint_of, last_instant, order_rows};
 use super::overflow::OverflowBuilder;
-use super::own_fields::own_fields;
-use super::ranked::{Ranked, with_pages};
+use super::own_fields::{ValueCounts, own_fields};
+use super::ranked::Ranked;
 use super::row_indexes::RowIndexes;
 use super::schema_sections::write_schema;
+use super::telling::Telling;
+use super::text_ids::{TextColumn, TextIds};
+use super::told::{ToldValues, encode_told};
 use super::unite::{CodeSource, United};
 use super::writer::SegmentWriter;
 
@@ -48,11 +51,43 @@ pub struct SegmentInput<'a> {
     pub replaces_logs: Vec<u64>,
 }
 
+/// Where a value of a row goes.
+#[derive(Clone, Copy)]
+struct Slot {
+    /// The segment's field.
+    field: u32,
+    value_type: ValueType,
+}
+
+/// The values of a field.
+enum FieldValues {
+    /// Names of byte strings.
+    Texts(Ranked<u32>),
+    Numbers(Ranked),
+}
+
+impl FieldValues {
+    /// No values yet, with room for all of this field, named by its code in a chapter.
+    fn new(counts: &ValueCounts<'_>, chapter: &Chapter, code: u32) -> Self {
+        let count = counts.get(chapter, code);
+        match chapter.schema.fields[code as usize].value_type.is_bytes() {
+            true => Self::Texts(Ranked::with_capacity(count)),
+            false => Self::Numbers(Ranked::with_capacity(count)),
+        }
+    }
+}
+
 /// Columns of a segment as they are gathered.
 struct Gathered<'a> {
     chapters: &'a [Arc<FrozenChapter>],
     united: United<'a>,
-    fields: Vec<Ranked>,
+    /// Which values classes tell; these are in no column.
+    telling: Telling<'a>,
+    /// Where the values of a shape go, by chapter and shape; empty until a row has it.
+    slots: Vec<Vec<Vec<Slot>>>,
+    texts: TextIds<'a>,
+    counts: ValueCounts<'a>,
+    fields: Vec<FieldValues>,
     /// Fields from this code on are overflow fields.
     own_end: u32,
     /// Their columns, by table.
@@ -122,21 +157,28 @@ fn order_of(chapters: &[Arc<FrozenChapter>], places: &[(u32, u32)]) -> RowOrder 
 fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder) -> Gathered<'a> {
     let mut united = United::new(input.chapters.iter().map(|chapter| -> &dyn CodeSource { &***chapter }).collect());
     let rows = order.rows.iter().map(|row| places[*row as usize]);
+    let counts = ValueCounts::of(input.chapters);
+    let mut fields = Vec::new();
     let own_end = own_fields(input.chapters, rows).map_or(u32::MAX, |own| {
         // The fields with columns have the first codes, so those of their columns are in range.
         for (chapter, field) in &own {
             united.field(*chapter, *field);
+            fields.push(FieldValues::new(&counts, &input.chapters[*chapter], *field));
         }
         own.len() as u32
     });
     let mut out = Gathered {
         chapters: input.chapters,
         united,
-        fields: Vec::new(),
+        telling: Telling::of(input.chapters),
+        slots: input.chapters.iter().map(|c| vec![Vec::new(); c.schema.shapes.len()]).collect(),
+        texts: TextIds::new(input.chapters),
+        counts,
+        fields,
         own_end,
         overflow: Default::default(),
         rows: [0; 3],
-        fixed: vec![Vec::new(); Fixed::ALL.len() + 1],
+        fixed: fixed_columns(order),
         indexes: RowIndexes::new(input.block_rows),
         first_sequence: input.sequences.0,
     };
@@ -144,6 +186,21 @@ fn gather<'a>(input: &SegmentInput<'a>, places: &[(u32, u32)], order: &RowOrder)
         let first = order.traces[trace].first_row as usize;
         let last = order.traces.get(trace + 1).map_or(order.rows.len(), |t| t.first_row as usize);
         out.add_trace(&order.traces[trace], order, first..last, places);
+    }
+    out
+}
+
+/// Columns by code, with room for what every row and trace has.
+fn fixed_columns(order: &RowOrder) -> Vec<Vec<u64>> {
+    let mut out = vec![Vec::new(); Fixed::ALL.len() + 1];
+    for column in Fixed::ALL {
+        out[column as usize] = Vec::with_capacity(match column {
+            Fixed::SpanId | Fixed::Depth | Fixed::Start | Fixed::Length => order.rows.len(),
+            Fixed::Class | Fixed::Resource | Fixed::Sequence => order.rows.len(),
+            Fixed::TraceHigh | Fixed::TraceLow | Fixed::TraceRow => order.traces.len(),
+            Fixed::TraceStart | Fixed::TraceDuration => order.traces.len(),
+            _ => 0,
+        });
     }
     out
 }
@@ -211,23 +268,40 @@ impl Gathered<'_> {
         let page = *rows / PAGE_ROWS;
         *rows += 1;
         let source = &self.chapters[chapter];
-        for (&field, &code) in source.schema.shape_of(class).iter().zip(source.codes(class, first)) {
-            let value_type = source.schema.fields[field as usize].value_type;
-            let value = match value_type {
-                ValueType::Empty => 0,
-                t if t.is_bytes() => (chapter as u64) << 32 | u64::from(code),
-                t => source.number(t, code),
-            };
-            let united = self.united.field(chapter, field);
-            if united >= self.own_end {
-                self.overflow[table as usize - 1].push(page, united, value);
+        let shape = source.schema.classes[class as usize].shape as usize;
+        let codes = source.codes(class, first);
+        if self.slots[chapter][shape].len() != codes.len() {
+            self.learn_shape(chapter, shape);
+        }
+        let told = if table == Table::Span { self.telling.places(chapter, class) } else { &[] };
+        for (place, (slot, &code)) in self.slots[chapter][shape].iter().zip(codes).enumerate() {
+            if slot.field < self.own_end && told.get(place) == Some(&true) {
                 continue;
             }
-            let united = united as usize;
-            if self.fields.len() <= united {
-                self.fields.resize_with(united + 1, Ranked::default);
+            match self.fields.get_mut(slot.field as usize) {
+                Some(FieldValues::Texts(column)) => column.push(page, self.texts.name(chapter, code)),
+                Some(FieldValues::Numbers(column)) => column.push(page, source.number(slot.value_type, code)),
+                None => {
+                    let value = match slot.value_type.is_bytes() {
+                        true => self.texts.name(chapter, code).into(),
+                        false => source.number(slot.value_type, code),
+                    };
+                    self.overflow[table as usize - 1].push(page, slot.field, value);
+                }
             }
-            self.fields[united].push(page, value);
+        }
+    }
+
+    fn learn_shape(&mut self, chapter: usize, shape: usize) {
+        let schema = &self.chapters[chapter].schema;
+        for &code in &schema.shapes[shape] {
+            let value_type = schema.fields[code as usize].value_type;
+            let field = self.united.field(chapter, code);
+            // Overflow fields have no column; the others come in the order of their codes.
+            if field < self.own_end && field as usize == self.fields.len() {
+                self.fields.push(FieldValues::new(&self.counts, &self.chapters[chapter], code));
+            }
+            self.slots[chapter][shape].push(Slot { field, value_type });
         }
     }
 
@@ -272,66 +346,97 @@ fn write(
     (directory.start_min, directory.start_max) = gathered.indexes.starts();
     directory.sequences = input.sequences;
     directory.replaces_logs = input.replaces_logs;
+    let fixed = |column: Fixed| &gathered.fixed[column as usize][..];
+    let links = LinkSections::of(
+        &LinkColumns {
+            trace_rows: fixed(Fixed::TraceRow),
+            trace_highs: fixed(Fixed::TraceHigh),
+            span_ids: fixed(Fixed::SpanId),
+            depths: fixed(Fixed::Depth),
+            starts: fixed(Fixed::Start),
+            lengths: fixed(Fixed::Length),
+            classes: fixed(Fixed::Class),
+            resources: fixed(Fixed::Resource),
+            recorded: (fixed(Fixed::ParentRow), fixed(Fixed::ParentId)),
+        },
+        &gathered.united,
+    )?;
     for column in Fixed::ALL {
-        write_fixed(column, &gathered.fixed[column as usize], &mut out)?;
-        if column != Fixed::TraceRow {
+        let values = &gathered.fixed[column as usize];
+        if column == Fixed::Resource {
+            let classes = gathered.fixed[Fixed::Class as usize].iter();
+            let rows = classes.zip(values).map(|(class, resource)| (*class as u32, *resource as u32));
+            write_resources(&gathered.united, rows, &mut out)?;
+            gathered.fixed[Fixed::Class as usize] = Vec::new();
+        } else {
+            write_fixed(column, values, &mut out)?;
+        }
+        if ![Fixed::TraceRow, Fixed::Class].contains(&column) {
             gathered.fixed[column as usize] = Vec::new();
         }
     }
     write_page_ordinals(order.rows.len(), &gathered.fixed[Fixed::TraceRow as usize], &mut out)?;
-    for (code, column) in std::mem::take(&mut gathered.fields).into_iter().enumerate() {
-        let table = gathered.united.field_at(code as u32).table;
-        let ranks = column.ranks(gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS));
-        write_field(&gathered, code as u32, &column.values, &ranks, &mut out)?;
+    let mut told = gathered.telling.values(&gathered.united, gathered.own_end);
+    for ((code, column), told) in std::mem::take(&mut gathered.fields).into_iter().enumerate().zip(&mut told) {
+        let field = gathered.united.field_at(code as u32);
+        let pages = gathered.rows[field.table as usize - 1].div_ceil(PAGE_ROWS);
+        match column {
+            FieldValues::Numbers(column) => {
+                write_numbers(code as u32, field.value_type, &column.values, &column.ranks(pages), &mut out)?;
+            }
+            FieldValues::Texts(column) => {
+                let ranks = column.ranks(pages);
+                let name = |value: u64| gathered.texts.name((value >> 32) as usize, value as u32);
+                let rows = |class: u32| gathered.united.class_rows[class as usize];
+                let names: Vec<(u32, u64)> = told.iter().map(|(class, value)| (name(*value), rows(*class))).collect();
+                let column = gathered.texts.column(&column.values, &names);
+                write_texts(code as u32, column, &ranks, told, &mut out)?;
+            }
+        }
     }
+    out.section(SectionKind::Told, 0, &encode_told(&told))?;
     for table in [Table::Span, Table::Event, Table::Link] {
         write_overflow(&mut gathered, table, &mut out)?;
     }
     write_schema(&gathered.united, &mut out)?;
     gathered.indexes.write(&mut out)?;
+    links.write(&mut out)?;
     out.finish()
 }
 
-fn write_field(
-    gathered: &Gathered<'_>,
+/// Writes a column of byte strings; of what is told the dictionary's codes take the place of the texts.
+fn write_texts(
     code: u32,
-    values: &[u64],
+    column: TextColumn<'_>,
     ranks: &[u64],
-    out: &mut SegmentWriter,
-) -> Result<()> {
-    let field = gathered.united.field_at(code);
-    if field.value_type.is_bytes() {
-        return write_bytes_field(gathered, code, values, ranks, out);
-    }
-    write_numbers(code, field.value_type, values, ranks, out)
-}
-
-fn write_bytes_field(
-    gathered: &Gathered<'_>,
-    code: u32,
-    values: &[u64],
-    ranks: &[u64],
+    told: &mut ToldValues,
     out: &mut SegmentWriter,
 ) -> Result<()> {
     write_ranks(code, ranks, out)?;
     let mut terms = term_index(ranks.len() - 1);
-    let text = |value: u64| bytes_of(gathered.chapters, value);
-    for (value, page) in with_pages(values, ranks) {
-        terms.add(hash64(text(value)), page);
-    }
+    column.add_terms(ranks, &mut terms);
     out.section(SectionKind::Terms, code, &terms.finish())?;
-    let dictionary = DictionaryBuilder::build(values, gathered.chapters);
+    let set = |told: &mut ToldValues, codes: &[u64]| told.iter_mut().zip(codes).for_each(|(t, code)| t.1 = *code);
+    let dictionary = column.dictionary();
     if let Some(dictionary) = &dictionary
         && dictionary.section.len() <= SMALL_DICTIONARY_LEN
     {
+        set(told, &dictionary.told);
         return write_dictionary(code, dictionary, out);
     }
-    let texts: Vec<&[u8]> = values.iter().map(|v| text(*v)).collect();
+    let texts = column.texts();
     match dictionary {
         Some(dictionary) if dictionary.encoded_len() <= out.strings_len(&texts) => {
+            set(told, &dictionary.told);
             write_dictionary(code, &dictionary, out)
         }
-        _ => out.strings(FIELD_COLUMN_FIRST + code, &texts),
+        _ => {
+            if let Some(dictionary) = column.told_dictionary() {
+                set(told, &dictionary.told);
+                out.section(SectionKind::Dictionary, code, &dictionary.section)?;
+            }
+            out.strings(FIELD_COLUMN_FIRST + code, &texts)
+        }
     }
 }
 
@@ -343,14 +448,9 @@ fn write_overflow(gathered: &mut Gathered<'_>, table: Table, out: &mut SegmentWr
     }
     let pages = gathered.rows[table as usize - 1].div_ceil(PAGE_ROWS);
     let type_of = |field: u32| gathered.united.field_at(field).value_type;
-    let built = overflow.finish(pages, common_limit(pages), type_of, |value| bytes_of(gathered.chapters, value));
+    let built = overflow.finish(pages, common_limit(pages), type_of, |value| gathered.texts.bytes_of(value as u32));
     let (values, ranks) = (OVERFLOW_COLUMN_FIRST + table as u32, OVERFLOW_RANK_COLUMN_FIRST + table as u32);
     out.integers(ranks, ColumnForm::Integers, &built.ranks)?;
     out.section(SectionKind::Terms, values, &built.terms)?;
     out.strings(values, &built.values)
-}
-
-/// The byte string that a gathered value stands for: `chapter << 32 | string code`.
-fn bytes_of(chapters: &[Arc<FrozenChapter>], value: u64) -> &[u8] {
-    chapters[(value >> 32) as usize].strings.get(value as u32)
 }

@@ -5,14 +5,10 @@
 //! ```
 //! Read in place. A column gets one if its values repeat enough; else the pages hold the values.
 
-use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
 
 use crate::bytes::{Reader, Writer, as_bytes, pod_slice};
-use crate::column::NONE;
 use crate::error::{Error, Result, ensure};
-use crate::head::FrozenChapter;
 use crate::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_ENTRIES_MAX};
 
 /// A dictionary is worth it if values occur this often on average.
@@ -31,43 +27,11 @@ pub struct DictionaryBuilder {
     pub section: Vec<u8>,
     /// The code of every value.
     pub codes: Vec<u64>,
+    /// The code of every value that classes tell.
+    pub told: Vec<u64>,
 }
 
 impl DictionaryBuilder {
-    /// Tries to build one for values given as `chapter << 32 | string code`.
-    pub fn build(values: &[u64], chapters: &[Arc<FrozenChapter>]) -> Option<Self> {
-        let mut maps: Vec<Vec<u32>> = vec![Vec::new(); chapters.len()];
-        let mut entries: FxHashMap<&[u8], u32> = FxHashMap::default();
-        let mut texts: Vec<&[u8]> = Vec::new();
-        let mut counts: Vec<u32> = Vec::new();
-        let mut bytes_len = 0;
-        let mut codes = Vec::with_capacity(values.len());
-        for &value in values {
-            let (chapter, string) = ((value >> 32) as usize, value as u32);
-            let map = &mut maps[chapter];
-            if map.is_empty() {
-                map.resize(chapters[chapter].strings.len(), NONE);
-            }
-            let mut code = map[string as usize];
-            if code == NONE {
-                let text = chapters[chapter].strings.get(string);
-                code = *entries.entry(text).or_insert_with(|| {
-                    texts.push(text);
-                    counts.push(0);
-                    bytes_len += text.len();
-                    (texts.len() - 1) as u32
-                });
-                if !may_have_dictionary(texts.len(), bytes_len, values.len()) {
-                    return None;
-                }
-                map[string as usize] = code;
-            }
-            counts[code as usize] += 1;
-            codes.push(u64::from(code));
-        }
-        Some(Self::by_frequency(texts, counts, codes))
-    }
-
     /// Bytes of the section and of the column in its codes, roughly: the codes as entropy would have them.
     pub fn encoded_len(&self) -> usize {
         let mut counts = vec![0u64; self.codes.iter().max().map_or(0, |c| *c as usize + 1)];
@@ -77,18 +41,21 @@ impl DictionaryBuilder {
         self.section.len() + (bits / 8.0) as usize
     }
 
-    /// The dictionary of these distinct texts and how often each occurs; `codes` number them as they stand.
-    pub fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>) -> Self {
-        let mut order: Vec<u32> = (0..texts.len() as u32).collect();
-        order.sort_by_key(|&code| (std::cmp::Reverse(counts[code as usize]), texts[code as usize]));
-        let mut rank = vec![0u64; texts.len()];
-        for (new, old) in order.iter().enumerate() {
+    /// The dictionary of these distinct texts and how often each occurs; `codes` number them as they stand, from
+    /// `told_from` on those that classes tell.
+    pub fn by_frequency(texts: Vec<&[u8]>, counts: Vec<u32>, mut codes: Vec<u64>, told_from: usize) -> Self {
+        let mut order: Vec<(Reverse<u32>, &[u8], u32)> =
+            texts.into_iter().zip(counts).zip(0..).map(|((text, count), code)| (Reverse(count), text, code)).collect();
+        order.sort_unstable();
+        let mut rank = vec![0u64; order.len()];
+        for (new, (_, _, old)) in order.iter().enumerate() {
             rank[*old as usize] = new as u64;
         }
         codes.iter_mut().for_each(|code| *code = rank[*code as usize]);
-        let texts: Vec<&[u8]> = order.iter().map(|&code| texts[code as usize]).collect();
-        let counts: Vec<u32> = order.iter().map(|&code| counts[code as usize]).collect();
-        Self { section: encode_strings_section(&texts, &counts), codes }
+        let texts: Vec<&[u8]> = order.iter().map(|(_, text, _)| *text).collect();
+        let counts: Vec<u32> = order.iter().map(|(count, _, _)| count.0).collect();
+        let told = codes.split_off(told_from);
+        Self { section: encode_strings_section(&texts, &counts), codes, told }
     }
 }
 

@@ -5,7 +5,9 @@ use crate::error::Result;
 use crate::index::build_trace_index;
 use crate::limits::PAGE_ROWS;
 
+use super::by_service::ByService;
 use super::layout::{ColumnForm, Fixed, SectionKind};
+use super::unite::United;
 use super::writer::SegmentWriter;
 
 /// Writes one of them, and its index if it has one.
@@ -22,6 +24,22 @@ pub fn write_fixed(column: Fixed, values: &[u64], out: &mut SegmentWriter) -> Re
         out.section(SectionKind::TraceIndex, 0, &build_trace_index(values))?;
     }
     Ok(())
+}
+
+/// Writes the column of resources, given with the class of each row.
+///
+/// # Errors
+/// Whatever the file says.
+pub fn write_resources(
+    united: &United<'_>,
+    rows: impl ExactSizeIterator<Item = (u32, u32)> + Clone,
+    out: &mut SegmentWriter,
+) -> Result<()> {
+    let by_service = ByService::of(&united.services, &united.resource_rows);
+    match by_service.places(&united.services, united.classes(), rows.clone()) {
+        Some(places) => out.integers(Fixed::Resource as u32, ColumnForm::ByService, &places),
+        None => write_fixed(Fixed::Resource, &rows.map(|(_, resource)| resource.into()).collect::<Vec<_>>(), out),
+    }
 }
 
 /// Writes which trace the first row of every page belongs to; `first_rows` are those of the traces, the

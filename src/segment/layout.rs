@@ -5,7 +5,10 @@
 //! 40   pages      of every column, one column after the other
 //!      sections   dictionaries, schema, page directories, indexes; each starts on a multiple of 8
 //!      directory  counts, then one entry a section and a column
-//! -24  footer     directory offset 8, length 4, checksum 4, magic 8                          24 bytes
+//!      footer     directory offset 8, length 4, checksum 4, magic 8                          24 bytes
+//!      parity     what mends the rest; see [`super::parity`]
+//!      directory  the same again
+//! -24  footer     of that
 //! ```
 //! A column's page directory is a section of 8 bytes a page, `end offset u32, checksum u32`, the offset
 //! relative to the column's first page. Sections have their checksum in the directory, the directory in the
@@ -29,6 +32,10 @@ pub const HEADER_LEN: usize = 40;
 const HEADER_CHECKED_LEN: usize = 32;
 /// Length of the footer in bytes.
 pub const FOOTER_LEN: usize = 24;
+/// Bytes at the end of a file in which a footer is looked for if the last is damaged.
+const TAIL_LEN: usize = 16 << 20;
+/// Footers that are tried.
+const FOOTERS_TRIED: usize = 16;
 /// Length of a page directory entry in bytes.
 pub const PAGE_ENTRY_LEN: usize = 8;
 /// Columns from this code on are fields: the code minus this is the field's.
@@ -43,8 +50,12 @@ pub const OVERFLOW_RANK_COLUMN_FIRST: u32 = OVERFLOW_COLUMN_FIRST + (1 << 8);
 
 /// Key of the rollup by group.
 pub const ROLLUP_GROUPS: u32 = 0;
-/// Key of the rollup by remote service.
-pub const ROLLUP_REMOTES: u32 = 1;
+/// Key of the rollup by link.
+pub const ROLLUP_EDGES: u32 = 1;
+/// Key of the tail lists of operations.
+pub const OPERATION_TAILS: u32 = 0;
+/// Key of the tail lists of links.
+pub const EDGE_TAILS: u32 = 1;
 
 /// Kinds of sections. Codes are part of the format; zero is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,7 +71,7 @@ pub enum SectionKind {
     Scopes = 4,
     /// Page directory of a column; the key is the column's code.
     PageDirectory = 5,
-    /// Dictionary of a field's column; the key is the field's code.
+    /// Dictionary of a field's column, or of what classes tell of it; the key is the field's code.
     Dictionary = 6,
     /// Trace-id index.
     TraceIndex = 7,
@@ -80,19 +91,25 @@ pub enum SectionKind {
     PageOrdinals = 14,
     /// First row of every page of a sparse row list; the key is the column's code.
     SparseStarts = 15,
-    /// Counts, sums and histograms; key 0 by group, key 1 by remote service.
+    /// Counts, sums and histograms; key 0 by group, key 1 by link.
     Rollup = 16,
     /// Counts and sums by step of time and group.
     Steps = 17,
-    /// The slowest rows of every operation.
+    /// The slowest rows; key 0 of every operation, key 1 of every link.
     TailLists = 18,
     /// The pages of every operation's durations, by bucket.
     CellPages = 19,
+    /// The traces that are not linked along their rows.
+    OddTraces = 20,
+    /// The values that classes tell.
+    Told = 21,
+    /// The templates that the pages of a column share; the key is the column's code.
+    Templates = 22,
 }
 
 impl SectionKind {
     /// Every kind, by code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Schema,
         Self::Strings,
         Self::Resources,
@@ -112,6 +129,9 @@ impl SectionKind {
         Self::Steps,
         Self::TailLists,
         Self::CellPages,
+        Self::OddTraces,
+        Self::Told,
+        Self::Templates,
     ];
 
     /// The kind of this code, if there is one.
@@ -250,6 +270,8 @@ pub enum ColumnForm {
     Strings = 3,
     /// Codes of the column's dictionary.
     Dictionary = 4,
+    /// Places of resources inside the service of the row's class.
+    ByService = 5,
 }
 
 /// Where one column stands. Its page directory is the section `PageDirectory` of the same code.
@@ -263,6 +285,19 @@ pub struct ColumnEntry {
     pub values: u64,
     /// First byte of its first page in the file.
     pub offset: u64,
+}
+
+/// Where the strip of parity stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParityEntry {
+    /// It covers all bytes before this offset, where the first directory begins.
+    pub covered: u64,
+    /// First byte of the strip in the file.
+    pub offset: u64,
+    /// Its length in bytes, a power of two.
+    pub len: u32,
+    /// Its checksum.
+    pub checksum: u32,
 }
 
 /// The directory: what a segment holds and where.
@@ -284,6 +319,8 @@ pub struct SegmentDirectory {
     pub start_max: u64,
     /// First append sequence of what it holds, and the one after the last.
     pub sequences: (u64, u64),
+    /// The strip of parity.
+    pub parity: ParityEntry,
     /// Log files whose spans it holds.
     pub replaces_logs: Vec<u64>,
     /// Every section.
@@ -340,6 +377,11 @@ impl SegmentDirectory {
         out.u64(self.start_max);
         out.varint(self.sequences.0);
         out.varint(self.sequences.1);
+        // In as many bytes whatever they are: the directory stands before what they describe.
+        out.u64(self.parity.covered);
+        out.u64(self.parity.offset);
+        out.u32(self.parity.len);
+        out.u32(self.parity.checksum);
         out.varint(self.replaces_logs.len() as u64);
         self.replaces_logs.iter().for_each(|log| out.varint(*log));
         out.varint(self.sections.len() as u64);
@@ -380,6 +422,12 @@ impl SegmentDirectory {
             start_min: r.u64("earliest start")?,
             start_max: r.u64("latest start")?,
             sequences: (r.varint("first sequence")?, r.varint("last sequence")?),
+            parity: ParityEntry {
+                covered: r.u64("bytes covered by parity")?,
+                offset: r.u64("parity offset")?,
+                len: r.u32("parity length")?,
+                checksum: r.u32("parity checksum")?,
+            },
             ..Self::default()
         };
         ensure(out.traces <= out.rows, || "more traces than rows".to_owned())?;
@@ -405,7 +453,7 @@ impl SegmentDirectory {
                 values: r.varint("column values")?,
                 offset: r.varint("column offset")?,
             };
-            let sound = column.offset <= file_len && (1..=4).contains(&column.form) && column.values >> 40 == 0;
+            let sound = column.offset <= file_len && (1..=5).contains(&column.form) && column.values >> 40 == 0;
             ensure(sound, || format!("{column:?} is not sound"))?;
             out.columns.push(column);
         }
@@ -429,14 +477,33 @@ pub fn encode_footer(seed: Seed, offset: u64, directory: &[u8]) -> Vec<u8> {
     out.into_vec()
 }
 
-/// Finds and verifies the directory of a segment.
+/// Finds and verifies the directory of a segment: the last, else the one before.
 ///
 /// # Errors
-/// As [`check_header`]; corrupt if the footer or the directory is damaged.
+/// Unsupported for a newer version; corrupt if both are damaged, or of another store.
 pub fn read_directory(file: &[u8], seed: Seed) -> Result<SegmentDirectory> {
-    check_header(file, seed)?;
-    let footer_at = file.len().checked_sub(FOOTER_LEN).ok_or_else(|| Error::corrupt("the file is too short"))?;
-    let mut reader = Reader::new(&file[footer_at..]);
+    // The checksum of a directory tells store and file as well as a header does.
+    let header = check_header(file, seed);
+    if let Err(error) = &header
+        && error.kind() == ErrorKind::Unsupported
+    {
+        return header.map(|()| SegmentDirectory::default());
+    }
+    let tail = &file[file.len().saturating_sub(TAIL_LEN)..];
+    let ends = (0..tail.len().saturating_sub(FOOTER_MAGIC.len() - 1)).rev();
+    let ends = ends.filter(|at| tail[*at..].starts_with(&FOOTER_MAGIC)).take(FOOTERS_TRIED);
+    let last = directory_before(file, file.len(), seed);
+    let mut others = ends.map(|at| directory_before(file, file.len() - tail.len() + at + FOOTER_MAGIC.len(), seed));
+    match last {
+        Ok(directory) => Ok(directory),
+        Err(problem) => others.find_map(Result::ok).ok_or_else(|| header.err().unwrap_or(problem)),
+    }
+}
+
+/// The directory whose footer ends here.
+fn directory_before(file: &[u8], end: usize, seed: Seed) -> Result<SegmentDirectory> {
+    let footer_at = end.checked_sub(FOOTER_LEN).ok_or_else(|| Error::corrupt("the file is too short"))?;
+    let mut reader = Reader::new(&file[footer_at..end]);
     let offset = reader.u64("directory offset")?;
     let len = reader.u32("directory length")?;
     let sum = reader.u32("directory checksum")?;
@@ -446,7 +513,7 @@ pub fn read_directory(file: &[u8], seed: Seed) -> Result<SegmentDirectory> {
     let end = end.ok_or_else(|| Error::corrupt("the directory lies outside the file"))?;
     let bytes = &file[offset as usize..end as usize];
     ensure(checksum(seed, offset, bytes) == sum, || format!("segment directory at byte {offset}: checksum differs"))?;
-    SegmentDirectory::decode(bytes, footer_at as u64)
+    SegmentDirectory::decode(bytes, file.len() as u64)
 }
 
 /// The store id in the header of what begins like a segment, unverified.

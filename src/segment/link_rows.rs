@@ -6,12 +6,13 @@ use crate::limits::TRACE_BYTES_MAX;
 use crate::part::ReadCounter;
 
 use super::layout::Fixed;
-use super::reader::Segment;
+use super::reader::{Segment, Tables};
 use super::rows::IntegerCursor;
 
 /// Reads traces as linked spans.
 pub struct LinkRows<'s> {
     segment: &'s Segment,
+    tables: &'s Tables,
     counter: &'s ReadCounter,
     codes: LinkCodes,
     bytes_max: usize,
@@ -39,6 +40,7 @@ impl<'s> LinkRows<'s> {
         let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, dense, counter);
         Ok(Self {
             segment,
+            tables: source.tables,
             counter,
             codes,
             bytes_max: TRACE_BYTES_MAX,
@@ -86,9 +88,10 @@ impl<'s> LinkRows<'s> {
             self.path.push(span_id);
             let parent = self.recorded.of(row)?.unwrap_or(implied);
             let delta = self.starts.get(at)?;
+            let class = self.classes.get(at)? as u32;
             let facts = RowFacts {
-                class: self.classes.get(at)? as u32,
-                resource: self.resources.get(at)? as u32,
+                class,
+                resource: self.tables.resource_of(class, self.resources.get(at)?)?,
                 trace_high,
                 span_id,
                 parent,

@@ -4,17 +4,22 @@
 //! stand, [`order`] in which order the rows are.
 
 mod builder;
+mod by_service;
 mod dictionary;
 mod field_columns;
 mod fixed_columns;
+mod fixed_rows;
 pub(crate) mod layout;
+mod link_indexes;
 mod link_rows;
 mod merge;
 mod order;
 mod overflow;
 mod own_fields;
+pub(crate) mod parity;
 mod pick;
 mod pointers;
+mod rank_lists;
 mod ranked;
 mod reader;
 mod row_finder;
@@ -22,6 +27,9 @@ mod row_indexes;
 mod rows;
 mod schema_sections;
 mod sequences;
+mod telling;
+mod text_ids;
+mod told;
 mod traces;
 mod unite;
 mod usage;
@@ -30,6 +38,7 @@ mod writer;
 
 pub use builder::{SegmentInput, build_segment};
 pub use dictionary::DictionaryView;
+pub use fixed_rows::OutlineReader;
 pub use layout::{Fixed, SectionKind, store_of_segment};
 pub use link_rows::LinkRows;
 pub use merge::{MergeInput, MergePart, merge_segments};
@@ -41,4 +50,6 @@ pub use row_finder::RowFinder;
 pub use row_indexes::duration_bucket;
 pub use rows::{Detail, IntegerCursor};
 pub use sequences::SequencePages;
+#[cfg(test)]
+pub use told::TOLD_ROWS_MIN;
 pub use usage::UsagePart;

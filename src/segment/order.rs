@@ -219,6 +219,8 @@ impl Ids {
 #[derive(Default)]
 struct Tree {
     ids: Ids,
+    /// True if a member has Zipkin's shared flag.
+    shares: bool,
     parent: Vec<u32>,
     first_child: Vec<u32>,
     next_sibling: Vec<u32>,
@@ -230,6 +232,7 @@ impl Tree {
     /// Appends the members (sorted) to the order, as positions and depths.
     fn walk(&mut self, rows: &[OrderRow], members: &[u32], out: &mut RowOrder) {
         self.ids = Ids::of(rows, members);
+        self.shares = members.iter().any(|member| rows[*member as usize].shared);
         let count = members.len();
         self.parent.clear();
         for i in 0..count {
@@ -290,6 +293,9 @@ impl Tree {
     }
 
     fn shared(&self, rows: &[OrderRow], members: &[u32], id: u64, service: u32) -> u32 {
+        if !self.shares {
+            return NO_ROW;
+        }
         if members.len() > SMALL {
             return self.ids.shared.get(&(id, service)).copied().unwrap_or(NO_ROW);
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::column::{ClassBits, RowSource, Table};
+use crate::column::{ClassBits, Field, RowSource, Table};
 use crate::head::{Chapter, FrozenChapter};
 use crate::limits::COLUMNS_MAX;
 
@@ -46,8 +46,37 @@ pub fn own_fields(chapters: &[Arc<FrozenChapter>], rows: impl Iterator<Item = (u
     Some(fields.into_iter().map(|(_, _, place)| place).collect())
 }
 
+/// How many values each field has, so that room is made once.
+pub struct ValueCounts<'a>(FxHashMap<FieldName<'a>, usize>);
+
+impl<'a> ValueCounts<'a> {
+    /// Counts all rows, events and links of the chapters.
+    pub fn of(chapters: &'a [Arc<FrozenChapter>]) -> Self {
+        let mut out: FxHashMap<FieldName<'_>, usize> = FxHashMap::default();
+        for chapter in chapters {
+            let mut class_rows = vec![0; chapter.schema.classes.len()];
+            let rows = chapter.rows.iter().map(|row| row.class);
+            let children = chapter.events.iter().map(|e| e.class).chain(chapter.links.iter().map(|l| l.class));
+            rows.chain(children).for_each(|class| class_rows[class as usize] += 1);
+            for (name, values) in fields_of(chapter).zip(count_values(chapter, &class_rows)) {
+                *out.entry(name).or_default() += values as usize;
+            }
+        }
+        Self(out)
+    }
+
+    /// Values of a field, named by its code in a chapter.
+    pub fn get(&self, chapter: &'a Chapter, code: u32) -> usize {
+        self.0.get(&name_of(chapter, &chapter.schema.fields[code as usize])).copied().unwrap_or(0)
+    }
+}
+
+fn name_of<'a>(chapter: &'a Chapter, field: &Field) -> FieldName<'a> {
+    (field.table, field.internal, field.value_type as u8, chapter.text(field.key))
+}
+
 fn fields_of(chapter: &Chapter) -> impl Iterator<Item = FieldName<'_>> {
-    chapter.schema.fields.iter().map(|f| (f.table, f.internal, f.value_type as u8, chapter.text(f.key)))
+    chapter.schema.fields.iter().map(|field| name_of(chapter, field))
 }
 
 /// How many of the rows, their events and links each class of each chapter has.

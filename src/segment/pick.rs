@@ -48,7 +48,7 @@ impl Segment {
         for run in runs(wanted) {
             let path = lineage.at(run.start)?.to_vec();
             let mut reader = SpanRows::new(self, &source, run.clone(), counter)?;
-            let spans = run.clone().zip(reader.read_below(path, trace_id, start, run, Detail::Full)?);
+            let spans = run.clone().zip(reader.read_below(path, trace_id, start, run)?);
             out.extend(spans.filter(|(row, _)| wanted.binary_search(row).is_ok()).map(|(_, span)| span));
         }
         Ok(out)

@@ -1,16 +1,26 @@
 //! The values of one column as they are gathered, with the page of the row each belongs to.
 
 /// The values of one column, and how many there were at the first row of each page that has some.
-#[derive(Default)]
-pub struct Ranked {
+pub struct Ranked<T = u64> {
     /// The values, in row order.
-    pub values: Vec<u64>,
+    pub values: Vec<T>,
     starts: Vec<(u32, u64)>,
 }
 
-impl Ranked {
+impl<T> Default for Ranked<T> {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
+impl<T> Ranked<T> {
+    /// No values yet, with room for so many.
+    pub fn with_capacity(values: usize) -> Self {
+        Self { values: Vec::with_capacity(values), starts: Vec::new() }
+    }
+
     /// Adds a value of a row of this page of the table; pages never fall.
-    pub fn push(&mut self, page: usize, value: u64) {
+    pub fn push(&mut self, page: usize, value: T) {
         if self.starts.last().is_none_or(|(last, _)| *last as usize != page) {
             self.starts.push((page as u32, self.values.len() as u64));
         }

@@ -8,28 +8,32 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::bytes::{Reader, Seed, checksum, pod_slice};
 use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
-use crate::encoding::{Strings, decode_integers, decode_strings};
+use crate::encoding::{Strings, TemplateTable, decode_integers, decode_strings_with};
 use crate::error::{Error, Result, ensure};
 use crate::index::rollup::{
-    CellPages, OperationCodes, RemoteCode, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
+    CellPages, EdgeCodes, OperationCodes, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
 };
-use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
+use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, TraceSet, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope};
 use crate::os::FileBytes;
 use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 
+use super::by_service::{ByService, ClassResources};
 use super::dictionary::DictionaryView;
 use super::layout::{
-    ColumnEntry, ColumnForm, Fixed, PAGE_ENTRY_LEN, ROLLUP_GROUPS, ROLLUP_REMOTES, SectionKind, SegmentDirectory,
-    read_directory,
+    ColumnEntry, ColumnForm, EDGE_TAILS, FIELD_COLUMN_FIRST, Fixed, OPERATION_TAILS, PAGE_ENTRY_LEN, ROLLUP_EDGES,
+    ROLLUP_GROUPS, SectionKind, SegmentDirectory, read_directory,
 };
 use super::overflow::{FieldColumn, Overflow};
+use super::parity::{Mended, Syndrome};
+use super::rank_lists::RankLists;
+use super::told::Told;
 
 /// An immutable file of spans, open for reading.
 pub struct Segment {
@@ -41,9 +45,16 @@ pub struct Segment {
     sections: FxHashMap<(u8, u32), usize>,
     columns: FxHashMap<u32, ColumnEntry>,
     verified: Box<[AtomicBool]>,
+    pub(super) ranks: RankLists,
+    syndrome: OnceLock<Option<Syndrome>>,
+    mended: Mended,
     tables: OnceLock<Tables>,
     tail_heads: OnceLock<Option<TailHeads>>,
     rollup_heads: OnceLock<Option<RollupHeads>>,
+    edge_heads: OnceLock<Option<RollupHeads<EdgeCodes>>>,
+    edge_tail_heads: OnceLock<Option<TailHeads<EdgeCodes>>>,
+    odd_traces: OnceLock<Option<TraceSet>>,
+    ordinals_sound: OnceLock<bool>,
 }
 
 /// What gives a segment's codes a meaning, in memory.
@@ -57,12 +68,18 @@ pub struct Tables {
     pub overflow: Overflow,
     /// Rows of every class.
     pub class_rows: Vec<u64>,
+    /// What classes tell of the values of their rows.
+    pub told: Told,
     /// Resources by code.
     pub resources: Vec<Arc<Resource>>,
+    /// Which resource a row of a class has, by what the column says.
+    pub class_resources: ClassResources,
     /// Service of every resource, as a string code.
     pub services: Vec<u32>,
     /// Rows of every resource.
     pub resource_rows: Vec<u64>,
+    /// Keys of the resources' attributes.
+    resource_keys: FxHashSet<String>,
     /// Scopes by code.
     pub scopes: Vec<Arc<Scope>>,
 }
@@ -82,6 +99,7 @@ impl Segment {
         let directory = read_directory(file.bytes(), seed).map_err(|e| e.at(format!("segment {name}")))?;
         let sections = directory.sections.iter().enumerate().map(|(i, s)| ((s.kind, s.key), i)).collect();
         let columns = directory.columns.iter().map(|c| (c.code, *c)).collect();
+        let ranks = RankLists::of(&directory);
         let verified = directory.sections.iter().map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
             id,
@@ -92,9 +110,16 @@ impl Segment {
             sections,
             columns,
             verified,
+            ranks,
+            syndrome: OnceLock::new(),
+            mended: Mended::default(),
             tables: OnceLock::new(),
             tail_heads: OnceLock::new(),
             rollup_heads: OnceLock::new(),
+            edge_heads: OnceLock::new(),
+            edge_tail_heads: OnceLock::new(),
+            odd_traces: OnceLock::new(),
+            ordinals_sound: OnceLock::new(),
         })
     }
 
@@ -113,9 +138,14 @@ impl Segment {
         self.file.bytes().len() as u64
     }
 
-    #[cfg(test)]
+    /// The file as it is, not verified.
     pub(super) fn file_bytes(&self) -> &[u8] {
         self.file.bytes()
+    }
+
+    /// What is mixed into the checksums of the file.
+    pub(super) fn seed(&self) -> Seed {
+        self.seed
     }
 
     /// What the segment holds and where.
@@ -166,7 +196,11 @@ impl Segment {
         let bytes = &self.file.bytes()[section.offset as usize..(section.offset + section.len) as usize];
         if !self.verified[index].load(Ordering::Relaxed) {
             if checksum(self.seed, section.offset, bytes) != section.checksum {
-                return Err(self.damaged(format!("section {kind:?} {key}"), section.offset));
+                let mended = self.mend(section.offset, bytes, section.checksum);
+                return match mended {
+                    None => Err(self.damaged(format!("section {kind:?} {key}"), section.offset)),
+                    mended => Ok(mended),
+                };
             }
             self.verified[index].store(true, Ordering::Relaxed);
         }
@@ -189,6 +223,23 @@ impl Segment {
     /// Corrupt if the column or page is missing or its checksum differs.
     pub fn page(&self, column: u32, page: usize, counter: &ReadCounter) -> Result<(&[u8], usize)> {
         let missing = || Error::corrupt(format!("segment {}: column {column} has no page {page}", self.name));
+        let (from, to, sum) = self.place_of_page(column, page)?;
+        let entry = self.columns.get(&column).ok_or_else(missing)?;
+        let mut bytes = self.file.bytes().get(from as usize..to as usize).ok_or_else(missing)?;
+        counter.count_page(bytes.len());
+        if checksum(self.seed, from, bytes) != sum && !defects::active(Defect::SkipPageChecksum) {
+            let mended = self.mend(from, bytes, sum);
+            bytes = mended.ok_or_else(|| self.damaged(format!("column {column}, page {page}"), from))?;
+        }
+        let first = (page * PAGE_ROWS) as u64;
+        let count = entry.values.saturating_sub(first).min(PAGE_ROWS as u64) as usize;
+        ensure(count > 0, || format!("segment {}: column {column}, page {page} is empty", self.name))?;
+        Ok((bytes, count))
+    }
+
+    /// First byte and end of a page in the file, and its checksum.
+    pub(super) fn place_of_page(&self, column: u32, page: usize) -> Result<(u64, u64, u32)> {
+        let missing = || Error::corrupt(format!("segment {}: column {column} has no page {page}", self.name));
         let entry = self.columns.get(&column).ok_or_else(missing)?;
         let directory = self.needed(SectionKind::PageDirectory, column)?;
         let end_at = |page: usize| -> Option<(u64, u32)> {
@@ -198,16 +249,35 @@ impl Segment {
         };
         let (end, sum) = end_at(page).ok_or_else(missing)?;
         let start = if page == 0 { 0 } else { end_at(page - 1).ok_or_else(missing)?.0 };
-        let (from, to) = (entry.offset + start, entry.offset + end);
-        let bytes = self.file.bytes().get(from as usize..to as usize).ok_or_else(missing)?;
-        counter.count_page(bytes.len());
-        if checksum(self.seed, from, bytes) != sum && !defects::active(Defect::SkipPageChecksum) {
-            return Err(self.damaged(format!("column {column}, page {page}"), from));
+        Ok((entry.offset + start, entry.offset + end, sum))
+    }
+
+    /// The bytes of a damaged unit as they were written, if the parity tells.
+    #[cold]
+    fn mend(&self, offset: u64, damaged: &[u8], sum: u32) -> Option<&[u8]> {
+        if let Some(mended) = self.mended(offset).filter(|mended| mended.len() == damaged.len()) {
+            return Some(mended);
         }
-        let first = (page * PAGE_ROWS) as u64;
-        let count = entry.values.saturating_sub(first).min(PAGE_ROWS as u64) as usize;
-        ensure(count > 0, || format!("segment {}: column {column}, page {page} is empty", self.name))?;
-        Ok((bytes, count))
+        let syndrome = self.syndrome.get_or_init(|| {
+            let (file, parity) = (self.file.bytes(), self.directory.parity);
+            let covered = file.get(..usize::try_from(parity.covered).ok()?)?;
+            Syndrome::of(covered, self.parity()?)
+        });
+        let is_right = |bytes: &[u8]| checksum(self.seed, offset, bytes) == sum;
+        self.mended.keep(offset, syndrome.as_ref()?.mend(offset, damaged, is_right)?)
+    }
+
+    /// The strip of parity; `None` if it is damaged.
+    pub(super) fn parity(&self) -> Option<&[u8]> {
+        let entry = self.directory.parity;
+        let end = entry.offset.checked_add(entry.len.into())?;
+        let strip = self.file.bytes().get(usize::try_from(entry.offset).ok()?..usize::try_from(end).ok()?)?;
+        (strip.len().is_power_of_two() && checksum(self.seed, entry.offset, strip) == entry.checksum).then_some(strip)
+    }
+
+    /// The unit at this offset, if it was found damaged and could be mended.
+    pub(super) fn mended(&self, offset: u64) -> Option<&[u8]> {
+        self.mended.get(offset)
     }
 
     /// Decodes a page of integers; zigzag is undone.
@@ -237,7 +307,23 @@ impl Segment {
     /// As [`Segment::integers`].
     pub fn strings(&self, column: u32, page: usize, counter: &ReadCounter, out: &mut Strings) -> Result<()> {
         let (bytes, count) = self.page(column, page, counter)?;
-        decode_strings(bytes, count, out).map_err(|e| self.in_page(e, column, page))
+        self.strings_of(bytes, count, column, page, out)
+    }
+
+    /// Decodes the bytes of this page of byte strings.
+    ///
+    /// # Errors
+    /// As [`Segment::integers`].
+    pub fn strings_of(&self, bytes: &[u8], count: usize, column: u32, page: usize, out: &mut Strings) -> Result<()> {
+        decode_strings_with(bytes, count, &self.templates(column)?, out).map_err(|e| self.in_page(e, column, page))
+    }
+
+    /// The templates that the pages of a column share.
+    ///
+    /// # Errors
+    /// Corrupt if they are damaged.
+    pub fn templates(&self, column: u32) -> Result<TemplateTable<'_>> {
+        self.section(SectionKind::Templates, column)?.map_or(Ok(TemplateTable::default()), TemplateTable::open)
     }
 
     /// Decodes the page of class codes of span rows, each known to the schema.
@@ -255,12 +341,32 @@ impl Segment {
         error.at(format!("segment {}, column {column}, page {page}", self.name))
     }
 
-    /// The dictionary of a field's column, if it has one.
+    /// The dictionary of a field's column, if it has one: then all values of the field are in it.
     ///
     /// # Errors
     /// Corrupt if it is damaged.
     pub fn dictionary(&self, field: u32) -> Result<Option<DictionaryView<'_>>> {
+        let coded = |column: &ColumnEntry| column.form == ColumnForm::Dictionary as u8;
+        if self.columns.get(&(FIELD_COLUMN_FIRST + field)).is_some_and(coded) { self.texts_of(field) } else { Ok(None) }
+    }
+
+    /// The byte strings that classes tell of a field, by code, beside those of its column if that is coded.
+    ///
+    /// # Errors
+    /// Corrupt if they are damaged.
+    pub fn texts_of(&self, field: u32) -> Result<Option<DictionaryView<'_>>> {
         self.section(SectionKind::Dictionary, field)?.map(DictionaryView::open).transpose()
+    }
+
+    /// A byte string that classes tell of a field, by its code.
+    ///
+    /// # Errors
+    /// Corrupt if there is none.
+    pub fn told_text(&self, field: u32, code: u64) -> Result<&[u8]> {
+        let known = |texts: &DictionaryView<'_>| code < texts.len() as u64;
+        let texts = self.texts_of(field)?.filter(known);
+        let unknown = || Error::corrupt(format!("segment {}: told code {code} of field {field} is unknown", self.name));
+        Ok(texts.ok_or_else(unknown)?.get(code as u32))
     }
 
     /// The strings of the schema.
@@ -298,9 +404,24 @@ impl Segment {
         heads.as_ref().map(|heads| Rollup::with_heads(heads, bytes))
     }
 
-    /// The rollup by remote service; `None` if it is missing or damaged.
-    pub fn remote_rollup(&self) -> Option<Rollup<'_, RemoteCode>> {
-        Rollup::open(self.section(SectionKind::Rollup, ROLLUP_REMOTES).ok()??).ok()
+    /// The rollup by link; `None` if it is missing or damaged.
+    pub fn edge_rollup(&self) -> Option<Rollup<'_, EdgeCodes>> {
+        let bytes = self.section(SectionKind::Rollup, ROLLUP_EDGES).ok()??;
+        let heads = self.edge_heads.get_or_init(|| RollupHeads::read(bytes).ok());
+        heads.as_ref().map(|heads| Rollup::with_heads(heads, bytes))
+    }
+
+    /// The slowest rows of every link; `None` if they are missing or damaged.
+    pub fn edge_tails(&self) -> Option<TailLists<'_, EdgeCodes>> {
+        let bytes = self.section(SectionKind::TailLists, EDGE_TAILS).ok()??;
+        let heads = self.edge_tail_heads.get_or_init(|| TailHeads::read(bytes, self.rows()).ok());
+        heads.as_ref().map(|heads| TailLists::new(heads, bytes))
+    }
+
+    /// The traces that are not linked along their rows; `None` if the list is missing or damaged.
+    pub fn odd_traces(&self) -> Option<&TraceSet> {
+        let bytes = self.section(SectionKind::OddTraces, 0).ok()??;
+        self.odd_traces.get_or_init(|| TraceSet::read(bytes, self.traces()).ok()).as_ref()
     }
 
     /// Counts and sums by step of time; `None` if there are too few rows for any, or they are damaged.
@@ -310,7 +431,7 @@ impl Segment {
 
     /// The slowest rows of every operation; `None` if they are missing or damaged.
     pub fn tail_lists(&self) -> Option<TailLists<'_>> {
-        let bytes = self.section(SectionKind::TailLists, 0).ok()??;
+        let bytes = self.section(SectionKind::TailLists, OPERATION_TAILS).ok()??;
         let heads = self.tail_heads.get_or_init(|| TailHeads::read(bytes, self.rows()).ok());
         heads.as_ref().map(|heads| TailLists::new(heads, bytes))
     }
@@ -334,8 +455,10 @@ impl Segment {
     /// Corrupt if the list is damaged.
     pub fn page_ordinals(&self) -> Result<&[u32]> {
         let numbers = pod_slice::<u32>(self.needed(SectionKind::PageOrdinals, 0)?).unwrap_or_default();
-        let sound = numbers.len() == self.row_pages() as usize && numbers.iter().all(|o| *o < self.traces());
-        ensure(sound, || format!("segment {}: page ordinals are not sound", self.name))?;
+        let is_sound = || numbers.len() == self.row_pages() as usize && numbers.iter().all(|o| *o < self.traces());
+        ensure(*self.ordinals_sound.get_or_init(is_sound), || {
+            format!("segment {}: page ordinals are not sound", self.name)
+        })?;
         Ok(numbers)
     }
 
@@ -385,23 +508,38 @@ impl Segment {
         decode_schema(&mut schema, gained, &mut reader)?;
         schema.validate([0; 3], strings.len(), scopes.len())?;
         let class_rows = (0..gained[2]).map(|_| reader.varint("class rows")).collect::<Result<_>>()?;
+        let told = Told::read(self.section(SectionKind::Told, 0)?, &schema)?;
         let mut tables = Tables {
+            told,
             texts: Texts::of(strings),
             overflow: Overflow::new(&schema, |column| self.columns.contains_key(&column)),
             schema,
             class_rows,
             scopes,
             resources: Vec::new(),
+            class_resources: ClassResources::plain(0, 0),
+            resource_keys: FxHashSet::default(),
             services: Vec::new(),
             resource_rows: Vec::new(),
         };
         let mut reader = Reader::new(self.needed(SectionKind::Resources, 0)?);
         for _ in 0..reader.count(3, "resources")? {
             let resource = decode_resource(&mut Reader::new(reader.block("resource")?))?;
+            for attribute in &resource.attributes {
+                if !tables.resource_keys.contains(&attribute.key) {
+                    tables.resource_keys.insert(attribute.key.clone());
+                }
+            }
             tables.resources.push(Arc::new(resource));
             tables.services.push(read_optional(&mut reader, "resource service")?);
             tables.resource_rows.push(reader.varint("resource rows")?);
         }
+        let form = self.columns.get(&(Fixed::Resource as u32)).map(|column| column.form);
+        tables.class_resources = if form == Some(ColumnForm::ByService as u8) {
+            ByService::of(&tables.services, &tables.resource_rows).of_classes(&tables.schema.classes)
+        } else {
+            ClassResources::plain(tables.resources.len(), tables.schema.classes.len())
+        };
         Ok(tables)
     }
 
@@ -466,6 +604,16 @@ impl Texts {
 }
 
 impl Tables {
+    /// The resource of a row of this class, of which the column of resources says this.
+    ///
+    /// # Errors
+    /// Corrupt if there is none.
+    #[inline]
+    pub fn resource_of(&self, class: u32, said: u64) -> Result<u32> {
+        let unknown = || Error::corrupt(format!("resource {said} of class {class} is unknown"));
+        self.class_resources.get(class, said).ok_or_else(unknown)
+    }
+
     /// Where the values of a field of the schema stand.
     pub fn column_of(&self, field: u32) -> FieldColumn {
         if self.overflow.holds(field) {
@@ -512,5 +660,9 @@ impl RowSource for SegmentSource<'_> {
     fn scope(&self, code: u32) -> Result<Arc<Scope>> {
         let unknown = || Error::corrupt(format!("scope {code} is unknown"));
         self.tables.scopes.get(code as usize).cloned().ok_or_else(unknown)
+    }
+
+    fn may_have_resource_key(&self, key: &str) -> bool {
+        self.tables.resource_keys.contains(key)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::limits::PAGE_ROWS;
+use crate::model::TraceId;
 use crate::part::ReadCounter;
 
 use super::layout::Fixed;
@@ -16,6 +17,8 @@ pub struct RowFinder<'s> {
     classes: IntegerCursor<'s>,
     starts: IntegerCursor<'s>,
     span_ids: IntegerCursor<'s>,
+    highs: IntegerCursor<'s>,
+    lows: IntegerCursor<'s>,
 }
 
 /// A row of a segment.
@@ -38,6 +41,8 @@ impl<'s> RowFinder<'s> {
             classes: cursor(Fixed::Class),
             starts: cursor(Fixed::Start),
             span_ids: cursor(Fixed::SpanId),
+            highs: cursor(Fixed::TraceHigh),
+            lows: cursor(Fixed::TraceLow),
         }
     }
 
@@ -69,6 +74,18 @@ impl<'s> RowFinder<'s> {
     /// As [`RowFinder::ordinal`].
     pub fn class(&mut self, row: u32) -> Result<u64> {
         self.classes.get(row as usize)
+    }
+
+    /// Id of the trace, and id of the span, of a row.
+    ///
+    /// # Errors
+    /// As [`RowFinder::ordinal`].
+    pub fn ids(&mut self, row: u32) -> Result<(TraceId, u64)> {
+        let ordinal = self.ordinal(row)?;
+        let (high, low) = (self.highs.get(ordinal as usize)?, self.lows.get(ordinal as usize)?);
+        let zero = || Error::corrupt(format!("segment {}: trace {ordinal} has a zero id", self.segment.name()));
+        let trace = TraceId::from_halves(high, low).ok_or_else(zero)?;
+        Ok((trace, self.span_ids.get(row as usize)?))
     }
 
     /// Start and id of a row of this trace.

@@ -9,7 +9,7 @@ use crate::index::{CodeIndexBuilder, Page, ZoneMapBuilder};
 use crate::limits::PAGE_ROWS;
 use crate::model::duration_nanos;
 
-use super::layout::{ROLLUP_GROUPS, ROLLUP_REMOTES, SectionKind};
+use super::layout::{OPERATION_TAILS, ROLLUP_GROUPS, SectionKind};
 use super::writer::SegmentWriter;
 
 /// Duration buckets an octave in the page index.
@@ -99,11 +99,10 @@ impl RowIndexes {
         out.section(SectionKind::Zones, 0, &self.zones.finish())?;
         let rollup = self.rollup.finish();
         out.section(SectionKind::Rollup, ROLLUP_GROUPS, &rollup.groups)?;
-        out.section(SectionKind::Rollup, ROLLUP_REMOTES, &rollup.remotes)?;
         if let Some(steps) = rollup.steps {
             out.section(SectionKind::Steps, 0, &steps)?;
         }
-        out.section(SectionKind::TailLists, 0, &rollup.tails)?;
+        out.section(SectionKind::TailLists, OPERATION_TAILS, &rollup.tails)?;
         match rollup.cells {
             Some(cells) => out.section(SectionKind::CellPages, 0, &cells),
             None => Ok(()),

@@ -7,21 +7,19 @@
 
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
-
 use crate::bytes::{Reader, zigzag_decode};
 use crate::column::{
-    ClassBits, RowSource, RowTimes, RowValues, Table, ValueType, decode_value, materialize, materialize_event,
-    materialize_link, materialize_outline,
+    ClassBits, RowSource, RowValues, Table, ValueType, decode_value, materialize, materialize_event, materialize_link,
 };
-use crate::encoding::{Strings, decode_strings, integer_at, reads_singly, string_at};
+use crate::encoding::{StringPage, Strings, integer_at, reads_singly};
 use crate::error::{Error, ErrorKind, Result, ensure};
 use crate::limits::PAGE_ROWS;
-use crate::model::{Event, Link, Span, SpanId, TraceId, Value};
+use crate::model::{Event, Link, Span, TraceId, Value};
 use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
+use super::fixed_rows::{FixedRow, FixedRows, OutlineReader};
 use super::layout::{ColumnForm, Fixed};
 use super::overflow::overflow_number;
 use super::reader::{Segment, SegmentSource, Tables};
@@ -52,6 +50,21 @@ impl<'s> IntegerCursor<'s> {
         Self { segment, counter, column, zigzag, dense, page: usize::MAX, bytes, count, whole, values }
     }
 
+    /// From now on most values of the pages it meets will be asked for, or few.
+    pub(super) fn set_dense(&mut self, dense: bool) {
+        self.dense = dense;
+    }
+
+    /// All values of a page.
+    ///
+    /// # Errors
+    /// As [`Segment::integers`].
+    pub(super) fn whole_page(&mut self, page: usize) -> Result<&[u64]> {
+        self.dense = true;
+        self.get(page * PAGE_ROWS)?;
+        Ok(&self.values)
+    }
+
     /// The value at this place of the column.
     ///
     /// # Errors
@@ -70,6 +83,10 @@ impl<'s> IntegerCursor<'s> {
         if self.whole {
             let missing = || Error::corrupt(format!("column {} has no value {index}", self.column));
             return self.values.get(at).copied().ok_or_else(missing);
+        }
+        if self.dense {
+            self.page = usize::MAX;
+            return self.get(index);
         }
         ensure(at < self.count, || format!("column {} has no value {index}", self.column))?;
         let raw = integer_at(self.bytes, self.count, at).map_err(|e| self.segment.in_page(e, self.column, page))?;
@@ -90,48 +107,54 @@ enum FieldKind<'s> {
     Overflow(StringCursor<'s>),
 }
 
-/// Reads single byte strings of a column: the first few of a page one by one, then the page as a whole.
+/// Reads single byte strings of a column.
 struct StringCursor<'s> {
     column: u32,
+    dense: bool,
     page: usize,
-    bytes: &'s [u8],
     count: usize,
-    singly: usize,
+    open: OpenStrings<'s>,
     one: Vec<u8>,
-    all: Option<Strings>,
 }
 
-/// Strings read singly out of a page before it is decoded.
-const SINGLE_STRINGS: usize = 12;
-/// Code of the pages that only decode as a whole.
-const WHOLE_PAGE_CODEC: u8 = 3;
+/// The page at hand: one value after the other, or all of them where most are asked for.
+enum OpenStrings<'s> {
+    Single(StringPage<'s>),
+    All(Strings),
+}
 
 impl<'s> StringCursor<'s> {
     fn new(column: u32, dense: bool) -> Self {
-        let singly = if dense { 0 } else { SINGLE_STRINGS };
-        Self { column, page: usize::MAX, bytes: &[], count: 0, singly, one: Vec::new(), all: None }
+        let open = OpenStrings::All(Strings::default());
+        Self { column, dense, page: usize::MAX, count: 0, open, one: Vec::new() }
     }
 
     fn get(&mut self, segment: &'s Segment, index: usize, counter: &ReadCounter) -> Result<&[u8]> {
         let (page, at) = (index / PAGE_ROWS, index % PAGE_ROWS);
+        let column = self.column;
+        let in_page = |e: Error| segment.in_page(e, column, page);
         if page != self.page {
-            (self.bytes, self.count) = segment.page(self.column, page, counter)?;
-            self.page = page;
-            self.all = None;
+            let (bytes, count) = segment.page(column, page, counter)?;
+            if self.dense {
+                let mut all = Strings::default();
+                segment.strings_of(bytes, count, column, page, &mut all)?;
+                self.open = OpenStrings::All(all);
+            } else {
+                self.open = OpenStrings::Single(
+                    StringPage::open_with(bytes, count, &segment.templates(column)?).map_err(in_page)?,
+                );
+            }
+            (self.page, self.count) = (page, count);
         }
-        ensure(at < self.count, || format!("column {} has no value {index}", self.column))?;
-        let in_page = |e: Error| segment.in_page(e, self.column, page);
-        if self.all.is_none() && self.singly > 0 && self.bytes.first() != Some(&WHOLE_PAGE_CODEC) {
-            self.singly -= 1;
-            string_at(self.bytes, self.count, at, &mut self.one).map_err(in_page)?;
-            return Ok(&self.one);
+        ensure(at < self.count, || format!("column {column} has no value {index}"))?;
+        match &self.open {
+            OpenStrings::All(all) => Ok(all.get(at)),
+            OpenStrings::Single(open) => {
+                self.one.clear();
+                open.read(at, &mut self.one).map_err(in_page)?;
+                Ok(&self.one)
+            }
         }
-        if self.all.is_none() {
-            let mut all = Strings::default();
-            decode_strings(self.bytes, self.count, &mut all).map_err(in_page)?;
-            self.all = Some(all);
-        }
-        Ok(self.all.as_ref().map_or(&[], |all| all.get(at)))
     }
 }
 
@@ -227,20 +250,24 @@ impl<'s> TableValues<'s> {
         dense: bool,
         counter: &'s ReadCounter,
     ) -> Self {
-        let mut histogram: FxHashMap<u32, u32> = FxHashMap::default();
+        let mut rows_of_group = vec![0; tables.told.groups().len()];
         for class in &classes[..(first % PAGE_ROWS).min(classes.len())] {
-            *histogram.entry(*class as u32).or_default() += 1;
+            if let Some(rows) =
+                tables.told.group_of(*class as u32).and_then(|group| rows_of_group.get_mut(group as usize))
+            {
+                *rows += 1;
+            }
         }
         // Overflow fields may be many: there is a place for those with a column alone.
         let mut before = vec![0; tables.overflow.own_end()];
         let mut overflow_before = 0;
-        for (class, count) in histogram {
-            for field in tables.schema.shape_of(class) {
+        for (group, rows) in tables.told.groups().iter().zip(&rows_of_group).filter(|(_, rows)| **rows > 0) {
+            for field in &group.placed {
                 if let Some(before) = before.get_mut(*field as usize) {
-                    *before += count;
+                    *before += rows;
                 }
             }
-            overflow_before += count * tables.overflow.count_in(tables.schema.classes[class as usize].shape);
+            overflow_before += rows * tables.overflow.count_in(group.shape);
         }
         let cursors = before.iter().map(|_| None).collect();
         let page = first / PAGE_ROWS;
@@ -250,10 +277,19 @@ impl<'s> TableValues<'s> {
     fn open(&self, field: u32) -> Result<FieldCursor<'s>> {
         let column = self.tables.column_of(field);
         let before = if column.shared { self.overflow_before } else { self.before[field as usize] };
-        let mut ranks = IntegerCursor::new(self.segment, column.ranks, false, self.counter);
-        let next = ranks.get(self.page)? as usize + before as usize;
+        let next = self.segment.rank(column.ranks, self.page, self.counter)? + before as usize;
         let value_type = self.tables.schema.fields[field as usize].value_type;
         FieldCursor::new(self.segment, field, value_type, next, self.dense, self.counter)
+    }
+
+    /// The value that a class tells of the field.
+    fn told(&self, field: u32, value: u64) -> Result<Value> {
+        let value_type = self.tables.schema.fields[field as usize].value_type;
+        if value_type.is_bytes() {
+            bytes_value(value_type, self.segment.told_text(field, value)?)
+        } else {
+            number(value_type, value)
+        }
     }
 
     /// The cursor of the column with the field's values.
@@ -263,7 +299,10 @@ impl<'s> TableValues<'s> {
 }
 
 impl RowValues for TableValues<'_> {
-    fn next(&mut self, field: u32) -> Result<Value> {
+    fn next(&mut self, class: u32, place: usize, field: u32) -> Result<Value> {
+        if let Some(value) = self.tables.told.at(class, place) {
+            return self.told(field, value);
+        }
         if self.cursor(field).is_none() {
             *self.cursor(field) = Some(self.open(field)?);
         }
@@ -300,16 +339,25 @@ impl Segment {
         TraceId::from_halves(high, low).ok_or_else(|| Error::corrupt(format!("trace {ordinal} has a zero id")))
     }
 
+    /// The id of a trace whose low 64 bits are these.
+    ///
+    /// # Errors
+    /// Corrupt if the trace table is damaged.
+    pub fn trace_id_of_low(&self, ordinal: u32, low: u64, counter: &ReadCounter) -> Result<TraceId> {
+        let high = IntegerCursor::new(self, Fixed::TraceHigh as u32, false, counter).get(ordinal as usize)?;
+        TraceId::from_halves(high, low).ok_or_else(|| Error::corrupt(format!("trace {ordinal} has a zero id")))
+    }
+
     /// Ordinals of the traces whose low 64 bits are these.
     ///
     /// # Errors
     /// Corrupt if the trace table is damaged.
     pub fn ordinals_of_low(&self, low: u64, counter: &ReadCounter) -> Result<Vec<u32>> {
-        let mut lows = IntegerCursor::new(self, Fixed::TraceLow as u32, false, counter);
         let mut out = Vec::new();
         match self.trace_index() {
             Some(index) => {
                 for ordinal in index.lookup(low) {
+                    let mut lows = IntegerCursor::new(self, Fixed::TraceLow as u32, false, counter);
                     if lows.get(ordinal as usize)? == low || defects::active(Defect::TrustTraceHash) {
                         out.push(ordinal);
                     }
@@ -348,12 +396,27 @@ impl Segment {
     /// # Errors
     /// As [`Segment::trace_spans`].
     pub fn hold_trace(&self, ordinal: u32, detail: Detail, counter: &ReadCounter) -> Result<Vec<Span>> {
+        self.hold_trace_of((ordinal, self.trace_id(ordinal, counter)?), detail, counter)
+    }
+
+    /// As [`Segment::hold_trace`], of a trace whose id is known.
+    ///
+    /// # Errors
+    /// As [`Segment::trace_spans`].
+    pub fn hold_trace_of(
+        &self,
+        (ordinal, trace_id): (u32, TraceId),
+        detail: Detail,
+        counter: &ReadCounter,
+    ) -> Result<Vec<Span>> {
         let rows = self.trace_rows(ordinal, counter)?;
-        let trace_id = self.trace_id(ordinal, counter)?;
         let mut start = IntegerCursor::new(self, Fixed::TraceStart as u32, false, counter);
         let start = start.get(ordinal as usize)?;
+        if detail == Detail::Outline {
+            return OutlineReader::new(self, self.source()?, counter).hold(trace_id, start, rows);
+        }
         let source = self.source()?;
-        let read = SpanRows::new(self, &source, rows.clone(), counter)?.read(trace_id, start, rows, detail);
+        let read = SpanRows::new(self, &source, rows.clone(), counter)?.read(trace_id, start, rows);
         read.map_err(|e| if e.kind() == ErrorKind::TooLarge { e.at(format!("trace {trace_id}")) } else { e })
     }
 
@@ -407,9 +470,18 @@ impl Segment {
 
     /// The places of a sparse row list whose rows lie in `rows`.
     pub(super) fn sparse_range(&self, column: Fixed, rows: &Range<u32>, counter: &ReadCounter) -> Result<Range<usize>> {
+        self.sparse_range_by(&mut IntegerCursor::new(self, column as u32, true, counter), column, rows)
+    }
+
+    /// As [`Segment::sparse_range`], by a cursor of the list.
+    pub(super) fn sparse_range_by(
+        &self,
+        cursor: &mut IntegerCursor<'_>,
+        column: Fixed,
+        rows: &Range<u32>,
+    ) -> Result<Range<usize>> {
         let starts = self.sparse_starts(column)?;
         let total = self.column(column as u32).map_or(0, |c| c.values) as usize;
-        let mut cursor = IntegerCursor::new(self, column as u32, true, counter);
         let mut bound = |row: u32| -> Result<usize> {
             // The first value >= row lies in the last page that starts below it, or begins the next.
             let page = starts.partition_point(|start| *start < row);
@@ -436,21 +508,12 @@ pub enum Detail {
 
 /// Reads successive span rows.
 pub(super) struct SpanRows<'s> {
-    segment: &'s Segment,
     source: &'s SegmentSource<'s>,
     counter: &'s ReadCounter,
-    ids: IntegerCursor<'s>,
-    depths: IntegerCursor<'s>,
-    starts: IntegerCursor<'s>,
-    lengths: IntegerCursor<'s>,
-    resources: IntegerCursor<'s>,
-    classes: Vec<u64>,
-    class_page: usize,
+    fixed: FixedRows<'s>,
     values: TableValues<'s>,
     events: ChildRows<'s>,
     links: ChildRows<'s>,
-    /// Recorded parents that the depths do not imply, by row.
-    parents: FxHashMap<u32, u64>,
 }
 
 impl<'s> SpanRows<'s> {
@@ -462,47 +525,24 @@ impl<'s> SpanRows<'s> {
         counter: &'s ReadCounter,
     ) -> Result<Self> {
         let dense = rows.len() > FEW;
-        let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, dense, counter);
         let first = rows.start as usize;
-        let mut classes = Vec::new();
-        segment.classes(Fixed::Class, first / PAGE_ROWS, counter, &mut classes)?;
-        let values = TableValues::new(segment, source.tables, first, &classes, dense, counter);
+        let mut fixed = FixedRows::new(segment, source.tables, counter);
+        fixed.begin(&rows)?;
+        let classes = fixed.classes_of_page(first / PAGE_ROWS)?;
+        let values = TableValues::new(segment, source.tables, first, classes, dense, counter);
         Ok(Self {
-            segment,
             source,
             counter,
-            ids: cursor(Fixed::SpanId),
-            depths: cursor(Fixed::Depth),
-            starts: cursor(Fixed::Start),
-            lengths: cursor(Fixed::Length),
-            resources: cursor(Fixed::Resource),
-            classes,
-            class_page: first / PAGE_ROWS,
+            fixed,
             values,
             events: ChildRows::new(segment, source, counter, EVENT_COLUMNS, &rows),
             links: ChildRows::new(segment, source, counter, LINK_COLUMNS, &rows),
-            parents: segment.recorded_parents(&rows, counter)?.into_iter().collect(),
         })
     }
 
-    fn class(&mut self, row: usize) -> Result<u32> {
-        if row / PAGE_ROWS != self.class_page {
-            self.class_page = row / PAGE_ROWS;
-            self.segment.classes(Fixed::Class, self.class_page, self.counter, &mut self.classes)?;
-        }
-        let missing = || Error::corrupt(format!("row {row} has no class"));
-        self.classes.get(row % PAGE_ROWS).map(|c| *c as u32).ok_or_else(missing)
-    }
-
     /// The spans of a whole trace.
-    pub(super) fn read(
-        &mut self,
-        trace_id: TraceId,
-        trace_start: u64,
-        rows: Range<u32>,
-        detail: Detail,
-    ) -> Result<Vec<Span>> {
-        self.read_below(Vec::new(), trace_id, trace_start, rows, detail)
+    pub(super) fn read(&mut self, trace_id: TraceId, trace_start: u64, rows: Range<u32>) -> Result<Vec<Span>> {
+        self.read_below(Vec::new(), trace_id, trace_start, rows)
     }
 
     /// The spans of some successive rows of a trace; `path` are the ids of the spans that the first of them
@@ -513,39 +553,15 @@ impl<'s> SpanRows<'s> {
         trace_id: TraceId,
         trace_start: u64,
         rows: Range<u32>,
-        detail: Detail,
     ) -> Result<Vec<Span>> {
         let mut out = Vec::new();
         let count = rows.len();
         for row in rows {
-            let at = row as usize;
-            let class = self.class(at)?;
-            let span_id = self.ids.get(at)?;
-            let depth = self.depths.get(at)? as usize;
-            ensure(depth <= path.len(), || format!("row {row} has depth {depth} below depth {}", path.len()))?;
-            path.truncate(depth);
-            let implied = path.last().copied().unwrap_or(0);
-            path.push(span_id);
-            let delta = self.starts.get(at)?;
-            let start = if delta == 0 { 0 } else { trace_start.wrapping_add(delta - 1) };
-            let times = RowTimes {
-                trace_id,
-                span_id: SpanId::from_u64(span_id).ok_or_else(|| Error::corrupt(format!("row {row} has no id")))?,
-                parent_span_id: SpanId::from_u64(self.parents.get(&row).copied().unwrap_or(implied)),
-                start_unix_nano: start,
-                end_unix_nano: start.wrapping_add(self.lengths.get(at)?),
-            };
-            let resource = self.resources.get(at)? as u32;
-            if detail == Detail::Outline {
-                let span = materialize_outline(self.source, &times, class, resource)?;
-                self.counter.hold(span.held_bytes(), out.len() + 1, count)?;
-                out.push(span);
-                continue;
-            }
+            let FixedRow { times, class, resource } = self.fixed.row(row, (trace_id, trace_start), &mut path)?;
             let mut span = materialize(self.source, &times, class, resource, &mut self.values)?;
             let bits = self.source.schema().classes[class as usize].bits;
             if bits.has(ClassBits::EVENTS) {
-                span.events = self.events.events(row, start)?;
+                span.events = self.events.events(row, times.start_unix_nano)?;
             }
             if bits.has(ClassBits::LINKS) {
                 span.links = self.links.links(row)?;

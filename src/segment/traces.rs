@@ -8,7 +8,7 @@ use crate::part::ReadCounter;
 
 use super::layout::Fixed;
 use super::reader::Segment;
-use super::rows::{Detail, IntegerCursor, SpanRows};
+use super::rows::{IntegerCursor, SpanRows};
 
 impl Segment {
     /// The spans of successive traces, trace by trace. All of them together are held to what the counter
@@ -38,7 +38,7 @@ impl Segment {
                     })?;
                     let trace_id = TraceId::from_halves(highs.get(at)?, lows.get(at)?)
                         .ok_or_else(|| Error::corrupt(format!("trace {ordinal} has a zero id")))?;
-                    reader.read(trace_id, starts.get(at)?, of_trace, Detail::Full)
+                    reader.read(trace_id, starts.get(at)?, of_trace)
                 })
                 .collect()
         })

@@ -232,6 +232,11 @@ impl<'a> United<'a> {
         Some(self.maps[part].fields[code as usize]).filter(|known| *known != NONE)
     }
 
+    /// The segment's code of a part's class, if it has one.
+    pub fn known_class(&self, part: usize, code: u32) -> Option<u32> {
+        Some(self.maps[part].classes[code as usize]).filter(|known| *known != NONE)
+    }
+
     /// Gives these fields, named by their codes, the first codes; the others keep their order. Only for when
     /// every code is handed out.
     pub fn put_first(&mut self, first: &[u32]) {
@@ -271,6 +276,16 @@ impl<'a> United<'a> {
     /// A class by code.
     pub fn class_at(&self, code: u32) -> &Class {
         &self.classes.items[code as usize]
+    }
+
+    /// Every class, by code.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes.items
+    }
+
+    /// The text of a string code; empty for [`NONE`].
+    pub fn text(&self, code: u32) -> &str {
+        self.strings.items.get(code as usize).map_or("", |text| text)
     }
 
     /// The schema, complete.

@@ -50,7 +50,9 @@ impl Segment {
         for section in &self.directory().sections {
             let kind = SectionKind::from_code(section.kind);
             let (name, part) = match kind {
-                Some(SectionKind::PageDirectory) => (self.column_name(section.key)?, UsagePart::Column),
+                Some(SectionKind::PageDirectory | SectionKind::Templates) => {
+                    (self.column_name(section.key)?, UsagePart::Column)
+                }
                 Some(SectionKind::Dictionary) => {
                     (self.column_name(FIELD_COLUMN_FIRST + section.key)?, UsagePart::Column)
                 }
@@ -66,11 +68,14 @@ impl Segment {
                 Some(SectionKind::PageOrdinals | SectionKind::SparseStarts) => {
                     ("row lists".to_owned(), UsagePart::Column)
                 }
-                Some(SectionKind::Schema | SectionKind::Strings) => ("classes".to_owned(), UsagePart::Column),
+                Some(SectionKind::Schema | SectionKind::Strings | SectionKind::Told) => {
+                    ("classes".to_owned(), UsagePart::Column)
+                }
                 Some(SectionKind::Resources | SectionKind::Scopes) => ("resources".to_owned(), UsagePart::Column),
                 Some(SectionKind::Rollup) => ("rollup".to_owned(), UsagePart::Rollup),
                 Some(SectionKind::Steps) => ("steps".to_owned(), UsagePart::Rollup),
                 Some(SectionKind::TailLists) => ("tail lists".to_owned(), UsagePart::Rollup),
+                Some(SectionKind::OddTraces) => ("odd traces".to_owned(), UsagePart::Rollup),
                 Some(SectionKind::CellPages) => ("cell pages".to_owned(), UsagePart::Rollup),
                 None => ("unknown".to_owned(), UsagePart::Column),
             };

@@ -1,16 +1,23 @@
 //! Reading every byte of a segment to see whether it is as it was written.
 
-use crate::encoding::Strings;
+use crate::encoding::{Strings, TemplateTable};
 use crate::error::{Error, Result};
-use crate::index::rollup::{CellPages, GroupCodes, GroupKey, RemoteCode, Rollup, Steps, TailHeads, TailLists};
-use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, ZoneMap};
+use crate::index::rollup::{
+    CellPages, EdgeCodes, GroupCodes, GroupKey, OperationCodes, Rollup, Steps, TailHeads, TailLists,
+};
+use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, TraceSet, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::part::ReadCounter;
 
 use super::dictionary::DictionaryView;
-use super::layout::{ColumnEntry, ColumnForm, Fixed, ROLLUP_GROUPS, SectionKind};
+use super::layout::{
+    ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, ROLLUP_GROUPS, SectionKind, encode_footer, encode_header,
+};
 use super::overflow::columns_of_terms;
 use super::reader::Segment;
+
+/// The problem of a unit that is read all the same.
+const MENDED: &str = "checksum differs; parity mends it";
 
 /// One damaged section or page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,31 +33,63 @@ pub struct UnitDamage {
 }
 
 impl Segment {
-    /// Reads every section and page; the damaged ones, in file order.
+    /// Reads every section and page; the damaged ones, in file order. What parity mends affects no row.
     pub fn verify(&self) -> Vec<UnitDamage> {
-        let mut out = Vec::new();
+        let mut out = self.verify_ends();
         for section in &self.directory().sections {
-            let Err(error) = self.verify_section(section.kind, section.key) else { continue };
             let kind = SectionKind::from_code(section.kind);
-            out.push(UnitDamage {
-                offset: section.offset,
-                unit: format!("section {kind:?} {}", section.key),
-                problem: error.to_string(),
-                rows_affected: self.rows_behind(kind),
-            });
+            let unit = format!("section {kind:?} {}", section.key);
+            let checked = self.verify_section(section.kind, section.key);
+            out.extend(self.damage_of(unit, section.offset, checked, self.rows_behind(kind)));
         }
         for column in &self.directory().columns {
             for page in 0..(column.values as usize).div_ceil(PAGE_ROWS) {
-                let Err(error) = self.verify_page(column, page) else { continue };
-                out.push(UnitDamage {
-                    offset: column.offset,
-                    unit: format!("column {} page {page}", column.code),
-                    problem: error.to_string(),
-                    rows_affected: (PAGE_ROWS as u64).min(self.directory().rows),
-                });
+                let offset = self.place_of_page(column.code, page).map_or(column.offset, |(from, _, _)| from);
+                let unit = format!("column {} page {page}", column.code);
+                let rows = (PAGE_ROWS as u64).min(self.directory().rows);
+                out.extend(self.damage_of(unit, offset, self.verify_page(column, page), rows));
             }
         }
         out.sort_by_key(|damage| damage.offset);
+        out
+    }
+
+    fn damage_of(&self, unit: String, offset: u64, checked: Result<()>, rows: u64) -> Option<UnitDamage> {
+        let (problem, rows_affected) = match checked {
+            Err(error) => (error.to_string(), rows),
+            Ok(()) if self.mended(offset).is_some() => (MENDED.to_owned(), 0),
+            Ok(()) => return None,
+        };
+        Some(UnitDamage { offset, unit, problem, rows_affected })
+    }
+
+    /// Header, parity and both directories: of each there is another copy, or it is one.
+    fn verify_ends(&self) -> Vec<UnitDamage> {
+        let (file, parity, seed) = (self.file_bytes(), self.directory().parity, self.seed());
+        let directory = self.directory().encode();
+        let differs = |from: u64, written: &[u8]| {
+            let end = from.saturating_add(written.len() as u64);
+            file.get(from as usize..end as usize) != Some(written)
+        };
+        let mut out = Vec::new();
+        let mut damaged = |offset: u64, unit: &str, problem: &str| {
+            let (unit, problem) = (unit.to_owned(), problem.to_owned());
+            out.push(UnitDamage { offset, unit, problem, rows_affected: 0 });
+        };
+        if differs(0, &encode_header(seed)) {
+            damaged(0, "header", "it is not as it was written; the directory tells the same");
+        }
+        if self.parity().is_none() {
+            damaged(parity.offset, "parity", "checksum differs; further damage cannot be mended");
+        }
+        for (name, at) in
+            [("directory", parity.covered), ("second directory", parity.offset.saturating_add(parity.len.into()))]
+        {
+            let footer = encode_footer(seed, at, &directory);
+            if differs(at, &directory) || differs(at.saturating_add(directory.len() as u64), &footer) {
+                damaged(at, name, "it is not as it was written; the other one is");
+            }
+        }
         out
     }
 
@@ -67,6 +106,11 @@ impl Segment {
         }
     }
 
+    /// True if rows cannot be read in full; what is mended, or an index, is no loss.
+    pub fn has_lost_rows(&self) -> bool {
+        self.verify().iter().any(|damage| damage.rows_affected > 0)
+    }
+
     /// An index is rebuilt from the columns; tables and directories are not.
     fn rows_behind(&self, kind: Option<SectionKind>) -> u64 {
         match kind {
@@ -81,7 +125,8 @@ impl Segment {
                 | SectionKind::Rollup
                 | SectionKind::Steps
                 | SectionKind::TailLists
-                | SectionKind::CellPages,
+                | SectionKind::CellPages
+                | SectionKind::OddTraces,
             ) => 0,
             _ => self.directory().rows,
         }
@@ -93,8 +138,11 @@ impl Segment {
         let bytes = self.section(kind, key)?.ok_or_else(unknown)?;
         let pages = self.row_pages();
         match kind {
-            SectionKind::Schema | SectionKind::Resources | SectionKind::Scopes => self.tables().map(|_| ()),
+            SectionKind::Schema | SectionKind::Told | SectionKind::Resources | SectionKind::Scopes => {
+                self.tables().map(|_| ())
+            }
             SectionKind::Strings | SectionKind::Dictionary => DictionaryView::open(bytes)?.validate(),
+            SectionKind::Templates => TemplateTable::open(bytes)?.validate(),
             SectionKind::TraceIndex => TraceIndex::open(bytes, self.traces()).map(|_| ()),
             SectionKind::Zones => ZoneMap::open(bytes, pages).map(|_| ()),
             SectionKind::ServicePages
@@ -109,13 +157,11 @@ impl Segment {
                 TermIndex::open(bytes, ranks.saturating_sub(1) as u32).map(|_| ())
             }
             SectionKind::Rollup if key == ROLLUP_GROUPS => verify_rollup(&Rollup::<GroupCodes>::open(bytes)?),
-            SectionKind::Rollup => verify_rollup(&Rollup::<RemoteCode>::open(bytes)?),
+            SectionKind::Rollup => verify_rollup(&Rollup::<EdgeCodes>::open(bytes)?),
             SectionKind::Steps => Steps::open(bytes)?.each_step(|_, cells| cells.each(|_| true, |_, _| Ok(()))),
-            SectionKind::TailLists => {
-                let heads = TailHeads::read(bytes, self.rows())?;
-                let lists = TailLists::new(&heads, bytes);
-                (0..lists.operations().len()).try_for_each(|place| lists.list(place).map(|_| ()))
-            }
+            SectionKind::TailLists if key == EDGE_TAILS => verify_tails::<EdgeCodes>(bytes, self.rows()),
+            SectionKind::TailLists => verify_tails::<OperationCodes>(bytes, self.rows()),
+            SectionKind::OddTraces => TraceSet::read(bytes, self.traces()).map(|_| ()),
             SectionKind::CellPages => {
                 let cells = CellPages::open(bytes, pages)?;
                 (0..cells.operations()).try_for_each(|place| cells.each_page(place, |_| false, |_| {}))
@@ -140,4 +186,10 @@ impl Segment {
 
 fn verify_rollup<K: GroupKey>(rollup: &Rollup<'_, K>) -> Result<()> {
     rollup.groups().try_for_each(|group| group.map(|_| ()))
+}
+
+fn verify_tails<K: GroupKey>(bytes: &[u8], rows: u32) -> Result<()> {
+    let heads = TailHeads::<K>::read(bytes, rows)?;
+    let lists = TailLists::new(&heads, bytes);
+    (0..lists.operations().len()).try_for_each(|place| lists.list(place).map(|_| ()))
 }

@@ -1,19 +1,21 @@
-//! Writes a segment from front to back: pages as they are made, then sections, directory, footer.
+//! Writes a segment from front to back: pages as they are made, then sections, directory, parity, directory again.
 
 use crate::bytes::{Seed, Writer, checksum};
-use crate::encoding::{StringCodec, Strings, choose_integers, choose_strings, encode_integers, encode_strings};
+use crate::encoding::{StringEncoder, Strings, choose_integers, encode_integers};
 use crate::error::{Error, Result};
 use crate::limits::PAGE_ROWS;
 use crate::os::WritableFile;
 
 use super::layout::{
-    ColumnEntry, ColumnForm, HEADER_LEN, Section, SectionKind, SegmentDirectory, encode_footer, encode_header,
+    ColumnEntry, ColumnForm, FOOTER_LEN, HEADER_LEN, ParityEntry, Section, SectionKind, SegmentDirectory,
+    encode_footer, encode_header,
 };
+use super::parity::{PARITY_LEN_MAX, ParityStrip, parity_len};
 
 /// Bytes gathered before they are handed to the file.
 const BUFFER_LEN: usize = 1 << 20;
 /// Pages a column's codec is chosen on.
-const SAMPLE_PAGES: usize = 8;
+const SAMPLE_PAGES: usize = 6;
 
 /// A segment being written.
 pub struct SegmentWriter {
@@ -21,6 +23,7 @@ pub struct SegmentWriter {
     seed: Seed,
     buffer: Vec<u8>,
     flushed: u64,
+    parity: ParityStrip,
     directory: SegmentDirectory,
     page: Vec<u8>,
 }
@@ -30,7 +33,8 @@ impl SegmentWriter {
     pub fn new(file: Box<dyn WritableFile>, seed: Seed) -> Self {
         let buffer = encode_header(seed);
         debug_assert_eq!(buffer.len(), HEADER_LEN, "the header has its documented length");
-        Self { file, seed, buffer, flushed: 0, directory: SegmentDirectory::default(), page: Vec::new() }
+        let (parity, directory) = (ParityStrip::new(PARITY_LEN_MAX), SegmentDirectory::default());
+        Self { file, seed, buffer, flushed: 0, parity, directory, page: Vec::new() }
     }
 
     /// The directory, for the counts of the segment.
@@ -45,6 +49,7 @@ impl SegmentWriter {
     fn flush(&mut self, at_least: usize) -> Result<()> {
         if self.buffer.len() >= at_least {
             self.file.append(&self.buffer)?;
+            self.parity.add(self.flushed, &self.buffer);
             self.flushed += self.buffer.len() as u64;
             self.buffer.clear();
         }
@@ -70,17 +75,22 @@ impl SegmentWriter {
     /// As [`SegmentWriter::integers`].
     pub fn strings(&mut self, code: u32, values: &[&[u8]]) -> Result<()> {
         let pages: Vec<&[&[u8]]> = values.chunks(PAGE_ROWS).collect();
-        let codec = choose_strings(&sample(&pages));
+        let mut encoder = StringEncoder::choose(&sample(&pages));
         self.column(code, ColumnForm::Strings, values.len(), pages.len(), |page, out| {
-            encode_strings(codec, pages[page], out)
-        })
+            encoder.encode(pages[page], out)
+        })?;
+        self.templates(code, &encoder)
+    }
+
+    fn templates(&mut self, code: u32, encoder: &StringEncoder) -> Result<()> {
+        encoder.templates().map_or(Ok(()), |table| self.section(SectionKind::Templates, code, table))
     }
 
     /// Bytes a column of these strings would take, judged by a few of its pages.
     pub fn strings_len(&self, values: &[&[u8]]) -> usize {
         let pages: Vec<&[&[u8]]> = values.chunks(PAGE_ROWS).collect();
         let samples = sample(&pages);
-        encoded_len(choose_strings(&samples), &samples, pages.len())
+        encoded_len(&StringEncoder::choose(&samples), samples.len(), pages.len())
     }
 
     fn column(
@@ -135,17 +145,25 @@ impl SegmentWriter {
         self.flush(BUFFER_LEN)
     }
 
-    /// Writes directory and footer and makes the file's bytes durable. Its name is not: that takes a sync of
+    /// Writes parity and directories and makes the file's bytes durable. Its name is not: that takes a sync of
     /// the directory.
     ///
     /// # Errors
     /// As [`SegmentWriter::integers`].
     pub fn finish(mut self) -> Result<(SegmentDirectory, u64)> {
-        let offset = self.offset();
+        let covered = self.offset();
+        self.parity.add(self.flushed, &self.buffer);
+        let strip = self.parity.folded(parity_len(covered));
+        let directory_len = self.directory.encode().len() + FOOTER_LEN;
+        let offset = covered + directory_len as u64;
+        let sum = checksum(self.seed, offset, &strip);
+        self.directory.parity = ParityEntry { covered, offset, len: strip.len() as u32, checksum: sum };
         let directory = self.directory.encode();
-        let footer = encode_footer(self.seed, offset, &directory);
-        self.buffer.extend_from_slice(&directory);
-        self.buffer.extend_from_slice(&footer);
+        for (strip, offset) in [(&strip[..], covered), (&[], offset + strip.len() as u64)] {
+            self.buffer.extend_from_slice(&directory);
+            self.buffer.extend_from_slice(&encode_footer(self.seed, offset, &directory));
+            self.buffer.extend_from_slice(strip);
+        }
         self.flush(0)?;
         self.file.sync()?;
         Ok((self.directory, self.flushed))
@@ -198,36 +216,35 @@ impl StringSamples {
         }
     }
 
-    /// The codec of the column and the bytes it will take, judged by the samples.
-    pub fn choose(&self) -> (StringCodec, usize) {
+    /// How the column is written and the bytes it will take, judged by the samples.
+    pub fn choose(&self) -> (StringEncoder, usize) {
         let pages: Vec<Vec<&[u8]>> = self.pages.iter().map(|page| page.iter().collect()).collect();
         let samples: Vec<&[&[u8]]> = pages.iter().map(Vec::as_slice).collect();
-        let codec = choose_strings(&samples);
-        (codec, encoded_len(codec, &samples, self.pages_of_column))
+        let encoder = StringEncoder::choose(&samples);
+        let len = encoded_len(&encoder, samples.len(), self.pages_of_column);
+        (encoder, len)
     }
 }
 
-/// Bytes of so many pages in this codec, judged by some of them; `usize::MAX` if they do not fit.
-fn encoded_len(codec: StringCodec, samples: &[&[&[u8]]], pages: usize) -> usize {
-    let mut page = Vec::new();
-    let fits = samples.iter().all(|values| encode_strings(codec, values, &mut page).is_ok());
-    if fits { page.len() * pages / samples.len().max(1) } else { usize::MAX }
+/// Bytes of so many pages, judged by those it was chosen on.
+fn encoded_len(encoder: &StringEncoder, samples: usize, pages: usize) -> usize {
+    encoder.sampled_len() * pages / samples.max(1) + encoder.templates().map_or(0, <[u8]>::len)
 }
 
 /// A column of byte strings written value by value.
 pub struct StringsWriter<'w> {
     out: &'w mut SegmentWriter,
     open: OpenColumn,
-    codec: StringCodec,
+    encoder: StringEncoder,
     page: Strings,
     values: usize,
 }
 
 impl<'w> StringsWriter<'w> {
     /// Begins the column; nothing else may be written until it is finished.
-    pub fn new(out: &'w mut SegmentWriter, code: u32, codec: StringCodec) -> Self {
+    pub fn new(out: &'w mut SegmentWriter, code: u32, encoder: StringEncoder) -> Self {
         let open = out.begin(code, ColumnForm::Strings);
-        Self { out, open, codec, page: Strings::default(), values: 0 }
+        Self { out, open, encoder, page: Strings::default(), values: 0 }
     }
 
     /// The next value.
@@ -242,7 +259,7 @@ impl<'w> StringsWriter<'w> {
     fn flush(&mut self) -> Result<()> {
         let values: Vec<&[u8]> = self.page.iter().collect();
         self.values += values.len();
-        self.out.page(&mut self.open, |out| encode_strings(self.codec, &values, out))?;
+        self.out.page(&mut self.open, |out| self.encoder.encode(&values, out))?;
         self.page.clear();
         Ok(())
     }
@@ -255,7 +272,9 @@ impl<'w> StringsWriter<'w> {
         if !self.page.is_empty() {
             self.flush()?;
         }
+        let code = self.open.code;
         self.out.end(self.open, self.values)?;
+        self.out.templates(code, &self.encoder)?;
         Ok(self.values)
     }
 }

@@ -21,6 +21,7 @@ pub struct StoreBuilder {
     clock: Arc<dyn Clock>,
     options: Options,
     retention: Retention,
+    mapped: bool,
     read_only: bool,
     create: bool,
 }
@@ -33,6 +34,7 @@ impl StoreBuilder {
             clock: Arc::new(SystemClock),
             options: Options::default(),
             retention: Retention::default(),
+            mapped: true,
             read_only: false,
             create: true,
         }
@@ -101,6 +103,13 @@ impl StoreBuilder {
         self
     }
 
+    /// Whether segments are mapped, which is the default, or read into memory as a whole when the store is opened. A
+    /// medium that fails to read a page of a map kills the process; one that fails a read is an error.
+    pub fn map_files(mut self, mapped: bool) -> Self {
+        self.mapped = mapped;
+        self
+    }
+
     /// Opens without a lock and writes nothing; a writer may be at work in another process.
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
@@ -125,7 +134,8 @@ impl StoreBuilder {
             return Err(Error::invalid(text));
         }
         let storage = self.storage.unwrap_or_else(|| {
-            Arc::new(if self.read_only { Disk::read_only(&self.path) } else { Disk::new(&self.path) })
+            let disk = if self.read_only { Disk::read_only(&self.path) } else { Disk::new(&self.path) };
+            Arc::new(if self.mapped { disk } else { disk.without_mmap() })
         });
         let seals = self.options.seal_automatically && !self.read_only;
         let request = OpenRequest {

@@ -65,10 +65,11 @@ impl Store {
     }
 }
 
-/// Which distinct spans only one of two stores has. Holds one trace of each at a time.
+/// Which distinct spans only one of two stores has. Holds a few hundred traces of each at a time. What damage hides is not
+/// compared; [`StoreDifference::problems`] tells.
 ///
 /// # Errors
-/// Corrupt if either has a damaged page: then it is not known what it holds. TooLarge if a trace is larger than
+/// TooLarge if a trace is larger than
 /// the first one's [`trace_bytes_max`](crate::Limits::trace_bytes_max).
 pub fn compare_stores(a: &Snapshot, b: &Snapshot) -> Result<StoreDifference> {
     compare(&a.parts, &b.parts, a.limits.trace_bytes_max)

@@ -188,11 +188,7 @@ impl Snapshot {
 
     /// See [`crate::Store::spans`].
     pub fn spans(&self) -> impl Iterator<Item = Result<Vec<Span>>> + use<> {
-        let (traces, error) = match self.parts.every_trace(self.limits.trace_bytes_max) {
-            Ok(traces) => (Some(traces), None),
-            Err(error) => (None, Some(Err(error))),
-        };
-        error.into_iter().chain(traces.into_iter().flatten())
+        self.parts.every_trace(self.limits.trace_bytes_max)
     }
 }
 

@@ -10,6 +10,8 @@ use crate::head::trace_id_of;
 use crate::model::{Span, TraceId};
 use crate::part::ReadCounter;
 
+use super::problems::Problems;
+
 /// Traces named as examples.
 const EXAMPLES_MAX: usize = 10;
 
@@ -23,6 +25,8 @@ pub struct StoreDifference {
     pub only_in_b: u64,
     /// Up to ten traces that differ.
     pub examples: Vec<TraceId>,
+    /// What damage of either store hides, in words that name the file: that was not compared.
+    pub problems: Vec<String>,
 }
 
 impl StoreDifference {
@@ -46,38 +50,69 @@ const TRACES_AT_ONCE: usize = 512;
 /// Compares the traces of `a` with those of `b`, then looks for traces that only `b` has.
 ///
 /// # Errors
-/// Corrupt if a page is damaged; TooLarge if a trace takes more bytes in memory than `trace_bytes_max`.
+/// TooLarge if a trace takes more bytes in memory than `trace_bytes_max`.
 pub fn compare(a: &Arc<Snapshot>, b: &Arc<Snapshot>, trace_bytes_max: usize) -> Result<StoreDifference> {
     let counter = ReadCounter::limited(trace_bytes_max);
-    let mut out = StoreDifference::default();
-    let mut traces = a.every_trace(trace_bytes_max)?;
-    loop {
-        let of_a = traces.by_ref().take(TRACES_AT_ONCE).collect::<Result<Vec<_>>>()?;
-        if of_a.is_empty() {
-            break;
+    let (mut out, mut problems) = (StoreDifference::default(), Problems::default());
+    let mut traces = a.every_trace(trace_bytes_max).peekable();
+    while traces.peek().is_some() {
+        let mut of_a = Vec::new();
+        for spans in traces.by_ref().take(TRACES_AT_ONCE) {
+            of_a.extend(problems.take(spans)?);
         }
         let ids: Vec<TraceId> = of_a.iter().filter_map(|spans| Some(spans.first()?.trace_id)).collect();
-        for ((id, in_a), in_b) in ids.iter().zip(&of_a).zip(b.traces(&ids, &counter)?) {
-            let (more_in_a, more_in_b) = missing(in_a, &in_b);
+        for ((id, in_a), in_b) in ids.iter().zip(&of_a).zip(readable(b, &ids, &counter, &mut problems)?) {
+            let (more_in_a, more_in_b) = in_b.map_or((0, 0), |in_b| missing(in_a, &in_b));
             out.add(*id, more_in_a, more_in_b);
         }
     }
+    only_in_second(a, b, &counter, &mut out, &mut problems)?;
+    out.problems = problems.into_vec();
+    Ok(out)
+}
+
+/// The spans of these traces, `None` where damage hides some.
+fn readable(
+    snapshot: &Arc<Snapshot>,
+    ids: &[TraceId],
+    counter: &ReadCounter,
+    problems: &mut Problems,
+) -> Result<Vec<Option<Vec<Span>>>> {
+    if let Ok(all) = snapshot.traces(ids, counter) {
+        return Ok(all.into_iter().map(Some).collect());
+    }
+    ids.iter().map(|id| problems.take(snapshot.trace(*id, TraceIds::Strict, counter))).collect()
+}
+
+fn only_in_second(
+    a: &Snapshot,
+    b: &Snapshot,
+    counter: &ReadCounter,
+    out: &mut StoreDifference,
+    problems: &mut Problems,
+) -> Result<()> {
     for part in &b.segments {
         for ordinal in (0..part.segment.traces()).filter(|ordinal| !part.dirty.contains(*ordinal)) {
-            let id = part.segment.trace_id(ordinal, &counter)?;
-            if !has_trace(a, id, &counter)? {
-                out.add(id, 0, part.segment.trace_rows(ordinal, &counter)?.len() as u64);
+            let Some(id) = problems.take(part.segment.trace_id(ordinal, counter))? else { continue };
+            if problems.take(has_trace(a, id, counter))? == Some(false) {
+                let rows = problems.take(part.segment.trace_rows(ordinal, counter))?;
+                out.add(id, 0, rows.map_or(0, |rows| rows.len() as u64));
             }
         }
     }
-    let mut loose: Vec<TraceId> = b.loose_traces(&counter)?.into_iter().collect();
+    let (loose, unreadable) = b.readable_loose_traces(counter);
+    for error in unreadable {
+        problems.take::<()>(Err(error))?;
+    }
+    let mut loose: Vec<TraceId> = loose.into_iter().collect();
     loose.sort_unstable();
     for id in loose {
-        if !has_trace(a, id, &counter)? {
-            out.add(id, 0, b.trace(id, TraceIds::Strict, &counter)?.len() as u64);
+        if problems.take(has_trace(a, id, counter))? == Some(false) {
+            let spans = problems.take(b.trace(id, TraceIds::Strict, counter))?;
+            out.add(id, 0, spans.map_or(0, |spans| spans.len() as u64));
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// How many of the distinct spans of each the other does not have.

@@ -9,6 +9,8 @@ use crate::part::ReadCounter;
 use crate::query::counts;
 use crate::segment::{UsagePart, store_of_segment};
 
+use super::problems::Problems;
+
 /// Once to the log, once to the segment.
 const WRITTEN_WHEN_SEALED: u64 = 2;
 
@@ -38,6 +40,8 @@ pub struct Stats {
     pub awaiting_erasure: u64,
     /// Heap bytes of spans not yet sealed.
     pub head_bytes: u64,
+    /// What damage hides from these figures, in words that name the file.
+    pub problems: Vec<String>,
     /// How often rows were written, most often and on average: once to the log, once when sealed, once more
     /// by each merge.
     pub times_written: TimesWritten,
@@ -57,10 +61,14 @@ impl Stats {
     /// Gathers the figures.
     ///
     /// # Errors
-    /// Corrupt if tables are damaged, Io if a directory cannot be listed.
+    /// TooLarge if a doubled trace is, Io if a directory cannot be listed.
     pub fn gather(engine: &Engine) -> Result<Self> {
         let snapshot = engine.snapshot();
-        let counts = counts(&snapshot, &engine.options().limits)?;
+        let (counts, missing) = counts(&snapshot, &engine.options().limits);
+        let mut problems = Problems::default();
+        for error in missing {
+            problems.take::<()>(Err(error))?;
+        }
         let mut out = Self {
             spans: counts.spans,
             rows: counts.rows,
@@ -76,9 +84,10 @@ impl Stats {
         let counter = ReadCounter::default();
         for part in &snapshot.segments {
             for ordinal in part.deleted.iter() {
-                out.awaiting_erasure += part.segment.trace_rows(ordinal, &counter)?.len() as u64;
+                let rows = problems.take(part.segment.trace_rows(ordinal, &counter))?;
+                out.awaiting_erasure += rows.map_or(0, |rows| rows.len() as u64);
             }
-            for usage in part.segment.usage()? {
+            for usage in problems.take(part.segment.usage())?.unwrap_or_default() {
                 let list = match usage.part {
                     UsagePart::Column => &mut out.columns,
                     UsagePart::Index => &mut out.indexes,
@@ -90,6 +99,7 @@ impl Stats {
                 *list.entry(usage.name).or_default() += usage.bytes;
             }
         }
+        out.problems = problems.into_vec();
         out.times_written = times_written(engine, out.rows)?;
         let usage = engine.disk_usage()?;
         (out.bytes_on_disk, out.log_bytes) = (usage.total, usage.logs);

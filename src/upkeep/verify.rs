@@ -2,24 +2,9 @@
 
 use crate::catalog::{Contents, look};
 use crate::error::{ErrorKind, Result};
-use crate::ingest::Engine;
+use crate::ingest::{Damage, Engine};
 use crate::log::{FileId, LogEnding, LogIdentity, replay};
 use crate::segment::{Segment, store_of_segment};
-
-/// One damaged unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// The file, relative to the store.
-    pub file: String,
-    /// First damaged byte, as far as known.
-    pub offset: u64,
-    /// What kind of unit it is.
-    pub kind: String,
-    /// What is wrong.
-    pub problem: String,
-    /// Rows that cannot be read in full because of it.
-    pub rows_affected: u64,
-}
 
 /// What reading every byte found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,15 +26,7 @@ pub fn verify(engine: &Engine) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let storage = engine.storage().as_ref();
     let Contents::Store(found) = look(storage, &store_of_segment)? else { return Ok(report) };
-    for damage in &found.damage {
-        report.damaged.push(Damage {
-            file: damage.file.clone(),
-            offset: damage.offset,
-            kind: "manifest".to_owned(),
-            problem: damage.problem.clone(),
-            rows_affected: 0,
-        });
-    }
+    report.damaged.extend(found.damage.iter().map(Damage::of_manifest));
     report.files_checked += 1;
     for segment in found.catalog.segments() {
         verify_segment(engine, segment.info.id, segment.info.rows, &mut report)?;
@@ -64,13 +41,7 @@ pub fn verify(engine: &Engine) -> Result<VerifyReport> {
 
 fn verify_segment(engine: &Engine, id: FileId, rows: u64, report: &mut VerifyReport) -> Result<()> {
     let path = id.segment_path();
-    let whole = |problem: String| Damage {
-        file: path.clone(),
-        offset: 0,
-        kind: "segment".to_owned(),
-        problem,
-        rows_affected: rows,
-    };
+    let whole = |problem: String| Damage::of_segment(id, problem, rows);
     let file = match engine.storage().map(&path) {
         Ok(file) => file,
         Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {
@@ -108,12 +79,6 @@ fn verify_log(engine: &Engine, id: FileId, ending: LogEnding, report: &mut Verif
     report.bytes_checked += file.bytes().len() as u64;
     let identity = LogIdentity { store: engine.store_id(), file: id, ending };
     let replayed = replay(file.bytes(), identity, |_, _| Ok(()))?;
-    report.damaged.extend(replayed.damage.into_iter().map(|damage| Damage {
-        file: path.clone(),
-        offset: damage.offset,
-        kind: "log".to_owned(),
-        problem: damage.problem,
-        rows_affected: damage.sequences.map_or(0, |s| s.end - s.start),
-    }));
+    report.damaged.extend(replayed.damage.iter().map(|damage| Damage::of_log(id, damage)));
     Ok(())
 }

@@ -20,8 +20,14 @@ use tailspan::{
     Limits, PairSpan, PairsQuery, PairsShow, SimulatedDisk, Snapshot, Span, SpanId, SpanSet, TimeRange, TraceId,
 };
 
-const SHOWS: [PairsShow; 5] =
-    [PairsShow::Missing, PairsShow::Duplicate, PairsShow::Before, PairsShow::After, PairsShow::Overlap];
+const SHOWS: [PairsShow; 6] = [
+    PairsShow::Missing,
+    PairsShow::Duplicate,
+    PairsShow::Both,
+    PairsShow::Before,
+    PairsShow::After,
+    PairsShow::Overlap,
+];
 
 #[derive(Clone, Debug)]
 struct Question {
@@ -125,6 +131,7 @@ fn is_shown(show: PairsShow, members: &[Member<'_>], within: Option<u64>) -> boo
         PairsShow::Duplicate => {
             [0, 1].into_iter().any(|side| of(side).any(|x| of(side).any(|y| !std::ptr::eq(x.0, y.0) && near(x.0, y.0))))
         }
+        PairsShow::Both => others().next().is_some(),
         PairsShow::Before => others().any(|pair| is_before(&pair)),
         PairsShow::Overlap => others().any(|pair| overlap(&pair)),
         PairsShow::After => others().next().is_some() && !others().any(|pair| is_before(&pair) || overlap(&pair)),

@@ -238,7 +238,7 @@ fn linked(nodes: &[Node]) -> Vec<Found> {
     let mut out = Vec::new();
     for (at, node) in nodes.iter().enumerate().filter(|(at, _)| above.contains_key(at)) {
         let path = |from: usize| std::iter::successors(above[&from], |at| above[at]);
-        let speaks = |other: &usize| nodes[*other].kind != INTERNAL && path(*other).any(|up| up == at);
+        let speaks = |other: &usize| nodes[*other].kind != INTERNAL && above[other] == Some(at);
         if node.kind == CLIENT && above.keys().any(speaks) {
             continue;
         }

@@ -7,14 +7,22 @@ use crate::index::links::{FoundLink, LinkKind, LinkNames, LinkSpan, Linker};
 use crate::limits::Limits;
 use crate::model::{TimeRange, TraceId};
 use crate::part::ReadCounter;
-use crate::query::Explain;
-use crate::segment::{Fixed, IntegerCursor, LinkRows, LinkTarget, LinkTargets};
+use crate::query::{Durations, Explain};
+use crate::segment::{LinkRows, LinkTarget, LinkTargets};
 
-use super::super::feed::{List, Place, SampleIds, SampleSource, Sink, too_many_groups};
+use super::super::feed::{
+    Batch, LISTED, List, Place, RangeSource, RowList, SampleIds, SampleSource, Sink, ids_of_rows, too_many_groups,
+};
+use super::super::groups::NO_ROOM;
+use super::super::part_tables::DURATION;
+use super::super::totals::{Totals, add_batch};
+use super::carriers::CarrierRows;
 use super::edges::Edges;
 use super::loose::{Piece, loose_pieces};
 use super::pointers::{POINTERS_MAX, Pointer, ids_of, service_of, targets_of};
 use super::readers::Readers;
+use super::rolled::{edge_of, is_rolled, rows_within, sums_of};
+use super::row_scan::{RowScan, ScanSinks};
 
 /// Problems an answer names; of more it says that there are more.
 const PROBLEMS_MAX: usize = 20;
@@ -28,8 +36,15 @@ pub struct LinkFeed<'q> {
     names: LinkNames,
     edges: Edges,
     loose: Vec<Piece>,
+    /// By segment, whether its rollup tells its links.
+    rolled: Vec<bool>,
+    /// The samples beside the rollups that have a duration, as long as they are few.
+    beside: Option<Vec<(u32, u64, SampleIds)>>,
     problems: Vec<String>,
 }
+
+/// Samples beside rollups that are kept from the pass that counts them.
+const BESIDE_MAX: usize = 1 << 18;
 
 /// What a pass needs beside the names.
 struct Pass<'p> {
@@ -52,7 +67,80 @@ impl<'q> LinkFeed<'q> {
         let mut problems = Vec::new();
         let loose = loose_pieces(snapshot, &counter, &mut |error| note(&mut problems, error))?;
         let edges = Edges::new(limits.groups_max);
-        Ok(Self { snapshot, window, limits, counter, names: LinkNames::default(), edges, loose, problems })
+        let rolled = snapshot.segments.iter().map(|part| is_rolled(part, window)).collect();
+        let (names, beside) = (LinkNames::default(), None);
+        Ok(Self { snapshot, window, limits, counter, names, edges, loose, rolled, beside, problems })
+    }
+
+    /// The totals of every link, from the rollups of segments and the rows that these do not tell of; `None` if there
+    /// is no sound rollup.
+    ///
+    /// # Errors
+    /// Whatever is not damage.
+    pub fn rolled_totals(&mut self, with_histograms: bool) -> Result<Option<Vec<Totals>>> {
+        let mut totals: Vec<Totals> = Vec::new();
+        for (part, _) in self.snapshot.segments.iter().zip(&self.rolled).filter(|(_, rolled)| **rolled) {
+            let bytes_max = self.limits.trace_bytes_max;
+            let sums = match sums_of(part, &mut self.names, with_histograms, bytes_max, &self.counter) {
+                Ok(sums) => sums,
+                // What is damaged is met again by the scan.
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            for (edge, group) in sums.into_iter().filter(|(_, group)| !group.is_empty()) {
+                let number = self.edges.number(edge);
+                if number == NO_ROOM {
+                    continue;
+                }
+                totals.resize_with(totals.len().max(number as usize + 1), Totals::default);
+                totals[number as usize].sums.merge(&group);
+            }
+        }
+        if !self.rolled.contains(&true) {
+            return Ok(None);
+        }
+        let mut groups = totals.len();
+        let beside_max = BESIDE_MAX.min(self.limits.values_bytes_max / size_of::<(u32, u64, SampleIds)>());
+        let mut beside: Option<Vec<(u32, u64, SampleIds)>> = Some(Vec::new());
+        self.pass(true, &mut |batch| {
+            let highest = batch.groups.iter().filter(|group| **group != NO_ROOM).max();
+            groups = groups.max(highest.map_or(0, |group| *group as usize + 1));
+            add_batch(&mut totals, groups, batch);
+            let has_room = |kept: &Vec<_>| batch.is_listed() && kept.len() + batch.groups.len() <= beside_max;
+            beside = beside.take().filter(has_room).and_then(|kept| with_durations(kept, batch).ok());
+            Ok(())
+        })?;
+        self.beside = beside;
+        totals.resize_with(self.edges.len(), Totals::default);
+        Ok(Some(totals))
+    }
+
+    /// Hands the samples to the sink; those of clean traces of segments whose rollups tell them only if `beside_rolled`
+    /// is false.
+    fn pass(&mut self, beside_rolled: bool, sink: &mut Sink<'_>) -> Result<()> {
+        let Self { snapshot, window, limits, counter, names, edges, loose, rolled, problems, .. } = self;
+        let (linker, list) = (Linker::default(), List::default());
+        let mut pass = Pass { window: *window, linker, edges, list, spans: Vec::new(), pointers: Vec::new() };
+        let mut readers = Readers::new(snapshot, limits, counter);
+        let mut problem = |error: Error| note(problems, error);
+        for ((at, part), rolled) in (0u32..).zip(&snapshot.segments).zip(rolled) {
+            if !(beside_rolled && *rolled)
+                && let Err(error) = pass.add_clean((at, part), names, &mut readers, &mut problem, sink)
+            {
+                problem(error)?;
+            }
+            if let Err(error) = pass.add_clean_pointers(part, names, &mut readers, &mut problem, sink) {
+                problem(error)?;
+            }
+        }
+        for of_trace in loose.chunk_by(|a, b| a.low == b.low) {
+            if let Err(error) = pass.add_loose(of_trace, names, &mut readers) {
+                problem(error)?;
+            }
+            pass.pass_on(POINTERS_MAX, names, &mut readers, &mut problem, sink)?;
+        }
+        pass.pass_on(0, names, &mut readers, &mut problem, sink)?;
+        pass.list.flush(sink)
     }
 
     /// Parent, child and kind of a group.
@@ -83,6 +171,15 @@ impl<'q> LinkFeed<'q> {
     }
 }
 
+/// Those kept so far, and the samples of a batch that have a duration and a group.
+fn with_durations(mut kept: Vec<(u32, u64, SampleIds)>, batch: &Batch<'_>) -> Result<Vec<(u32, u64, SampleIds)>> {
+    let timed = |at: &usize| batch.facts[*at] & DURATION != 0 && batch.groups[*at] != NO_ROOM;
+    let ids = batch.ids((0..batch.groups.len()).filter(timed))?;
+    let places = (0..batch.groups.len()).filter(timed);
+    kept.extend(places.zip(ids).map(|(at, ids)| (batch.groups[at], batch.durations[at], ids)));
+    Ok(kept)
+}
+
 /// Notes damage and what is too large; all else is an error.
 fn note(problems: &mut Vec<String>, error: Error) -> Result<()> {
     if !matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::TooLarge) {
@@ -100,24 +197,7 @@ fn note(problems: &mut Vec<String>, error: Error) -> Result<()> {
 
 impl SampleSource for LinkFeed<'_> {
     fn run(&mut self, sink: &mut Sink<'_>) -> Result<()> {
-        let Self { snapshot, window, limits, counter, names, edges, loose, problems } = self;
-        let (linker, list) = (Linker::default(), List::default());
-        let mut pass = Pass { window: *window, linker, edges, list, spans: Vec::new(), pointers: Vec::new() };
-        let mut readers = Readers::new(snapshot, limits, counter);
-        let mut problem = |error: Error| note(problems, error);
-        for part in &snapshot.segments {
-            if let Err(error) = pass.add_clean(part, names, &mut readers, &mut problem, sink) {
-                problem(error)?;
-            }
-        }
-        for of_trace in loose.chunk_by(|a, b| a.low == b.low) {
-            if let Err(error) = pass.add_loose(of_trace, names, &mut readers) {
-                problem(error)?;
-            }
-            pass.pass_on(POINTERS_MAX, names, &mut readers, &mut problem, sink)?;
-        }
-        pass.pass_on(0, names, &mut readers, &mut problem, sink)?;
-        pass.list.flush(sink)
+        self.pass(false, sink)
     }
 
     fn groups(&self) -> usize {
@@ -125,7 +205,16 @@ impl SampleSource for LinkFeed<'_> {
     }
 
     fn ids_at(&self, places: &[Place], listed: &[SampleIds]) -> Result<Vec<SampleIds>> {
-        Ok(places.iter().map(|(_, at)| listed[*at as usize]).collect())
+        let mut out = Vec::with_capacity(places.len());
+        for of_part in places.chunk_by(|a, b| a.0 == b.0) {
+            if of_part[0].0 == LISTED {
+                out.extend(of_part.iter().map(|(_, at)| listed[*at as usize]));
+                continue;
+            }
+            let segment = &*self.snapshot.segments[of_part[0].0 as usize].segment;
+            out.extend(ids_of_rows(segment, of_part.iter().map(|(_, row)| *row), &self.counter)?);
+        }
+        Ok(out)
     }
 
     fn problem(&mut self, error: Error) -> Result<()> {
@@ -133,11 +222,87 @@ impl SampleSource for LinkFeed<'_> {
     }
 }
 
+impl RangeSource for LinkFeed<'_> {
+    fn rows_within(
+        &mut self,
+        ranges: &[(u32, Durations)],
+        listed: &mut Vec<SampleIds>,
+        keep: &mut dyn FnMut(u32, Place, u64),
+    ) -> Result<()> {
+        for (at, part) in self.snapshot.segments.iter().enumerate().filter(|(at, _)| self.rolled[*at]) {
+            let (names, bytes_max) = ((&mut self.names, &mut self.edges), self.limits.trace_bytes_max);
+            rows_within(part, ranges, names, bytes_max, &self.counter, &mut |range, row, nanos| {
+                keep(range, (at as u32, row), nanos);
+            })?;
+        }
+        let of_sample = |group: u32, nanos: u64| {
+            let first = ranges.partition_point(|(of, _)| *of < group);
+            let own = (first..).zip(&ranges[first..]).take_while(move |(_, (of, _))| *of == group);
+            own.filter(move |(_, (_, range))| range.contains(&nanos)).map(|(at, _)| at as u32)
+        };
+        if let Some(beside) = &self.beside {
+            for (group, nanos, ids) in beside {
+                for range in of_sample(*group, *nanos) {
+                    listed.push(*ids);
+                    keep(range, (LISTED, listed.len() as u32 - 1), *nanos);
+                }
+            }
+            return Ok(());
+        }
+        self.pass(true, &mut |batch| {
+            for (sample, group) in batch.groups.iter().enumerate().filter(|(at, _)| batch.facts[*at] & DURATION != 0) {
+                let nanos = batch.durations[sample];
+                of_sample(*group, nanos).for_each(|range| keep(range, batch.place(sample, listed), nanos));
+            }
+            Ok(())
+        })
+    }
+}
+
 type Problem<'p> = dyn FnMut(Error) -> Result<()> + 'p;
 
 impl Pass<'_> {
-    /// Links the clean traces of a segment.
+    /// Links the clean traces of a segment, the part of this number: along their rows if that is enough.
     fn add_clean(
+        &mut self,
+        (number, part): (u32, &SegmentPart),
+        names: &mut LinkNames,
+        readers: &mut Readers<'_>,
+        problem: &mut Problem<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let (segment, counter, window) = (&*part.segment, readers.counter, self.window);
+        let source = segment.source()?;
+        let (mut left, mut waiting, edges) = (Vec::new(), RowList::default(), &mut *self.edges);
+        let mut sinks = ScanSinks {
+            slot_of: &mut |codes| edges.number(edge_of(codes, &source, names)),
+            left: &mut |ordinal| left.push(ordinal),
+            problem,
+        };
+        let mut scan = RowScan::new(part, counter)?;
+        scan.run(window, &mut sinks, |link| {
+            waiting.add(link.slot, link.duration, link.error, link.row);
+            if waiting.is_full() { waiting.flush((number, segment), counter, sink) } else { Ok(()) }
+        })?;
+        waiting.flush((number, segment), counter, sink)?;
+        let mut rows = LinkRows::new(segment, names, false, counter)?.limited(readers.limits.trace_bytes_max);
+        for ordinal in left {
+            self.spans.clear();
+            let low = segment.trace_id(ordinal, counter).and_then(|id| {
+                rows.add_trace(ordinal, &mut self.spans)?;
+                Ok(id.low())
+            });
+            match low {
+                Ok(low) => self.link(low, names),
+                Err(error) => problem(error)?,
+            }
+            self.list.flush_if_full(sink)?;
+        }
+        Ok(())
+    }
+
+    /// Notes the pointers that rows of clean traces of a segment carry.
+    fn add_clean_pointers(
         &mut self,
         part: &SegmentPart,
         names: &mut LinkNames,
@@ -146,43 +311,22 @@ impl Pass<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         let (segment, counter) = (&*part.segment, readers.counter);
-        let cursor = |column: Fixed| IntegerCursor::new(segment, column as u32, true, counter);
-        let (mut lows, mut firsts) = (cursor(Fixed::TraceLow), cursor(Fixed::TraceRow));
-        let (mut starts, mut durations) = (cursor(Fixed::TraceStart), cursor(Fixed::TraceDuration));
-        let mut rows = LinkRows::new(segment, names, true, counter)?.limited(readers.limits.trace_bytes_max);
-        let mut targets = LinkTargets::from_row(segment, 0, counter)?;
-        for ordinal in (0..segment.traces()).filter(|ordinal| !part.dirty.contains(*ordinal)) {
-            let mut link = || {
-                let start = starts.get(ordinal as usize)?;
-                let last = start.saturating_add(durations.get(ordinal as usize)?);
-                if self.window != TimeRange::ALL && (start == 0 || !self.window.overlaps(start, last)) {
-                    return Ok(());
+        if segment.directory().links == 0 {
+            return Ok(());
+        }
+        let mut rows = CarrierRows::new(part, names, counter)?;
+        let (mut targets, mut found) = (LinkTargets::from_row(segment, 0, counter)?, Vec::new());
+        for end in (0..segment.rows()).step_by(POINTERS_MAX).map(|first| first.saturating_add(POINTERS_MAX as u32)) {
+            targets.until(end, |row, target| found.push((row, target)))?;
+            for (row, target) in found.drain(..) {
+                match rows.pointer(row, target, self.window) {
+                    Ok(pointer) => self.pointers.extend(pointer),
+                    Err(error) => problem(error)?,
                 }
-                self.spans.clear();
-                rows.add_trace(ordinal, &mut self.spans)?;
-                let low = lows.get(ordinal as usize)?;
-                let first = firsts.get(ordinal as usize)? as u32;
-                // The links of dirty traces and of those outside the window are passed over.
-                targets.until(first, |_, _| {})?;
-                self.add_pointers(low, first, &mut targets)?;
-                self.link(low, names);
-                Ok(())
-            };
-            if let Err(error) = link() {
-                problem(error)?;
             }
             self.pass_on(POINTERS_MAX, names, readers, problem, sink)?;
         }
         Ok(())
-    }
-
-    /// Notes the pointers that the rows at hand carry, of a trace whose first row this is.
-    fn add_pointers(&mut self, low: u64, first: u32, targets: &mut LinkTargets<'_>) -> Result<()> {
-        let Self { spans, pointers, window, .. } = self;
-        targets.until(first + spans.len() as u32, |row, target| {
-            let span = spans.get((row - first) as usize).filter(|span| takes(*window, span.start));
-            pointers.extend(span.and_then(|span| Pointer::of(span, low, target)));
-        })
     }
 
     /// Links the records at hand, of a trace whose id has this lower half.

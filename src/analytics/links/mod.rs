@@ -7,11 +7,14 @@
 //! ```
 //! Traces are joined by the lower 64 bits of their ids: those that share them are loose.
 
+mod carriers;
 mod edges;
 mod feed;
 mod loose;
 mod pointers;
 mod readers;
+mod rolled;
+mod row_scan;
 
 use crate::catalog::Snapshot;
 use crate::error::Result;
@@ -24,6 +27,7 @@ pub use crate::index::links::LinkKind;
 use super::latency::Exemplar;
 use super::measure::Measured;
 use super::quantile::Quantile;
+use super::select::{Wanted, select_rolled};
 use feed::LinkFeed;
 
 /// A question for the service graph. The default asks for all links, with the median and three tails.
@@ -104,9 +108,12 @@ pub struct LinksReport {
 /// Whatever is not damage. Damage and limits make the answer incomplete.
 pub fn links(snapshot: &Snapshot, query: &LinksQuery, limits: &Limits) -> Result<LinksReport> {
     let mut feed = LinkFeed::new(snapshot, query.window, limits)?;
-    let Measured { totals, selected, incomplete } = Measured::of(&mut feed, &query.quantiles, limits)?;
+    let Measured { totals, selected, incomplete } = match rolled(&mut feed, &query.quantiles, limits)? {
+        Some(measured) => measured,
+        None => Measured::of(&mut feed, &query.quantiles, limits)?,
+    };
     let mut links: Vec<ServiceLink> = Vec::new();
-    for (number, totals) in (0u32..).zip(&totals) {
+    for (number, totals) in (0u32..).zip(&totals).filter(|(_, totals)| totals.sums.count > 0) {
         let (edge, sums) = (feed.edge(number), &totals.sums);
         let exemplar = |quantile: &Quantile| {
             let found = selected.get(&(number, quantile.rank(sums.duration_count)))?;
@@ -126,4 +133,16 @@ pub fn links(snapshot: &Snapshot, query: &LinksQuery, limits: &Limits) -> Result
     links.sort_by(|a, b| (&a.parent, &a.child, a.kind).cmp(&(&b.parent, &b.child, b.kind)));
     let (explain, reason) = feed.finish(incomplete);
     Ok(LinksReport { links, complete: reason.is_none(), reason, explain })
+}
+
+/// The same from rollups; `None` where these do not tell, or not all that they count could be found.
+fn rolled(feed: &mut LinkFeed<'_>, quantiles: &[Quantile], limits: &Limits) -> Result<Option<Measured>> {
+    let Some(totals) = feed.rolled_totals(!quantiles.is_empty())? else { return Ok(None) };
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for (number, totals) in (0u32..).zip(&totals).filter(|(_, totals)| totals.sums.duration_count > 0) {
+        wanted.extend(quantiles.iter().map(|quantile| (number, quantile.rank(totals.sums.duration_count))));
+    }
+    let Some(selected) = select_rolled(&wanted, &totals, feed, limits)? else { return Ok(None) };
+    let is_whole = wanted.iter().all(|wanted| selected.contains_key(wanted));
+    Ok(is_whole.then_some(Measured { totals, selected, incomplete: false }))
 }

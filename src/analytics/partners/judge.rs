@@ -14,13 +14,15 @@ use crate::model::TimeRange;
 
 use super::gather::Member;
 
-/// Which keys are shown. Of `before`, `after` and `overlap` are only keys that have partners; a span is not its own.
+/// Which keys are shown. All but the first two are of keys that have partners; a span is not its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PairsShow {
     /// No span on one of the sides; or, where partners start at most so far apart, a span of a without a partner.
     Missing,
     /// More than one span on a side; where partners start at most so far apart, two that do.
     Duplicate,
+    /// Partners, however they stand in time.
+    Both,
     /// Some b starts before a partner of it.
     Before,
     /// Partners that are neither `Before` nor `Overlap`: all b start with or after their a, and after its end.
@@ -38,76 +40,121 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// True if the key of these spans, which are sorted by start and end, is shown.
-    pub fn shows(&self, members: &[Member]) -> bool {
-        if !members.iter().any(|member| self.window.contains(member.start)) {
-            return false;
-        }
+    /// Which spans of a key take part in what is shown, of spans that are sorted by start and end; none if the key is
+    /// not shown.
+    pub fn taking_part(&self, members: &[Member]) -> Vec<bool> {
         let within = self.within.unwrap_or(u64::MAX);
+        if !members.iter().any(|member| self.window.contains(member.start)) {
+            return vec![false; members.len()];
+        }
         match self.show {
-            PairsShow::Missing => is_missing(members, within),
-            PairsShow::Duplicate => is_duplicate(members, within),
-            PairsShow::Before => Partners::of(members, within).before,
-            PairsShow::Overlap => Partners::of(members, within).overlap,
-            PairsShow::After => {
-                let partners = Partners::of(members, within);
-                partners.any && !partners.before && !partners.overlap
+            PairsShow::Missing => missing(members, within),
+            PairsShow::Duplicate => duplicate(members, within),
+            show => {
+                let partners = partners(members, within);
+                let others = || partners.iter().any(|partner| partner.before || partner.overlap);
+                let takes_part = |partner: &Partner| match show {
+                    PairsShow::Before => partner.before,
+                    PairsShow::Overlap => partner.overlap,
+                    _ => partner.any,
+                };
+                let shown = show != PairsShow::After || !others();
+                partners.iter().map(|partner| shown && takes_part(partner)).collect()
             }
         }
     }
 }
 
-/// True if there is no a, or one without a b that starts at most `within` from it.
-fn is_missing(members: &[Member], within: u64) -> bool {
-    let starts = |side: usize| members.iter().filter(move |member| member.sides[side]).map(|member| member.start);
-    let others: Vec<u64> = starts(1).collect();
+/// All if a side is empty, else each a without a b that starts at most `within` from it.
+fn missing(members: &[Member], within: u64) -> Vec<bool> {
+    let starts: Vec<u64> = members.iter().filter(|member| member.sides[1]).map(|member| member.start).collect();
+    let is_empty = starts.is_empty() || !members.iter().any(|member| member.sides[0]);
     let has_partner = |start: u64| {
-        let next = others.partition_point(|other| *other < start);
-        let near = |at: usize| others.get(at).is_some_and(|other| other.abs_diff(start) <= within);
+        let next = starts.partition_point(|other| *other < start);
+        let near = |at: usize| starts.get(at).is_some_and(|other| other.abs_diff(start) <= within);
         near(next) || next.checked_sub(1).is_some_and(near)
     };
-    starts(0).next().is_none() || starts(0).any(|start| !has_partner(start))
+    members.iter().map(|member| is_empty || member.sides[0] && !has_partner(member.start)).collect()
 }
 
-/// True if two spans of a side start at most `within` from each other.
-fn is_duplicate(members: &[Member], within: u64) -> bool {
-    [0, 1].into_iter().any(|side| {
-        let starts: Vec<u64> = members.iter().filter(|member| member.sides[side]).map(|member| member.start).collect();
-        starts.windows(2).any(|two| two[0].abs_diff(two[1]) <= within)
-    })
+/// Those of a side that start at most `within` from another of it.
+fn duplicate(members: &[Member], within: u64) -> Vec<bool> {
+    let mut out = vec![false; members.len()];
+    for side in [0, 1] {
+        let own: Vec<usize> = (0..members.len()).filter(|at| members[*at].sides[side]).collect();
+        for two in own.windows(2).filter(|two| members[two[1]].start - members[two[0]].start <= within) {
+            two.iter().for_each(|at| out[*at] = true);
+        }
+    }
+    out
 }
 
-/// What is true of some pair of partners.
+/// How a span stands to some partner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Partners {
+struct Partner {
     any: bool,
     before: bool,
     overlap: bool,
 }
 
-impl Partners {
-    fn of(members: &[Member], within: u64) -> Self {
-        let mut out = Self::default();
-        // Of each side so far: the last start, the last start before the one at hand, the latest end.
-        let mut last: [Option<u64>; 2] = [None; 2];
-        let mut earlier: [Option<u64>; 2] = [None; 2];
-        let mut latest_end = [0; 2];
-        let mut at = None;
-        for member in members {
-            let (start, is_near) =
-                (member.start, |other: Option<u64>| other.is_some_and(|o| member.start - o <= within));
-            if at != Some(start) {
-                (at, earlier) = (Some(start), last);
-            }
-            out.any |= member.sides[0] && is_near(last[1]) || member.sides[1] && is_near(last[0]);
-            out.before |= member.sides[0] && is_near(earlier[1]);
-            out.overlap |= member.sides[0] && latest_end[1] > start || member.sides[1] && latest_end[0] > start;
-            for side in [0, 1].into_iter().filter(|side| member.sides[*side]) {
-                last[side] = Some(start);
-                latest_end[side] = latest_end[side].max(member.end.min(start.saturating_add(within).saturating_add(1)));
-            }
+/// How each span stands to its partners: those that begin earlier in a pass from the front, the others from the back.
+fn partners(members: &[Member], within: u64) -> Vec<Partner> {
+    let mut out = vec![Partner::default(); members.len()];
+    let cut_end = |member: &Member| member.end.min(member.start.saturating_add(within).saturating_add(1));
+    let mut past = Passed::default();
+    let mut latest_end = [0; 2];
+    for (member, partner) in members.iter().zip(&mut out) {
+        past.reach(member.start);
+        for side in member.on_sides() {
+            partner.any |= past.is_near(past.last[1 - side], within);
+            // Only an a has what is before it.
+            partner.before |= side == 0 && past.is_near(past.other_start[1], within);
+            partner.overlap |= latest_end[1 - side] > member.start;
         }
-        out
+        for side in member.on_sides() {
+            past.last[side] = Some(member.start);
+            latest_end[side] = latest_end[side].max(cut_end(member));
+        }
+    }
+    let mut next = Passed::default();
+    for (member, partner) in members.iter().zip(&mut out).rev() {
+        next.reach(member.start);
+        for side in member.on_sides() {
+            partner.any |= next.is_near(next.last[1 - side], within);
+            partner.before |= side == 1 && next.is_near(next.other_start[0], within);
+            // Of those that follow, the nearest begins first.
+            partner.overlap |= next.last[1 - side].is_some_and(|start| start < cut_end(member));
+        }
+        member.on_sides().for_each(|side| next.last[side] = Some(member.start));
+    }
+    out
+}
+
+impl Member {
+    fn on_sides(&self) -> impl Iterator<Item = usize> + use<> {
+        let sides = self.sides;
+        [0, 1].into_iter().filter(move |side| sides[*side])
+    }
+}
+
+/// What a pass has met of each side.
+#[derive(Default)]
+struct Passed {
+    at: Option<u64>,
+    /// The last start, and the last that is not the one at hand.
+    last: [Option<u64>; 2],
+    other_start: [Option<u64>; 2],
+}
+
+impl Passed {
+    fn reach(&mut self, start: u64) {
+        if self.at != Some(start) {
+            (self.at, self.other_start) = (Some(start), self.last);
+        }
+    }
+
+    fn is_near(&self, other: Option<u64>, within: u64) -> bool {
+        self.at.zip(other).is_some_and(|(start, other)| start.abs_diff(other) <= within)
     }
 }
 
@@ -130,19 +177,21 @@ mod tests {
     }
 
     fn shown(spans: &[(&str, u64, u64)], within: Option<u64>) -> Vec<PairsShow> {
-        use PairsShow::{After, Before, Duplicate, Missing, Overlap};
+        use PairsShow::{After, Before, Both, Duplicate, Missing, Overlap};
         let members = members(spans);
-        let shows = |show: &PairsShow| Rule { show: *show, within, window: TimeRange::ALL }.shows(&members);
-        [Missing, Duplicate, Before, After, Overlap].into_iter().filter(shows).collect()
+        let shows = |show: &PairsShow| {
+            Rule { show: *show, within, window: TimeRange::ALL }.taking_part(&members).contains(&true)
+        };
+        [Missing, Duplicate, Both, Before, After, Overlap].into_iter().filter(shows).collect()
     }
 
     #[test]
     fn one_of_each_is_before_after_or_overlaps() {
-        use PairsShow::{After, Before, Overlap};
-        assert_eq!(shown(&[("a", 10, 20), ("b", 20, 30)], None), [After]);
-        assert_eq!(shown(&[("a", 10, 20), ("b", 10, 30)], None), [Overlap]);
-        assert_eq!(shown(&[("a", 10, 20), ("b", 5, 10)], None), [Before]);
-        assert_eq!(shown(&[("a", 10, 20), ("b", 5, 11)], None), [Before, Overlap]);
+        use PairsShow::{After, Before, Both, Overlap};
+        assert_eq!(shown(&[("a", 10, 20), ("b", 20, 30)], None), [Both, After]);
+        assert_eq!(shown(&[("a", 10, 20), ("b", 10, 30)], None), [Both, Overlap]);
+        assert_eq!(shown(&[("a", 10, 20), ("b", 5, 10)], None), [Both, Before]);
+        assert_eq!(shown(&[("a", 10, 20), ("b", 5, 11)], None), [Both, Before, Overlap]);
     }
 
     #[test]
@@ -153,11 +202,11 @@ mod tests {
 
     #[test]
     fn partners_too_far_apart_are_none() {
-        use PairsShow::{After, Missing, Overlap};
+        use PairsShow::{After, Both, Missing, Overlap};
         assert_eq!(shown(&[("a", 10, 90), ("b", 21, 30)], Some(10)), [Missing]);
-        assert_eq!(shown(&[("a", 10, 90), ("b", 20, 30)], Some(10)), [Overlap]);
-        assert_eq!(shown(&[("a", 10, 12), ("b", 20, 30)], Some(10)), [After]);
-        assert_eq!(shown(&[("a", 10, 12), ("b", 20, 30), ("b", 99, 99)], Some(10)), [After]);
+        assert_eq!(shown(&[("a", 10, 90), ("b", 20, 30)], Some(10)), [Both, Overlap]);
+        assert_eq!(shown(&[("a", 10, 12), ("b", 20, 30)], Some(10)), [Both, After]);
+        assert_eq!(shown(&[("a", 10, 12), ("b", 20, 30), ("b", 99, 99)], Some(10)), [Both, After]);
     }
 
     #[test]
@@ -173,7 +222,7 @@ mod tests {
         assert_eq!(shown(&[("ab", 10, 20)], None), []);
         assert_eq!(
             shown(&[("ab", 10, 20), ("ab", 15, 16)], None),
-            [PairsShow::Duplicate, PairsShow::Before, PairsShow::Overlap]
+            [PairsShow::Duplicate, PairsShow::Both, PairsShow::Before, PairsShow::Overlap]
         );
     }
 
@@ -189,23 +238,39 @@ mod tests {
                 for z in all.iter().skip(other).step_by(3) {
                     for within in [0, 1, u64::MAX] {
                         let members = members(&[*x, *y, *z]);
-                        assert_eq!(Partners::of(&members, within), by_pairs(&members, within), "{members:?} {within}");
+                        assert_eq!(partners(&members, within), by_pairs(&members, within), "{members:?} {within}");
                     }
                 }
             }
         }
     }
 
-    fn by_pairs(members: &[Member], within: u64) -> Partners {
-        let mut out = Partners::default();
-        for a in members.iter().filter(|member| member.sides[0]) {
-            let others = members.iter().filter(|b| b.sides[1] && b.place != a.place);
-            for b in others.filter(|b| a.start.abs_diff(b.start) <= within) {
-                out.any = true;
-                out.before |= b.start < a.start;
-                out.overlap |= a.start < b.end && b.start < a.end;
+    fn by_pairs(members: &[Member], within: u64) -> Vec<Partner> {
+        let mut out = vec![Partner::default(); members.len()];
+        for (at, a) in members.iter().enumerate().filter(|(_, member)| member.sides[0]) {
+            for (other, b) in members.iter().enumerate().filter(|(_, member)| member.sides[1]) {
+                if at == other || a.start.abs_diff(b.start) > within {
+                    continue;
+                }
+                for partner in [at, other] {
+                    out[partner].any = true;
+                    out[partner].before |= b.start < a.start;
+                    out[partner].overlap |= a.start < b.end && b.start < a.end;
+                }
             }
         }
         out
+    }
+
+    #[test]
+    fn only_the_spans_that_are_so_take_part() {
+        let told = |spans: &[(&str, u64, u64)], show: PairsShow, within: Option<u64>| {
+            Rule { show, within, window: TimeRange::ALL }.taking_part(&members(spans))
+        };
+        let writes = [("ab", 0, 5), ("ab", 4, 9), ("ab", 20, 21), ("ab", 21, 22)];
+        assert_eq!(told(&writes, PairsShow::Overlap, None), [true, true, false, false]);
+        assert_eq!(told(&writes, PairsShow::Duplicate, Some(1)), [false, false, true, true]);
+        let late = [("a", 0, 5), ("a", 10, 11), ("b", 12, 13)];
+        assert_eq!(told(&late, PairsShow::Missing, Some(2)), [true, false, false]);
     }
 }

@@ -92,6 +92,10 @@ pub struct PairSpan {
     pub trace_id: TraceId,
     /// The span.
     pub span_id: SpanId,
+    /// Its end, which is its start if it has no duration.
+    pub end_unix_nano: UnixNanos,
+    /// True if it takes part in what is shown: it has no partner, is repeated, or stands so to a partner.
+    pub takes_part: bool,
 }
 
 /// A key and its spans, each side by start, then trace id, then span id.
@@ -180,17 +184,25 @@ impl Found {
     }
 
     fn add(&mut self, gathered: &Gathered, rule: &Rule, gathering: &mut Gathering<'_>) -> Result<()> {
-        let shown: Vec<&[Member]> = gathered.keys().filter(|members| rule.shows(members)).collect();
-        let mut places: Vec<Place> = shown.iter().flat_map(|members| members.iter().map(|m| m.place)).collect();
+        let judged = gathered.keys().map(|members| (members, rule.taking_part(members)));
+        let shown: Vec<(&[Member], Vec<bool>)> =
+            judged.filter(|(_, taking_part)| taking_part.contains(&true)).collect();
+        let mut places: Vec<Place> = shown.iter().flat_map(|(members, _)| members.iter().map(|m| m.place)).collect();
         places.sort_unstable();
         let Some(ids) = gathering.ids_at(&places, gathered)? else { return Ok(()) };
-        for members in shown {
+        for (members, taking_part) in shown {
             let Some(key) = members.first().and_then(|member| gathered.key(member.group)) else { continue };
             let mut sides = [Vec::new(), Vec::new()];
-            for member in members {
+            for (member, takes_part) in members.iter().zip(taking_part) {
                 let found = places.binary_search(&member.place).ok().and_then(|at| ids.get(at));
                 let Some((trace_id, span_id)) = found.copied() else { continue };
-                let span = PairSpan { start_unix_nano: member.start, trace_id, span_id };
+                let span = PairSpan {
+                    start_unix_nano: member.start,
+                    trace_id,
+                    span_id,
+                    end_unix_nano: member.end,
+                    takes_part,
+                };
                 sides.iter_mut().zip(member.sides).filter(|(_, is)| *is).for_each(|(side, _)| side.push(span));
             }
             sides.iter_mut().for_each(|side| side.sort_unstable());

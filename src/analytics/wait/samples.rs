@@ -92,7 +92,8 @@ impl Samples {
         if group == NO_ROOM {
             return;
         }
-        if self.kept.len() >= self.kept_max {
+        // A pair without a wait is counted and takes no room.
+        if producer.start != 0 && self.kept.len() >= self.kept_max {
             self.is_cut = true;
             return;
         }

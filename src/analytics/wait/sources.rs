@@ -29,22 +29,6 @@ pub struct Sources<'q> {
     is_cut: bool,
 }
 
-/// Whether the search for a producer ends at a span above the consumer.
-enum Above {
-    Producer,
-    /// A step of sending, perhaps: what is above it may be the producer.
-    Step,
-    Other,
-}
-
-fn above(kind: SpanKind) -> Above {
-    match kind {
-        SpanKind::PRODUCER => Above::Producer,
-        SpanKind::INTERNAL | SpanKind::UNSPECIFIED => Above::Step,
-        _ => Above::Other,
-    }
-}
-
 impl<'q> Sources<'q> {
     /// Plans the search.
     ///
@@ -160,15 +144,8 @@ fn add_page(
 }
 
 fn producer_above(paths: &mut RowPaths<'_>, ordinal: u32, row: u32) -> Result<Option<u32>> {
-    let rows = paths.above(ordinal, row)?.to_vec();
-    for row in rows.into_iter().rev() {
-        match above(paths.kind(row)?) {
-            Above::Producer => return Ok(Some(row)),
-            Above::Step => {}
-            Above::Other => break,
-        }
-    }
-    Ok(None)
+    let Some(parent) = paths.above(ordinal, row)?.last().copied() else { return Ok(None) };
+    Ok((paths.kind(parent)? == SpanKind::PRODUCER).then_some(parent))
 }
 
 /// Adds the consumers among the matching spans of a trace.
@@ -180,17 +157,10 @@ fn add_trace(spans: &[Span], matched: &[usize], lookup: &mut SpanLookup<'_>, sam
     for at in matched.iter().filter(|at| spans[**at].kind == SpanKind::CONSUMER) {
         let span = &spans[*at];
         let mut producers: Vec<Producer> = Vec::new();
-        let mut next = parents[*at];
-        while let Some(parent) = next {
-            let times = SpanTimes::of(&spans[parent]);
-            next = match above(times.kind) {
-                Above::Step => parents[parent],
-                Above::Other => None,
-                Above::Producer => {
-                    producers.push((spans[parent].trace_id, spans[parent].span_id, times));
-                    None
-                }
-            };
+        if let Some(parent) = parents[*at].map(|parent| &spans[parent])
+            && parent.kind == SpanKind::PRODUCER
+        {
+            producers.push((parent.trace_id, parent.span_id, SpanTimes::of(parent)));
         }
         add_linked(&span.links, lookup, &mut producers)?;
         let group = samples.of_span(span);

@@ -106,6 +106,8 @@ pub enum StoreCommand {
     Backup(backup::BackupArgs),
     /// Read every byte and report what is not as it was written
     Verify(upkeep::VerifyArgs),
+    /// Move damaged bytes to the store's quarantine folder
+    Repair(upkeep::RepairArgs),
 }
 
 /// What every command on a store has.
@@ -148,6 +150,7 @@ impl StoreCommand {
             Self::Delete(args) => &args.common,
             Self::Backup(args) => &args.common,
             Self::Verify(args) => &args.common,
+            Self::Repair(args) => &args.common,
         }
     }
 
@@ -158,7 +161,7 @@ impl StoreCommand {
 
     /// True if the command changes the store, which only its one writer may.
     pub fn writes(&self) -> bool {
-        matches!(self, Self::Seal(_) | Self::Retain(_) | Self::Merge(_) | Self::Delete(_))
+        matches!(self, Self::Seal(_) | Self::Retain(_) | Self::Merge(_) | Self::Delete(_) | Self::Repair(_))
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Report<'a> {
     out: &'a mut dyn Write,
     json: bool,
     rows: u64,
+    /// The line at hand: JSON is written in pieces of a few bytes.
+    line: Vec<u8>,
     /// What the destination can show.
     pub look: Look,
 }
@@ -47,7 +49,7 @@ impl Look {
 impl<'a> Report<'a> {
     /// A report to `out`, of JSON lines or for people.
     pub fn new(out: &'a mut dyn Write, json: bool, look: Look) -> Self {
-        Self { out, json, rows: 0, look }
+        Self { out, json, rows: 0, line: Vec::new(), look }
     }
 
     /// True if results are JSON lines.
@@ -78,8 +80,10 @@ impl<'a> Report<'a> {
 
     /// Writes a JSON line that is no result: a summary, an explanation.
     pub fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut *self.out, object)?;
-        self.out.write_all(b"\n")
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, object)?;
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
     }
 
     /// Writes a line for people.

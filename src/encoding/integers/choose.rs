@@ -3,6 +3,7 @@
 //! Bytes are not all that counts: a simpler codec wins when it is nearly as small, and delta pages, which
 //! must be decoded as a whole to read one value, have to earn it.
 
+use super::patched::Plan;
 use super::{IntegerCodec, bitpack, constant, delta, frame, patched, raw, run_length, scaled};
 
 /// The codec for a column, by sample pages of it. A column without samples is patched.
@@ -14,7 +15,8 @@ pub fn choose_integers(samples: &[&[u64]]) -> IntegerCodec {
     if samples.iter().all(|page| is_constant(page)) {
         return IntegerCodec::Constant;
     }
-    smallest(|codec| samples.iter().map(|page| size_with(codec, page)).sum())
+    let plans: Vec<Plan> = samples.iter().map(|page| Plan::of(page)).collect();
+    smallest(|codec| samples.iter().zip(&plans).map(|(page, plan)| size_with(codec, page, plan)).sum())
 }
 
 /// Appends the page in this codec, or in a wider one if the values ask for it.
@@ -51,15 +53,19 @@ pub fn encode_integers_best(values: &[u64], out: &mut Vec<u8>) {
     if is_constant(values) {
         return constant::encode(values, out);
     }
-    encode_integers(smallest(|codec| size_with(codec, values)), values, out);
+    let plan = Plan::of(values);
+    match smallest(|codec| size_with(codec, values, &plan)) {
+        IntegerCodec::Patched => plan.encode(values, out),
+        codec => encode_integers(codec, values, out),
+    }
 }
 
 fn is_constant(values: &[u64]) -> bool {
     values.iter().all(|value| Some(value) == values.first())
 }
 
-/// Bytes of the page that [`encode_integers`] would append for these values.
-fn size_with(codec: IntegerCodec, values: &[u64]) -> usize {
+/// Bytes of the page that [`encode_integers`] would append for these values, whose patched page is planned.
+fn size_with(codec: IntegerCodec, values: &[u64], plan: &Plan) -> usize {
     if is_constant(values) {
         return constant::size(values);
     }
@@ -72,7 +78,7 @@ fn size_with(codec: IntegerCodec, values: &[u64]) -> usize {
         IntegerCodec::Delta => delta::size(values),
         IntegerCodec::RunLength => run_length::size(values),
     };
-    held.unwrap_or_else(|| patched::size(values))
+    held.unwrap_or_else(|| plan.size())
 }
 
 /// From the simplest to the most costly to read, with the share of bytes, in 64ths, that each must save
@@ -117,7 +123,7 @@ mod tests {
         check(codec, &values);
         let mut page = Vec::new();
         encode_integers(codec, &values, &mut page);
-        assert_eq!(page.len(), size_with(codec, &values), "the size of {codec:?} is exact");
+        assert_eq!(page.len(), size_with(codec, &values, &Plan::of(&values)), "the size of {codec:?} is exact");
         codec
     }
 

@@ -34,6 +34,10 @@ pub fn encode(values: &[u64], out: &mut Vec<u8>) -> bool {
 
 /// Values of the runs and starts of all but the first, if there are at least two values to a run.
 fn runs(values: &[u64]) -> Option<(Vec<u64>, Vec<u64>)> {
+    let runs = 1 + values.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    if runs * 2 > values.len() {
+        return None;
+    }
     let mut heads = vec![*values.first()?];
     let mut starts = Vec::new();
     for (i, pair) in values.windows(2).enumerate() {
@@ -42,7 +46,7 @@ fn runs(values: &[u64]) -> Option<(Vec<u64>, Vec<u64>)> {
             starts.push(i as u64 + 1);
         }
     }
-    (heads.len() * 2 <= values.len()).then_some((heads, starts))
+    Some((heads, starts))
 }
 
 fn parse(body: &[u8], count: usize) -> Result<(usize, &[u8], &[u8])> {

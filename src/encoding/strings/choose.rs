@@ -1,88 +1,127 @@
 //! Chooses a codec for a column of strings by the sizes of sample pages, and writes pages in it.
 
+use super::template::shared::SharedTemplates;
 use super::{StringBody, StringCodec, check_total, compressed, constant, plain, runs, template};
 use crate::error::{Error, ErrorKind, Result};
 
-/// From the simplest to the most costly to read, with the share of bytes, in 64ths, that each must save
-/// over the best before it. A template page may be a little larger than a zstd page: it can be read by the
-/// value, so it stands before.
-const CANDIDATES: [(StringCodec, usize); 6] = [
-    (StringCodec::Each(StringBody::Plain), 0),
-    (StringCodec::Runs(StringBody::Plain), 4),
-    (StringCodec::Each(StringBody::Template), 2),
-    (StringCodec::Runs(StringBody::Template), 2),
-    (StringCodec::Each(StringBody::Zstd), 6),
-    (StringCodec::Runs(StringBody::Zstd), 6),
-];
+/// How a column of strings is written: a codec, and the templates that its pages share.
+pub struct StringEncoder {
+    codec: StringCodec,
+    shared: Option<SharedTemplates>,
+    /// Bytes of the sample pages.
+    sampled: usize,
+}
 
-/// The codec for a column, by sample pages of it. A column without samples is zstd.
-pub fn choose_strings(samples: &[&[&[u8]]]) -> StringCodec {
-    let samples: Vec<&[&[u8]]> = samples.iter().copied().filter(|page| !page.is_empty()).collect();
-    if samples.is_empty() {
-        return StringCodec::Each(StringBody::Zstd);
-    }
-    if samples.iter().all(|page| is_constant(page)) {
-        return StringCodec::Constant;
-    }
-    let mut best = (StringCodec::Each(StringBody::Plain), usize::MAX / 64);
-    let mut page = Vec::new();
-    for (codec, margin) in CANDIDATES {
-        page.clear();
-        samples.iter().for_each(|values| encode(codec, values, &mut page));
-        // A template column that is as large as a zstd column fits no templates and is one.
-        let same = page.len() == best.1 && best.0 != codec && best.0 == as_template(codec);
-        if same || page.len() * 64 < best.1 * (64 - margin) {
-            best = (codec, page.len());
+impl StringEncoder {
+    /// For a column, by sample pages of it. A column without samples is zstd.
+    pub fn choose(samples: &[&[&[u8]]]) -> Self {
+        let samples: Vec<&[&[u8]]> = samples.iter().copied().filter(|page| !page.is_empty()).collect();
+        let with = |codec| Self { codec, shared: None, sampled: 0 };
+        if samples.is_empty() {
+            return with(StringCodec::Each(StringBody::Zstd));
         }
+        if samples.iter().all(|page| is_constant(page)) {
+            let sampled = samples.iter().map(|page| page[0].len() + 3).sum();
+            return Self { sampled, ..with(StringCodec::Constant) };
+        }
+        let heads: Vec<Vec<&[u8]>> = samples.iter().map(|page| runs::split(page).0).collect();
+        let values: usize = samples.iter().map(|page| page.len()).sum();
+        let codec = if pays(heads.iter().map(Vec::len).sum(), values) { StringCodec::Runs } else { StringCodec::Each };
+        let heads: Vec<&[&[u8]]> = heads.iter().map(Vec::as_slice).collect();
+        let mut best = with(codec(StringBody::Plain));
+        best.sampled = best.size(&samples);
+        // From the simplest to the most costly to read, with the share of bytes, in 64ths, that each must save over the
+        // best before it. Templates may take a little more than zstd: they can be read by the value, so they stand before.
+        for (body, margin) in [(StringBody::Shared, 2), (StringBody::Zstd, 6)] {
+            let mut next = with(codec(body));
+            if body == StringBody::Shared {
+                next.shared = SharedTemplates::of(&heads);
+                if next.shared.is_none() {
+                    continue;
+                }
+            }
+            next.sampled = next.size(&samples);
+            if next.sampled * 64 < best.sampled * (64 - margin) {
+                best = next;
+            }
+        }
+        best
     }
-    best.0
+
+    fn size(&mut self, samples: &[&[&[u8]]]) -> usize {
+        let mut page = Vec::new();
+        samples.iter().for_each(|values| encode(self.codec, values, self.shared.as_mut(), &mut page));
+        page.len()
+    }
+
+    /// The codec.
+    #[cfg(test)]
+    pub fn codec(&self) -> StringCodec {
+        self.codec
+    }
+
+    /// Bytes that the sample pages take.
+    pub fn sampled_len(&self) -> usize {
+        self.sampled
+    }
+
+    /// The table of templates that pages refer to, if they do.
+    pub fn templates(&self) -> Option<&[u8]> {
+        self.shared.as_ref().map(SharedTemplates::table)
+    }
+
+    /// Appends a page, in a simpler form if the values do not gain by the column's. A page of equal values is always
+    /// constant; a page that differs from its constant column is tried as a template.
+    ///
+    /// # Errors
+    /// Invalid, and nothing is appended, if the values have more than `STRING_PAGE_BYTES_MAX` bytes together:
+    /// cut such a page into smaller ones.
+    pub fn encode(&mut self, values: &[&[u8]], out: &mut Vec<u8>) -> Result<()> {
+        let total = values.iter().fold(0usize, |sum, value| sum.saturating_add(value.len()));
+        check_total(total).map_err(|e| Error::new(ErrorKind::Invalid, e.to_string()))?;
+        encode(self.codec, values, self.shared.as_mut(), out);
+        Ok(())
+    }
 }
 
-fn as_template(codec: StringCodec) -> StringCodec {
-    match codec {
-        StringCodec::Each(StringBody::Zstd) => StringCodec::Each(StringBody::Template),
-        StringCodec::Runs(StringBody::Zstd) => StringCodec::Runs(StringBody::Template),
-        other => other,
-    }
-}
-
-/// Appends the page in this codec, or in a simpler one if the values do not gain by it. A page of equal
-/// values is always constant; a page that differs from its constant column is tried as a template.
+/// Appends a page in this codec, as a column without shared templates has it.
 ///
 /// # Errors
-/// Invalid, and nothing is appended, if the values have more than `STRING_PAGE_BYTES_MAX` bytes together:
-/// cut such a page into smaller ones.
+/// As [`StringEncoder::encode`].
+#[cfg(test)]
 pub fn encode_strings(codec: StringCodec, values: &[&[u8]], out: &mut Vec<u8>) -> Result<()> {
-    let total = values.iter().fold(0usize, |sum, value| sum.saturating_add(value.len()));
-    check_total(total).map_err(|e| Error::new(ErrorKind::Invalid, e.to_string()))?;
-    encode(codec, values, out);
-    Ok(())
+    StringEncoder { codec, shared: None, sampled: 0 }.encode(values, out)
 }
 
-fn encode(codec: StringCodec, values: &[&[u8]], out: &mut Vec<u8>) {
+/// True if so many runs of so many values are worth the page of their lengths.
+fn pays(runs: usize, values: usize) -> bool {
+    runs * 8 <= values * 7
+}
+
+fn encode(codec: StringCodec, values: &[&[u8]], shared: Option<&mut SharedTemplates>, out: &mut Vec<u8>) {
     if is_constant(values) {
         return constant::encode(values.first().copied().unwrap_or_default(), out);
     }
     match codec {
-        StringCodec::Constant => encode_body(StringBody::Template, values, out),
-        StringCodec::Each(body) => encode_body(body, values, out),
+        StringCodec::Constant => encode_body(StringBody::Template, values, shared, out),
+        StringCodec::Each(body) => encode_body(body, values, shared, out),
         StringCodec::Runs(body) => {
             let (heads, more) = runs::split(values);
-            // A run more or less is not worth the page of lengths.
-            if heads.len() * 8 > values.len() * 7 {
-                return encode_body(body, values, out);
+            if !pays(heads.len(), values.len()) {
+                return encode_body(body, values, shared, out);
             }
             runs::encode_lengths(&more, out);
-            encode_body(body, &heads, out);
+            encode_body(body, &heads, shared, out);
         }
     }
 }
 
-fn encode_body(body: StringBody, values: &[&[u8]], out: &mut Vec<u8>) {
+fn encode_body(body: StringBody, values: &[&[u8]], shared: Option<&mut SharedTemplates>, out: &mut Vec<u8>) {
     match body {
         StringBody::Plain => plain::encode(values, out),
         StringBody::Zstd => compressed::encode(values, out),
-        StringBody::Template => {
+        StringBody::Shared if shared.is_some_and(|shared| shared.encode(values, out)) => {}
+        StringBody::Template | StringBody::Shared => {
             if !template::encode(values, out) {
                 compressed::encode(values, out);
             }
@@ -101,7 +140,7 @@ mod tests {
 
     fn chosen(values: Vec<Vec<u8>>) -> StringCodec {
         let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
-        let codec = choose_strings(&[&values]);
+        let codec = StringEncoder::choose(&[&values]).codec();
         check(codec, &values);
         codec
     }
@@ -116,14 +155,14 @@ mod tests {
         use StringBody::*;
         let of = |text: &dyn Fn(u64) -> String| chosen((0..200).map(|i| text(i).into_bytes()).collect());
         assert_eq!(of(&|_| "Lima".into()), StringCodec::Constant);
-        assert_eq!(of(&|i| format!("order-{:x}", noise(i))), StringCodec::Each(Template));
-        assert_eq!(of(&|i| format!("u-{:07}", noise(i / 5) % 1_000_000)), StringCodec::Runs(Template));
+        assert_eq!(of(&|i| format!("order-{:x}", noise(i))), StringCodec::Each(Shared));
+        assert_eq!(of(&|i| format!("u-{:07}", noise(i / 5) % 1_000_000)), StringCodec::Runs(Shared));
         let words = ["connection ", "refused by ", "the server ", "after a ", "long wait ", "again "];
         let text = |i: u64| (0..12).map(|k| words[(noise(i * 12 + k) >> 40) as usize % 6]).collect();
         assert_eq!(of(&text), StringCodec::Each(Zstd));
         let random = |i: u64| (0..6).map(|k| (noise(i * 6 + k) >> 50) as u8).collect();
         assert_eq!(chosen((0..200).map(random).collect()), StringCodec::Each(Plain));
-        assert_eq!(choose_strings(&[]), StringCodec::Each(Zstd));
+        assert_eq!(StringEncoder::choose(&[]).codec(), StringCodec::Each(Zstd));
     }
 
     #[test]

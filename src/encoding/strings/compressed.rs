@@ -40,13 +40,6 @@ pub fn decode(body: &[u8], count: usize, out: &mut Strings) -> Result<()> {
     decompress_into(frame, total, STRING_PAGE_BYTES_MAX, &mut out.bytes)
 }
 
-/// One value, by decompressing them all.
-pub fn at(body: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    let mut all = Strings::default();
-    decode(body, count, &mut all)?;
-    plain::copy_value(&all.ends, index, &all.bytes, out)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

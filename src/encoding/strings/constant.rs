@@ -23,12 +23,7 @@ pub fn decode(body: &[u8], count: usize, out: &mut Strings) -> Result<()> {
 }
 
 /// The value.
-pub fn at(body: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    out.extend_from_slice(read(body)?);
-    Ok(())
-}
-
-fn read(body: &[u8]) -> Result<&[u8]> {
+pub fn read(body: &[u8]) -> Result<&[u8]> {
     let mut reader = Reader::new(body);
     let value = reader.block("constant string")?;
     reader.finish("constant string page")?;

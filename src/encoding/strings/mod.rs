@@ -7,8 +7,9 @@
 //! | 3 | zstd | the same, with the values compressed together |
 //! | 4 | runs | integer page of run lengths, string page of the distinct neighbours |
 //! | 5 | template | texts with their numbers cut out, and the numbers as integer pages |
+//! | 6 | shared template | the same, with the texts in a table beside the column |
 //!
-//! A runs page may hold any other codec, a template page holds what fits no template in a plain or zstd
+//! A runs page may hold any other codec, template pages hold what fits no template in a plain or zstd
 //! page; nothing nests deeper. An integer page inside is preceded by its length in bytes (varint).
 
 mod choose;
@@ -16,11 +17,16 @@ mod compressed;
 mod constant;
 mod plain;
 mod runs;
+mod single;
 mod template;
 #[cfg(test)]
 mod testing;
 
-pub use choose::{choose_strings, encode_strings};
+pub use choose::StringEncoder;
+#[cfg(test)]
+pub use choose::encode_strings;
+pub use single::StringPage;
+pub use template::shared::TemplateTable;
 
 use super::integers::{VALUES_MAX, decode_integers, encode_integers_best};
 use crate::bytes::{Reader, put_varint};
@@ -49,6 +55,8 @@ pub enum StringBody {
     Zstd,
     /// Text with numbers in it, if few such texts suffice; otherwise as `Zstd`.
     Template,
+    /// The same, with the texts in a table of the column; as `Template` where too many values fit none of these.
+    Shared,
 }
 
 const CONSTANT: u8 = 1;
@@ -56,6 +64,7 @@ const PLAIN: u8 = 2;
 const ZSTD: u8 = 3;
 const RUNS: u8 = 4;
 const TEMPLATE: u8 = 5;
+const SHARED: u8 = 6;
 
 /// Decoded byte strings in one vector: value `i` ends at `ends[i]` and begins where the one before ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,29 +129,27 @@ impl Strings {
 /// # Errors
 /// Corrupt unless the bytes are a whole page of `count` values of at most [`STRING_PAGE_BYTES_MAX`] bytes
 /// together; `out` then holds nothing of use.
+#[cfg(test)]
 pub fn decode_strings(page: &[u8], count: usize, out: &mut Strings) -> Result<()> {
-    let (code, body) = begin(page, count, out)?;
-    if code == RUNS { runs::decode(body, count, out) } else { decode_unrun(code, body, count, out) }
+    decode_strings_with(page, count, &TemplateTable::default(), out)
 }
 
-/// Decodes the value at `index` of a page of `count` values into `out`, cleared first.
-///
-/// Reads the fields of one value of constant, plain and template pages; a zstd page is decompressed whole.
+/// Decodes the `count` values of a page of a column with this table of templates into `out`, cleared first.
 ///
 /// # Errors
-/// Corrupt if the page is damaged where it was read or has no value `index`.
-pub fn string_at(page: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    out.clear();
-    ensure(index < count && count <= VALUES_MAX, || format!("string page: value {index} of {count} asked for"))?;
-    let (code, body) = split_code(page)?;
-    if code == RUNS { runs::at(body, count, index, out) } else { at_unrun(code, body, count, index, out) }
+/// Corrupt unless the bytes are a whole page of `count` values of at most [`STRING_PAGE_BYTES_MAX`] bytes
+/// together; `out` then holds nothing of use.
+pub fn decode_strings_with(page: &[u8], count: usize, table: &TemplateTable<'_>, out: &mut Strings) -> Result<()> {
+    let (code, body) = begin(page, count, out)?;
+    if code == RUNS { runs::decode(body, count, table, out) } else { decode_unrun(code, body, count, table, out) }
 }
 
 /// A page that is not of runs.
-fn decode_unrun(code: u8, body: &[u8], count: usize, out: &mut Strings) -> Result<()> {
+fn decode_unrun(code: u8, body: &[u8], count: usize, table: &TemplateTable<'_>, out: &mut Strings) -> Result<()> {
     match code {
         CONSTANT => constant::decode(body, count, out),
         TEMPLATE => template::decode(body, count, out),
+        SHARED => template::shared::decode(body, count, table, out),
         _ => decode_flat(code, body, count, out),
     }
 }
@@ -152,22 +159,6 @@ fn decode_flat(code: u8, body: &[u8], count: usize, out: &mut Strings) -> Result
     match code {
         PLAIN => plain::decode(body, count, out),
         ZSTD => compressed::decode(body, count, out),
-        _ => Err(unknown(code)),
-    }
-}
-
-fn at_unrun(code: u8, body: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    match code {
-        CONSTANT => constant::at(body, out),
-        TEMPLATE => template::at(body, count, index, out),
-        _ => at_flat(code, body, count, index, out),
-    }
-}
-
-fn at_flat(code: u8, body: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    match code {
-        PLAIN => plain::at(body, count, index, out),
-        ZSTD => compressed::at(body, count, index, out),
         _ => Err(unknown(code)),
     }
 }
@@ -228,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_unknown_codec_is_named() {
-        for code in [0u8, 6, 255] {
+        for code in [0u8, 7, 255] {
             let error = decode_strings(&[code, 1, 2], 1, &mut Strings::default()).unwrap_err();
             assert!(error.to_string().contains(&format!("code {code}")), "{error}");
         }
@@ -249,7 +240,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(
-            code in 0u8..7, bytes in prop::collection::vec(any::<u8>(), 0..80), count in 0usize..100,
+            code in 0u8..8, bytes in prop::collection::vec(any::<u8>(), 0..80), count in 0usize..100,
         ) {
             let mut page = vec![code];
             page.extend_from_slice(&bytes);
@@ -257,8 +248,8 @@ mod tests {
             if decode_strings(&page, count, &mut out).is_ok() {
                 prop_assert_eq!(out.len(), count);
             }
-            for index in 0..count.min(10) {
-                let _ = string_at(&page, count, index, &mut Vec::new());
+            if let Ok(page) = StringPage::open(&page, count) {
+                (0..count.min(10)).for_each(|index| drop(page.read(index, &mut Vec::new())));
             }
         }
     }

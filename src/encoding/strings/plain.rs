@@ -6,7 +6,7 @@
 
 use super::{PLAIN, Strings, put_integers, read_ends};
 use crate::bytes::Reader;
-use crate::error::{Result, ensure};
+use crate::error::Result;
 
 /// Appends the page.
 pub fn encode(values: &[&[u8]], out: &mut Vec<u8>) {
@@ -29,21 +29,12 @@ pub fn decode(body: &[u8], count: usize, out: &mut Strings) -> Result<()> {
     reader.finish("plain string page")
 }
 
-/// One value; sums the lengths before it.
-pub fn at(body: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
+/// Where each value ends, and the values.
+pub fn open(body: &[u8], count: usize) -> Result<(Vec<u32>, &[u8])> {
     let mut reader = Reader::new(body);
     let mut ends = Vec::new();
     let total = read_ends(&mut reader, count, &mut ends)?;
-    copy_value(&ends, index, reader.bytes(total, "plain strings")?, out)
-}
-
-/// Appends the value at `index` of those that end at `ends` in `bytes`.
-pub fn copy_value(ends: &[u32], index: usize, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    let end = |i: usize| ends.get(i).map_or(0, |end| *end as usize);
-    let value = bytes.get(index.checked_sub(1).map_or(0, end)..end(index));
-    ensure(value.is_some(), || format!("string page: value {index} ends past the page"))?;
-    out.extend_from_slice(value.unwrap_or_default());
-    Ok(())
+    Ok((ends, reader.bytes(total, "plain strings")?))
 }
 
 #[cfg(test)]

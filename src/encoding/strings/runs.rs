@@ -4,9 +4,9 @@
 //! runs (varint) | bytes of the next page (varint) | integer page of run lengths - 1 | string page of the runs
 //! ```
 
-use super::{RUNS, Strings, at_unrun, check_total, decode_unrun, put_integers, read_integers, split_code};
+use super::{RUNS, Strings, TemplateTable, check_total, decode_unrun, put_integers, read_integers, split_code};
 use crate::bytes::{Reader, put_varint};
-use crate::error::{Error, Result, ensure};
+use crate::error::{Result, ensure};
 
 /// First values of the runs and their lengths, less one.
 pub fn split<'a>(values: &[&'a [u8]]) -> (Vec<&'a [u8]>, Vec<u64>) {
@@ -31,11 +31,11 @@ pub fn encode_lengths(more: &[u64], out: &mut Vec<u8>) {
 }
 
 /// Fills `out`.
-pub fn decode(body: &[u8], count: usize, out: &mut Strings) -> Result<()> {
+pub fn decode(body: &[u8], count: usize, table: &TemplateTable<'_>, out: &mut Strings) -> Result<()> {
     let (lengths, page) = parse(body, count)?;
     let (code, inner) = split_code(page)?;
     let mut heads = Strings::default();
-    decode_unrun(code, inner, lengths.len(), &mut heads)?;
+    decode_unrun(code, inner, lengths.len(), table, &mut heads)?;
     let total = lengths.iter().zip(heads.iter()).map(|(len, head)| len * head.len() as u64).sum::<u64>();
     check_total(total as usize)?;
     out.bytes.reserve(total as usize);
@@ -48,17 +48,31 @@ pub fn decode(body: &[u8], count: usize, out: &mut Strings) -> Result<()> {
     Ok(())
 }
 
-/// One value.
-pub fn at(body: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    let (lengths, page) = parse(body, count)?;
-    let (code, inner) = split_code(page)?;
-    let mut end = 0;
-    let run = lengths.iter().position(|len| {
-        end += len;
-        (index as u64) < end
-    });
-    let run = run.ok_or_else(|| Error::corrupt(format!("runs page: value {index} is in no run")))?;
-    at_unrun(code, inner, lengths.len(), run, out)
+/// Where the runs of a page end.
+#[derive(Debug)]
+pub struct RunEnds(Vec<u64>);
+
+impl RunEnds {
+    /// The runs of a page of `count` values, and the page of their values.
+    pub fn read(body: &[u8], count: usize) -> Result<(Self, &[u8])> {
+        let (mut lengths, page) = parse(body, count)?;
+        let mut end = 0;
+        for len in &mut lengths {
+            end += *len;
+            *len = end;
+        }
+        Ok((Self(lengths), page))
+    }
+
+    /// Runs there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The run that the value at `index` lies in; past the last run for one that is not there.
+    pub fn run_of(&self, index: usize) -> usize {
+        self.0.partition_point(|end| *end <= index as u64)
+    }
 }
 
 /// The lengths of the runs, whose sum is `count`, and the page of their values.
@@ -97,7 +111,7 @@ mod tests {
         let page = encoded(CODEC, &[b"ab", b"ab", b"ab", b"ab", b"c", b"c"]);
         for count in [0, 2, 5, 7] {
             assert!(decode_strings(&page, count, &mut Strings::default()).is_err());
-            assert!(count < 2 || super::super::string_at(&page, count, 1, &mut Vec::new()).is_err());
+            assert!(super::super::StringPage::open(&page, count).is_err());
         }
     }
 

@@ -53,7 +53,17 @@ impl LinkCodes {
         resources: impl Iterator<Item = &'r Resource>,
         names: &mut LinkNames,
     ) -> Self {
-        let classes = source.schema().classes.iter().map(|class| ClassCodes::of(class, source, names)).collect();
+        Self::of_classes(&source.schema().classes, &|code| source.text(code), resources, names)
+    }
+
+    /// The codes of these classes, whose string codes have these texts, and resources.
+    pub fn of_classes<'r, 't>(
+        classes: &[Class],
+        text: &dyn Fn(u32) -> &'t str,
+        resources: impl Iterator<Item = &'r Resource>,
+        names: &mut LinkNames,
+    ) -> Self {
+        let classes = classes.iter().map(|class| ClassCodes::of(class, text, names)).collect();
         Self { classes, endpoints: resources.map(|resource| names.endpoint_of(resource)).collect() }
     }
 
@@ -83,8 +93,8 @@ impl LinkCodes {
 }
 
 impl ClassCodes {
-    fn of(class: &Class, source: &dyn RowSource, names: &mut LinkNames) -> Self {
-        let mut code = |code: u32| names.code((code != NONE).then(|| source.text(code)));
+    fn of<'t>(class: &Class, text: &dyn Fn(u32) -> &'t str, names: &mut LinkNames) -> Self {
+        let mut code = |code: u32| names.code((code != NONE).then(|| text(code)));
         Self {
             service: code(class.service),
             remote: code(class.remote),

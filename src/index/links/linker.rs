@@ -3,7 +3,7 @@
 //! | span | link | unless |
 //! |---|---|---|
 //! | server | caller -> its service; the caller is the nearest remote span above it, else its peer | root without a peer |
-//! | client | its service -> its peer | another span below it speaks for the call |
+//! | client | its service -> its peer | a child that is not internal speaks for the call |
 //! | no kind | as a client, if it names service and peer | |
 //! | producer, consumer | its service -> broker, broker -> its service | the broker is unknown |
 //!
@@ -12,6 +12,7 @@
 //! An error is counted once: a server that is fine has the error of the client right above it.
 
 use crate::column::NONE;
+use crate::error::{Error, Result};
 use crate::model::SpanKind;
 
 use super::merge::merge;
@@ -19,15 +20,26 @@ use super::names::LinkNames;
 use super::span::LinkSpan;
 use super::tree::{LinkTree, NO_NODE};
 
-/// How two services are linked.
+/// How two services are linked. Codes are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LinkKind {
     /// One called the other.
-    Call,
+    Call = 1,
     /// One sent to a broker, or received from it.
-    Messaging,
+    Messaging = 2,
     /// A span of one carries a link to a span of the other.
-    Link,
+    Link = 3,
+}
+
+impl LinkKind {
+    /// The kind of this code.
+    ///
+    /// # Errors
+    /// Corrupt, naming the code, if there is none.
+    pub(crate) fn from_code(code: u8) -> Result<Self> {
+        let known = [Self::Call, Self::Messaging, Self::Link].into_iter().find(|kind| *kind as u8 == code);
+        known.ok_or_else(|| Error::corrupt(format!("kind {code} of a link is unknown")))
+    }
 }
 
 /// A link that a span yields, or gives rise to.
@@ -53,7 +65,7 @@ pub struct Linker {
     tree: LinkTree,
     /// By span, the nearest remote one above it.
     remote_above: Vec<u32>,
-    /// By span, whether one that is not internal stands below it.
+    /// By span, whether it has a child that is not internal.
     speaks_below: Vec<bool>,
 }
 
@@ -84,7 +96,7 @@ impl Linker {
         for at in self.tree.order.iter().rev() {
             let (at, above) = (*at as usize, self.tree.parents[*at as usize]);
             if above != NO_NODE {
-                self.speaks_below[above as usize] |= self.speaks_below[at] || spans[at].kind != SpanKind::INTERNAL;
+                self.speaks_below[above as usize] |= spans[at].kind != SpanKind::INTERNAL;
             }
         }
     }

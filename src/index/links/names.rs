@@ -14,6 +14,8 @@ pub struct LinkNames {
     codes: FxHashMap<Box<str>, u32>,
     endpoints: Vec<Endpoint>,
     endpoint_codes: FxHashMap<Endpoint, u32>,
+    /// Endpoints that are a service and nothing else, by the code of its name.
+    of_services: FxHashMap<u32, u32>,
 }
 
 impl LinkNames {
@@ -37,8 +39,17 @@ impl LinkNames {
     /// The code of where the spans of a resource were recorded: Zipkin's local endpoint, for OpenTelemetry the
     /// service alone; [`NONE`] if nothing is known.
     pub fn endpoint_of(&mut self, resource: &Resource) -> u32 {
-        let of_service = || Endpoint { service_name: resource.service().map(str::to_owned), ..Endpoint::default() };
-        self.endpoint_code(resource.local_endpoint.clone().unwrap_or_else(of_service))
+        if let Some(local) = &resource.local_endpoint {
+            return self.endpoint_code(local.clone());
+        }
+        let service = self.code(resource.service());
+        if let Some(known) = self.of_services.get(&service) {
+            return *known;
+        }
+        let service_name = resource.service().map(str::to_owned);
+        let code = self.endpoint_code(Endpoint { service_name, ..Endpoint::default() });
+        self.of_services.insert(service, code);
+        code
     }
 
     fn endpoint_code(&mut self, endpoint: Endpoint) -> u32 {

@@ -201,13 +201,16 @@ fn a_span_without_kind_is_a_client_if_it_names_both_sides() {
 }
 
 #[test]
-fn a_client_speaks_for_the_call_unless_a_span_below_it_that_is_not_internal_does() {
+fn a_client_speaks_for_the_call_unless_a_child_that_is_not_internal_does() {
     let (client, server) = (span(0, 1, CLIENT, "app", "db"), span(3, 4, SERVER, "db", ""));
     let (inner, more) = (span(1, 2, INTERNAL, "app", ""), span(2, 3, INTERNAL, "app", ""));
     assert_links(&[client.clone(), inner.clone(), more.clone()], &[("app", "db", 1, 0)]);
-    assert_links(&[client.clone(), inner.clone(), more.clone(), server], &[("app", "db", 1, 0)]);
+    // Below internal spans a server and a client link for themselves as well.
+    assert_links(&[client.clone(), inner.clone(), more.clone(), server.clone()], &[("app", "db", 2, 0)]);
     let other = span(3, 4, CLIENT, "app", "proxy");
-    assert_links(&[client.clone(), inner, more, other], &[("app", "proxy", 1, 0)]);
+    assert_links(&[client.clone(), inner.clone(), more, other], &[("app", "db", 1, 0), ("app", "proxy", 1, 0)]);
+    let beside = span(1, 4, SERVER, "db", "");
+    assert_links(&[client.clone(), inner, beside], &[("app", "db", 1, 0)]);
     // Zipkin's spans without a kind are not internal.
     assert_links(&[client, span(1, 2, LOCAL, "app", "")], &[]);
 }

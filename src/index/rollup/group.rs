@@ -124,8 +124,8 @@ impl Group {
         }
     }
 
-    /// Reads what [`Group::write`] wrote, to the end of the bytes, in place of what the group said before.
-    pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+    /// Reads the counts and the sum of what [`Group::write`] wrote.
+    pub(super) fn read_counts(reader: &mut Reader<'_>) -> Result<Self> {
         let count = reader.varint("count")?;
         let without = reader.varint("spans without duration")?;
         let errors = reader.varint("errors")?;
@@ -134,7 +134,29 @@ impl Group {
         ensure(count <= u64::from(u32::MAX) && without <= count && errors <= count, || {
             format!("a group of {count} spans has {errors} errors and {without} without duration")
         })?;
-        let duration_count = count - without;
+        Ok(Self { count, duration_count: count - without, errors, duration_sum, ..Self::default() })
+    }
+
+    /// Reads the counts and the sum of what [`Group::write`] wrote, and the shortest duration, if there is one.
+    pub(super) fn read_counts_and_shortest(reader: &mut Reader<'_>) -> Result<(Self, Option<u64>)> {
+        let counts = Self::read_counts(reader)?;
+        if counts.duration_count == 0 {
+            return Ok((counts, None));
+        }
+        let above = reader.varint("shortest duration")?;
+        reader.varint("longest duration")?;
+        let is_next = reader.varint("cell")? & 1 == 0;
+        let bucket = if is_next { 0 } else { reader.varint("distance of cells")?.saturating_add(1) };
+        ensure(bucket < super::histogram::BUCKETS as u64, || format!("bucket {bucket} holds the shortest duration"))?;
+        let bounds = Histogram::bounds(bucket as usize);
+        let shortest = bounds.start().checked_add(above).filter(|nanos| bounds.contains(nanos));
+        let outside = || Error::corrupt("the shortest duration is outside its cell");
+        Ok((counts, Some(shortest.ok_or_else(outside)?)))
+    }
+
+    /// Reads what [`Group::write`] wrote, to the end of the bytes, in place of what the group said before.
+    pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+        let Self { count, duration_count, errors, duration_sum, .. } = Self::read_counts(reader)?;
         let has_durations = duration_count > 0;
         let above_first = if has_durations { reader.varint("shortest duration")? } else { 0 };
         let above_last = if has_durations { reader.varint("longest duration")? } else { 0 };
@@ -240,19 +262,4 @@ impl GroupKey for GroupCodes {
 
 fn read_small(reader: &mut Reader<'_>, what: &str) -> Result<i32> {
     i32::try_from(zigzag_decode(reader.varint(what)?)).map_err(|_| Error::corrupt(format!("{what} exceeds 32 bits")))
-}
-
-/// The string code of a remote service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RemoteCode(pub u32);
-
-impl GroupKey for RemoteCode {
-    fn write(&self, out: &mut Writer) {
-        out.varint(self.0.into());
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let code = reader.varint("remote service")?;
-        u32::try_from(code).map(Self).map_err(|_| Error::corrupt(format!("remote service {code} exceeds 32 bits")))
-    }
 }

@@ -5,9 +5,9 @@
 //!
 //! | section | by | says |
 //! |---|---|---|
-//! | [`Rollup`] | group; remote service | count, errors, durations: how many, their sum, their [`Histogram`] |
+//! | [`Rollup`] | group; link | count, errors, durations: how many, their sum, their [`Histogram`] |
 //! | [`Steps`] | step of time and group | the same without histogram, and the shortest and longest |
-//! | [`TailLists`] | service and operation | the slowest 1/32 of the rows |
+//! | [`TailLists`] | service and operation; link | the slowest 1/32 of the rows |
 //! | [`CellPages`] | service and operation | the pages that hold the durations of each bucket |
 //!
 //! Rollup and steps hold what can be taken off again, counts and integer sums; the shortest and longest duration
@@ -17,6 +17,7 @@
 //! whether it has all.
 
 mod cells;
+mod edges;
 mod group;
 mod histogram;
 mod section;
@@ -29,15 +30,16 @@ mod totals;
 #[cfg(test)]
 pub use cells::CELL_PAGES_MAX;
 pub use cells::CellPages;
-pub use group::{Group, GroupCodes, GroupKey, RemoteCode};
+pub use edges::{EdgeCodes, EdgeSections, EdgesBuilder};
+pub use group::{Group, GroupCodes, GroupKey};
 pub use histogram::{BUCKETS, Histogram};
 pub use section::{Rollup, RollupHeads};
 #[cfg(test)]
 pub use steps::{CELL_SPANS, STEP_NANOS, StepCells};
 pub use steps::{StepCell, Steps};
-pub use tails::{OperationCodes, TailHeads, TailList, TailLists, TailNext, TailWalk};
+pub use tails::{OperationCodes, TAIL_SHARE, TailHeads, TailList, TailLists, TailNext, TailWalk};
 #[cfg(test)]
-pub use tails::{TAIL_ROWS_MIN, TAIL_SHARE, TailRow};
+pub use tails::{TAIL_ROWS_MIN, TailRow};
 #[cfg(test)]
 pub use totals::RollupSections;
 pub use totals::{RollupBuilder, RowTotals};

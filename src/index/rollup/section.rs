@@ -139,6 +139,26 @@ impl<'a, K: GroupKey> Rollup<'a, K> {
         out.read(&mut Reader::new(body)).map_err(|e| e.at(format!("group {place}")))
     }
 
+    /// The group at this place without its durations: how many there are, not what they are.
+    ///
+    /// # Errors
+    /// As [`Rollup::group`].
+    pub fn counts(&self, place: usize) -> Result<Group> {
+        let body = self.heads.listed.get(place).and_then(|(_, range)| self.bodies.get(range.clone()));
+        let body = body.ok_or_else(|| Error::corrupt(format!("a rollup has no group {place}")))?;
+        Group::read_counts(&mut Reader::new(body)).map_err(|e| e.at(format!("group {place}")))
+    }
+
+    /// As [`Rollup::counts`], with the shortest duration if there is one.
+    ///
+    /// # Errors
+    /// As [`Rollup::group`].
+    pub fn counts_and_shortest(&self, place: usize) -> Result<(Group, Option<u64>)> {
+        let body = self.heads.listed.get(place).and_then(|(_, range)| self.bodies.get(range.clone()));
+        let body = body.ok_or_else(|| Error::corrupt(format!("a rollup has no group {place}")))?;
+        Group::read_counts_and_shortest(&mut Reader::new(body)).map_err(|e| e.at(format!("group {place}")))
+    }
+
     /// Every group that is listed.
     pub fn groups(&self) -> impl Iterator<Item = Result<(K, Group)>> + '_ {
         self.keys().enumerate().map(|(place, key)| Ok((key, self.group(place)?)))

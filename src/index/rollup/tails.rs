@@ -18,7 +18,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::packed::{Packed, bits_for, pack, packed_len};
 use super::cells::CELL_PAGES_MAX;
-use super::group::{Group, GroupCodes};
+use super::group::{Group, GroupKey};
 use super::histogram::Histogram;
 use super::section::most_frequent;
 use crate::bytes::{Reader, Writer};
@@ -38,6 +38,17 @@ pub struct OperationCodes {
     pub service: u32,
     /// Their name.
     pub name: u32,
+}
+
+impl GroupKey for OperationCodes {
+    fn write(&self, out: &mut Writer) {
+        out.varint(optional(self.service));
+        out.varint(optional(self.name));
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+        Ok(Self { service: read_optional(reader, "service")?, name: read_optional(reader, "name")? })
+    }
 }
 
 /// How many of so many rows are listed.
@@ -71,15 +82,19 @@ impl TailsBuilder {
         self.durations.push(duration.unwrap_or(0));
     }
 
-    /// The tail lists, and the pages of cells unless there are too many pages; keys and sums of the groups by
-    /// place.
-    pub fn finish(self, keys: &[GroupCodes], groups: &[Group]) -> (Vec<u8>, Option<Vec<u8>>) {
-        let mut codes: Vec<OperationCodes> = Vec::new();
+    /// The tail lists, and the pages of cells if they are wanted and the pages not too many; what has a list of its
+    /// own, and the sums, of every group by place.
+    pub fn finish<K: GroupKey>(
+        self,
+        keys: impl Iterator<Item = K>,
+        groups: &[Group],
+        with_cells: bool,
+    ) -> (Vec<u8>, Option<Vec<u8>>) {
+        let mut codes: Vec<K> = Vec::new();
         let mut operations: Vec<Operation> = Vec::new();
-        let mut known: FxHashMap<OperationCodes, usize> = FxHashMap::default();
-        let mut of_group = Vec::with_capacity(keys.len());
-        for (key, group) in keys.iter().zip(groups) {
-            let operation = OperationCodes { service: key.service, name: key.name };
+        let mut known: FxHashMap<K, usize> = FxHashMap::default();
+        let mut of_group = Vec::with_capacity(groups.len());
+        for (operation, group) in keys.zip(groups) {
             let place = *known.entry(operation).or_insert_with(|| {
                 codes.push(operation);
                 operations.push(Operation::default());
@@ -98,7 +113,7 @@ impl TailsBuilder {
         }
         let counts: Vec<u64> = operations.iter().map(|operation| operation.rows).collect();
         let listed = most_frequent(&counts);
-        let cells = self.cells(&of_group, &operations, &listed);
+        let cells = if with_cells { self.cells(&of_group, &operations, &listed) } else { None };
         (encode(&codes, &mut operations, &listed, self.groups.len()), cells)
     }
 
@@ -175,15 +190,14 @@ fn row_bits(rows: usize) -> u32 {
     bits_for(rows.saturating_sub(1) as u64)
 }
 
-fn encode(codes: &[OperationCodes], operations: &mut [Operation], listed: &[usize], rows: usize) -> Vec<u8> {
+fn encode<K: GroupKey>(codes: &[K], operations: &mut [Operation], listed: &[usize], rows: usize) -> Vec<u8> {
     let (mut out, mut lists) = (Writer::new(), Writer::new());
     out.varint(codes.len() as u64);
     out.varint(listed.len() as u64);
     for at in listed {
         let (at, before) = (*at, lists.len());
         operations[at].write(row_bits(rows), &mut lists);
-        out.varint(optional(codes[at].service));
-        out.varint(optional(codes[at].name));
+        codes[at].write(&mut out);
         out.varint(operations[at].rows);
         out.varint(listed_of(operations[at].rows));
         out.varint((lists.len() - before) as u64);
@@ -214,17 +228,17 @@ pub struct TailList {
 
 /// What stands in front of the tail lists: which operations there are and where their lists lie.
 #[derive(Clone, Debug)]
-pub struct TailHeads {
+pub struct TailHeads<K = OperationCodes> {
     rows: u32,
     operations: u64,
-    listed: Vec<Listed>,
+    listed: Vec<Listed<K>>,
     /// Where the lists begin.
     lists_at: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Listed {
-    codes: OperationCodes,
+struct Listed<K> {
+    codes: K,
     duration_count: u64,
     count: usize,
     list: Range<usize>,
@@ -232,12 +246,12 @@ struct Listed {
 
 /// The tail lists of a segment.
 #[derive(Clone, Copy, Debug)]
-pub struct TailLists<'a> {
-    heads: &'a TailHeads,
+pub struct TailLists<'a, K = OperationCodes> {
+    heads: &'a TailHeads<K>,
     lists: &'a [u8],
 }
 
-impl TailHeads {
+impl<K: GroupKey> TailHeads<K> {
     /// The heads of the tail lists in `bytes`, of a segment of so many rows.
     ///
     /// # Errors
@@ -251,8 +265,7 @@ impl TailHeads {
         })?;
         let (mut listed, mut end) = (Vec::with_capacity(count), 0usize);
         for _ in 0..count {
-            let (service, name) = (read_optional(&mut reader, "service")?, read_optional(&mut reader, "name")?);
-            let codes = OperationCodes { service, name };
+            let codes = K::read(&mut reader)?;
             let duration_count = reader.varint("rows with a duration")?;
             let count = reader.count(1, "listed rows")?;
             let start = end;
@@ -268,9 +281,9 @@ impl TailHeads {
     }
 }
 
-impl<'a> TailLists<'a> {
+impl<'a, K: GroupKey> TailLists<'a, K> {
     /// The lists in `bytes`, whose heads were read of the same bytes.
-    pub fn new(heads: &'a TailHeads, bytes: &'a [u8]) -> Self {
+    pub fn new(heads: &'a TailHeads<K>, bytes: &'a [u8]) -> Self {
         Self { heads, lists: bytes.get(heads.lists_at..).unwrap_or_default() }
     }
 
@@ -280,7 +293,7 @@ impl<'a> TailLists<'a> {
     }
 
     /// The operations that have a list, by place.
-    pub fn operations(&self) -> impl ExactSizeIterator<Item = OperationCodes> + 'a {
+    pub fn operations(&self) -> impl ExactSizeIterator<Item = K> + 'a {
         self.heads.listed.iter().map(|listed| listed.codes)
     }
 
@@ -304,6 +317,33 @@ impl<'a> TailLists<'a> {
         let (durations, rows) = (Reader::new(durations), Packed::new(rows, width));
         let has_all = listed.count as u64 == listed.duration_count;
         Ok(TailWalk { durations, rows, rows_max: self.heads.rows, at: 0, count: listed.count, has_all, duration: 0 })
+    }
+
+    /// Appends the durations of the list of the operation at this place, longest first, and answers the longest of a
+    /// row that is not listed; `None` if all are.
+    ///
+    /// # Errors
+    /// Corrupt if it is damaged, or there is none.
+    pub fn durations(&self, place: usize, out: &mut Vec<u64>) -> Result<Option<u64>> {
+        let mut walk = self.walk(place)?;
+        out.reserve(walk.count.min(walk.durations.remaining()));
+        while walk.at < walk.count {
+            out.push(walk.step()?);
+            walk.at += 1;
+        }
+        let bound = if walk.has_all { None } else { Some(walk.step()?) };
+        walk.durations.finish("tail list")?;
+        Ok(bound)
+    }
+
+    /// The row that stands at `at` in the list of the operation at this place.
+    ///
+    /// # Errors
+    /// Corrupt if it is damaged, or there is none.
+    pub fn row_at(&self, place: usize, at: usize) -> Result<u32> {
+        let walk = self.walk(place)?;
+        ensure(at < walk.count, || format!("tail list {place} has no row {at}"))?;
+        walk.row(at)
     }
 
     /// The list of the operation at this place.
@@ -366,11 +406,17 @@ impl TailWalk<'_> {
             self.at = self.count + 1;
             return Ok(TailNext::End { bound });
         }
-        let duration = self.step()?;
-        let row = self.rows.get(self.at);
-        ensure(row < self.rows_max.into(), || format!("row {row} of {}", self.rows_max))?;
+        let (duration, row) = (self.step()?, self.row(self.at)?);
         self.at += 1;
-        Ok(TailNext::Row(TailRow { row: row as u32, duration }))
+        Ok(TailNext::Row(TailRow { row, duration }))
+    }
+
+    /// The row at this place of the list.
+    #[inline]
+    fn row(&self, at: usize) -> Result<u32> {
+        let row = self.rows.get(at);
+        ensure(row < self.rows_max.into(), || format!("row {row} of {}", self.rows_max))?;
+        Ok(row as u32)
     }
 
     #[inline]

@@ -75,9 +75,6 @@ proptest! {
         }
         let found: BTreeMap<_, _> = rollup.groups().map(|g| g.unwrap()).map(|(k, g)| (sortable(k), g)).collect();
         prop_assert_eq!(found, sums(&rows, |class| Some(sortable(GroupCodes::of(class)))));
-        let remotes = Rollup::<RemoteCode>::open(&sections.remotes).unwrap();
-        let found: BTreeMap<u32, Group> = remotes.groups().map(|g| g.unwrap()).map(|(k, g)| (k.0, g)).collect();
-        prop_assert_eq!(found, sums(&rows, |class| Some(class.remote).filter(|code| *code != NONE)));
     }
 
     #[test]
@@ -96,7 +93,7 @@ proptest! {
     fn a_tail_list_has_every_row_above_its_bound(rows in rows(), times in 1..8usize) {
         let rows: Vec<TestRow> = rows.repeat(times);
         let sections = build(&rows);
-        let heads = TailHeads::read(&sections.tails, rows.len() as u32).unwrap();
+        let heads = TailHeads::<OperationCodes>::read(&sections.tails, rows.len() as u32).unwrap();
         let lists = TailLists::new(&heads, &sections.tails);
         prop_assert!(lists.is_complete());
         let mut expected: BTreeMap<(u32, u32), Vec<TailRow>> = BTreeMap::new();
@@ -198,10 +195,6 @@ fn the_bytes_are_these() {
         )
     );
     assert_eq!(
-        hex(&sections.remotes),
-        "010101230d00008cd22600c42d0138013e0118010e010b01070106010401050103010201030102"
-    );
-    assert_eq!(
         hex(&sections.tails),
         concat!(
             "030300040e0e2c02040d0d2803040c0c26a4a409e4af01dca101d49301cc8501c477bc69b45bac4da43f9c3194238c158407",
@@ -229,7 +222,7 @@ fn damaged_bytes_are_an_error_or_other_figures_and_never_a_panic() {
         }
     }
     for bytes in damaged(&sections.tails) {
-        if let Ok(heads) = TailHeads::read(&bytes, 200) {
+        if let Ok(heads) = TailHeads::<OperationCodes>::read(&bytes, 200) {
             let lists = TailLists::new(&heads, &bytes);
             (0..lists.operations().len()).for_each(|place| drop(lists.list(place)));
         }
@@ -260,7 +253,7 @@ proptest! {
                 cell.insert((row / PAGE_ROWS) as u32);
             }
         }
-        let heads = TailHeads::read(&sections.tails, rows.len() as u32).unwrap();
+        let heads = TailHeads::<OperationCodes>::read(&sections.tails, rows.len() as u32).unwrap();
         let lists = TailLists::new(&heads, &sections.tails);
         let cells = sections.cells.unwrap();
         let cells = CellPages::open(&cells, rows.len().div_ceil(PAGE_ROWS) as u32).unwrap();
@@ -308,7 +301,7 @@ fn truncated_bytes_are_an_error() {
         assert!(Rollup::<GroupCodes>::open(&sections.groups[..len]).is_err(), "{len} bytes of a rollup");
     }
     for len in 0..sections.tails.len() {
-        assert!(TailHeads::read(&sections.tails[..len], 200).is_err(), "{len} bytes of tail lists");
+        assert!(TailHeads::<OperationCodes>::read(&sections.tails[..len], 200).is_err(), "{len} bytes of tail lists");
     }
     assert!(Steps::open(&[]).is_err());
     let steps = sections.steps.unwrap();
@@ -330,7 +323,7 @@ fn of_too_many_groups_the_most_frequent_are_listed_and_the_rollup_says_so() {
     assert!(!rollup.is_complete());
     assert!(rollup.keys().map(|key| key.service).eq(10..groups));
     assert!(rollup.groups().all(|group| group.unwrap().1.count == 2));
-    let heads = TailHeads::read(&sections.tails, groups * 2 - 10).unwrap();
+    let heads = TailHeads::<OperationCodes>::read(&sections.tails, groups * 2 - 10).unwrap();
     let lists = TailLists::new(&heads, &sections.tails);
     assert!(!lists.is_complete());
     assert!(lists.operations().map(|codes| codes.name).eq(10..groups));

@@ -4,19 +4,19 @@ use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
-use super::group::{Group, GroupCodes, RemoteCode};
+use super::group::{Group, GroupCodes};
 use super::section::{encode, most_frequent, places_of};
 use super::steps::StepsBuilder;
-use super::tails::TailsBuilder;
-use crate::column::{Class, NONE};
+use super::tails::{OperationCodes, TailsBuilder};
+use crate::column::Class;
 use crate::model::StatusCode;
 
 /// Groups in the order of their first rows.
 #[derive(Clone, Debug)]
-struct Family<K> {
+pub(super) struct Family<K> {
     places: FxHashMap<K, u32>,
-    keys: Vec<K>,
-    groups: Vec<Group>,
+    pub keys: Vec<K>,
+    pub groups: Vec<Group>,
 }
 
 impl<K> Default for Family<K> {
@@ -26,7 +26,7 @@ impl<K> Default for Family<K> {
 }
 
 impl<K: Copy + Eq + Hash> Family<K> {
-    fn place(&mut self, key: K) -> u32 {
+    pub fn place(&mut self, key: K) -> u32 {
         let next = self.keys.len() as u32;
         *self.places.entry(key).or_insert_with(|| {
             self.keys.push(key);
@@ -35,7 +35,7 @@ impl<K: Copy + Eq + Hash> Family<K> {
         })
     }
 
-    fn counts(&self) -> Vec<u64> {
+    pub fn counts(&self) -> Vec<u64> {
         self.groups.iter().map(|group| group.count).collect()
     }
 }
@@ -44,18 +44,15 @@ impl<K: Copy + Eq + Hash> Family<K> {
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     group: u32,
-    /// [`NONE`] for no remote service.
-    remote: u32,
     is_error: bool,
 }
 
-/// Sums over rows by group and by remote service, in the codes of one part.
+/// Sums over rows by group, in the codes of one part.
 #[derive(Clone, Debug, Default)]
 pub struct RowTotals {
     /// By class code, for classes that were met.
     slots: Vec<Option<Slot>>,
     operations: Family<GroupCodes>,
-    remotes: Family<RemoteCode>,
 }
 
 impl RowTotals {
@@ -77,15 +74,11 @@ impl RowTotals {
     #[inline]
     fn add_to(&mut self, slot: Slot, duration: Option<u64>) {
         self.operations.groups[slot.group as usize].add_row(duration, slot.is_error);
-        if slot.remote != NONE {
-            self.remotes.groups[slot.remote as usize].add_row(duration, slot.is_error);
-        }
     }
 
     fn new_slot(&mut self, code: u32, class: &Class) -> Slot {
         let group = self.operations.place(GroupCodes::of(class));
-        let remote = if class.remote == NONE { NONE } else { self.remotes.place(RemoteCode(class.remote)) };
-        let slot = Slot { group, remote, is_error: class.status == StatusCode::ERROR };
+        let slot = Slot { group, is_error: class.status == StatusCode::ERROR };
         if self.slots.len() <= code as usize {
             self.slots.resize(code as usize + 1, None);
         }
@@ -96,11 +89,6 @@ impl RowTotals {
     /// The groups that have rows, in the order of the first.
     pub fn groups(&self) -> impl Iterator<Item = (GroupCodes, &Group)> {
         self.operations.keys.iter().copied().zip(&self.operations.groups)
-    }
-
-    /// The remote services that have rows, in the order of the first.
-    pub fn remotes(&self) -> impl Iterator<Item = (RemoteCode, &Group)> {
-        self.remotes.keys.iter().copied().zip(&self.remotes.groups)
     }
 }
 
@@ -122,8 +110,6 @@ const ROWS_TOGETHER: usize = 8192;
 pub struct RollupSections {
     /// The rollup by group.
     pub groups: Vec<u8>,
-    /// The rollup by remote service.
-    pub remotes: Vec<u8>,
     /// Steps, if there are enough rows for any.
     pub steps: Option<Vec<u8>>,
     /// Tail lists.
@@ -156,12 +142,12 @@ impl RollupBuilder {
     /// The sections of all rows.
     pub fn finish(mut self) -> RollupSections {
         self.add_waiting();
-        let RowTotals { operations, remotes, .. } = self.totals;
+        let RowTotals { operations, .. } = self.totals;
         let listed = most_frequent(&operations.counts());
-        let (tails, cells) = self.tails.finish(&operations.keys, &operations.groups);
+        let lists = operations.keys.iter().map(|key| OperationCodes { service: key.service, name: key.name });
+        let (tails, cells) = self.tails.finish(lists, &operations.groups, true);
         RollupSections {
             groups: encode(&operations.keys, &operations.groups, &listed),
-            remotes: encode(&remotes.keys, &remotes.groups, &most_frequent(&remotes.counts())),
             steps: self.steps.finish(&places_of(&listed, operations.keys.len())),
             tails,
             cells,

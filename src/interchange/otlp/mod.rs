@@ -14,7 +14,6 @@ mod origin;
 mod span;
 #[cfg(test)]
 pub(super) mod tests;
-mod text;
 mod value;
 mod wire;
 
@@ -25,7 +24,7 @@ use wire::{Broken, Fields};
 
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::model::{RejectReason, ResourceToken, SpanSink};
+use crate::model::{RejectReason, Resource, ResourceToken, SpanSink};
 
 /// Reads an `ExportTraceServiceRequest` or `TracesData` message and hands its spans to `sink` in order.
 ///
@@ -54,9 +53,15 @@ struct Walk<'a, 's, S: ?Sized> {
 /// The resource of the scopes that are being read, announced to the sink at most once.
 struct Owner<'r, 'a> {
     envelope: &'r Envelope<'a>,
-    resource: &'r ResourceRef<'a>,
-    refusal: Option<RejectReason>,
+    /// What it says, or why it is refused; not read if the sink knows its bytes.
+    resource: Option<Result<ResourceRef<'a>, RejectReason>>,
     token: Option<ResourceToken>,
+}
+
+impl Owner<'_, '_> {
+    fn refusal(&self) -> Option<RejectReason> {
+        self.resource.as_ref().and_then(|read| read.as_ref().err().copied())
+    }
 }
 
 impl<'a, S: SpanSink + ?Sized> Walk<'a, '_, S> {
@@ -72,9 +77,10 @@ impl<'a, S: SpanSink + ?Sized> Walk<'a, '_, S> {
 
     fn resource_spans(&mut self, mut fields: Fields<'a>) -> Result<(), Broken> {
         let envelope = Envelope::scan(fields.clone())?;
-        let mut verdict = Verdict::new(self.limits);
-        let resource = ResourceRef::read(&envelope, &mut verdict)?;
-        let mut owner = Owner { envelope: &envelope, resource: &resource, refusal: verdict.reason, token: None };
+        let mut owner = Owner { envelope: &envelope, resource: None, token: self.sink.known_resource(envelope.wire()) };
+        if owner.token.is_none() {
+            owner.resource = Some(read_head(self.limits, |verdict| ResourceRef::read(&envelope, verdict))?);
+        }
         while let Some(tag) = fields.tag()? {
             match tag {
                 0x12 => self.scope_spans(fields.message()?, &mut owner)?,
@@ -86,15 +92,21 @@ impl<'a, S: SpanSink + ?Sized> Walk<'a, '_, S> {
 
     fn scope_spans(&mut self, mut fields: Fields<'a>, owner: &mut Owner<'_, 'a>) -> Result<(), Broken> {
         let envelope = Envelope::scan(fields.clone())?;
-        let mut verdict = Verdict::new(self.limits);
-        let scope = ScopeRef::read(&envelope, &mut verdict)?;
+        let known = self.sink.known_scope(envelope.wire());
+        let scope = match known {
+            Some(_) => None,
+            None => Some(read_head(self.limits, |verdict| ScopeRef::read(&envelope, verdict))?),
+        };
         if !envelope.has_children {
             return Ok(());
         }
-        let tokens = match owner.refusal.or(verdict.reason) {
-            Some(reason) => Err(reason),
-            None => {
+        // A resource that cannot be stored is the first reason; nothing is announced that no span will use.
+        let tokens = match (owner.refusal(), known, scope) {
+            (Some(reason), _, _) | (None, None, Some(Err(reason))) => Err(reason),
+            (None, Some(scope), _) => Ok((self.resource_token(owner), scope)),
+            (None, None, scope) => {
                 let resource = self.resource_token(owner);
+                let scope = scope.and_then(Result::ok).unwrap_or_default();
                 Ok((resource, self.sink.scope(envelope.wire(), &mut || scope.to_scope())))
             }
         };
@@ -113,8 +125,21 @@ impl<'a, S: SpanSink + ?Sized> Walk<'a, '_, S> {
     }
 
     fn resource_token(&mut self, owner: &mut Owner<'_, 'a>) -> ResourceToken {
-        *owner
-            .token
-            .get_or_insert_with(|| self.sink.resource(owner.envelope.wire(), &mut || owner.resource.to_resource()))
+        let Owner { envelope, resource, token } = owner;
+        let mut decode = || match resource {
+            Some(Ok(resource)) => resource.to_resource(),
+            _ => Resource::default(),
+        };
+        *token.get_or_insert_with(|| self.sink.resource(envelope.wire(), &mut decode))
     }
+}
+
+/// Reads a resource or a scope: it, or why it is refused.
+fn read_head<T>(
+    limits: &Limits,
+    read: impl FnOnce(&mut Verdict) -> Result<T, Broken>,
+) -> Result<Result<T, RejectReason>, Broken> {
+    let mut verdict = Verdict::new(limits);
+    let head = read(&mut verdict)?;
+    Ok(verdict.reason.map_or(Ok(head), Err))
 }

@@ -64,14 +64,13 @@ pub struct ResourceRef<'a> {
 
 impl<'a> ResourceRef<'a> {
     /// Reads the resource of a `ResourceSpans` message.
-    pub fn read(envelope: &Envelope<'a>, verdict: &mut Verdict<'a>) -> Result<Self, Broken> {
+    pub fn read(envelope: &Envelope<'a>, verdict: &mut Verdict) -> Result<Self, Broken> {
         let schema_url = verdict.text(envelope.schema_url);
         let mut resource = Self { present: envelope.head.is_some(), schema_url, ..Self::default() };
         for mut fields in envelope.heads() {
             if !verdict.admits_bytes(fields.rest().len()) {
                 break;
             }
-            verdict.expect_texts(fields.rest());
             while let Some(tag) = fields.tag()? {
                 match tag {
                     0x0a => read_attribute(fields.message()?, &mut resource.attributes, verdict)?,
@@ -97,7 +96,7 @@ impl<'a> ResourceRef<'a> {
     }
 }
 
-fn read_entity<'a>(mut fields: Fields<'a>, verdict: &mut Verdict<'a>) -> Result<EntityRef, Broken> {
+fn read_entity<'a>(mut fields: Fields<'a>, verdict: &mut Verdict) -> Result<EntityRef, Broken> {
     let mut entity = EntityRef::default();
     while let Some(tag) = fields.tag()? {
         match tag {
@@ -124,14 +123,13 @@ pub struct ScopeRef<'a> {
 
 impl<'a> ScopeRef<'a> {
     /// Reads the scope of a `ScopeSpans` message.
-    pub fn read(envelope: &Envelope<'a>, verdict: &mut Verdict<'a>) -> Result<Self, Broken> {
+    pub fn read(envelope: &Envelope<'a>, verdict: &mut Verdict) -> Result<Self, Broken> {
         let schema_url = verdict.text(envelope.schema_url);
         let mut scope = Self { present: envelope.head.is_some(), schema_url, ..Self::default() };
         for mut fields in envelope.heads() {
             if !verdict.admits_bytes(fields.rest().len()) {
                 break;
             }
-            verdict.expect_texts(fields.rest());
             while let Some(tag) = fields.tag()? {
                 match tag {
                     0x0a => scope.name = verdict.text(fields.bytes()?),

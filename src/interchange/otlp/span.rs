@@ -9,13 +9,13 @@ use std::ops::Range;
 use super::value::{Verdict, read_attribute};
 use super::wire::{Broken, Fields};
 use crate::model::{
-    AttributeRef, EventRef, IdError, LinkRef, RejectReason, SpanId, SpanKind, SpanRef, StatusCode, TraceId,
+    AttributeRef, EventRef, IdError, LinkRef, RejectReason, SpanId, SpanKind, SpanRef, StatusCode, Text, TraceId,
 };
 
 /// Reads spans of one message, one after the other.
 #[derive(Debug)]
 pub struct SpanReader<'a> {
-    verdict: Verdict<'a>,
+    verdict: Verdict,
     attributes: Vec<AttributeRef<'a>>,
     part_attributes: Vec<AttributeRef<'a>>,
     events: Vec<EventRef<'a>>,
@@ -29,7 +29,7 @@ struct Scalars<'a> {
     span_id: &'a [u8],
     parent_span_id: &'a [u8],
     trace_state: &'a str,
-    name: &'a str,
+    name: Text<'a>,
     flags: u32,
     kind: i32,
     start_unix_nano: u64,
@@ -42,7 +42,7 @@ struct Scalars<'a> {
 
 impl<'a> SpanReader<'a> {
     /// A reader with empty scratch vectors.
-    pub fn new(verdict: Verdict<'a>) -> Self {
+    pub fn new(verdict: Verdict) -> Self {
         let (attributes, part_attributes) = (Vec::new(), Vec::new());
         Self { verdict, attributes, part_attributes, events: Vec::new(), links: Vec::new() }
     }
@@ -55,7 +55,6 @@ impl<'a> SpanReader<'a> {
         self.events.clear();
         self.links.clear();
         self.verdict.reason = None;
-        self.verdict.expect_texts(fields.rest());
         if !self.verdict.admits_bytes(fields.rest().len()) {
             return Ok(Err(RejectReason::TooLarge));
         }
@@ -75,7 +74,7 @@ impl<'a> SpanReader<'a> {
                 0x12 => s.span_id = fields.bytes()?,
                 0x1a => s.trace_state = self.verdict.text(fields.bytes()?),
                 0x22 => s.parent_span_id = fields.bytes()?,
-                0x2a => s.name = self.verdict.text(fields.bytes()?),
+                0x2a => s.name = self.verdict.checked(fields.bytes()?),
                 0x30 => s.kind = fields.varint()? as i32,
                 0x39 => s.start_unix_nano = fields.fixed64()?,
                 0x41 => s.end_unix_nano = fields.fixed64()?,
@@ -95,11 +94,12 @@ impl<'a> SpanReader<'a> {
 
     fn read_event(&mut self, mut fields: Fields<'a>) -> Result<(), Broken> {
         let first = self.part_attributes.len();
-        let mut event = EventRef { time_unix_nano: 0, name: "", attributes: 0..0, dropped_attributes_count: 0 };
+        let mut event =
+            EventRef { time_unix_nano: 0, name: Text::default(), attributes: 0..0, dropped_attributes_count: 0 };
         while let Some(tag) = fields.tag()? {
             match tag {
                 0x09 => event.time_unix_nano = fields.fixed64()?,
-                0x12 => event.name = self.verdict.text(fields.bytes()?),
+                0x12 => event.name = self.verdict.checked(fields.bytes()?),
                 0x1a => read_attribute(fields.message()?, &mut self.part_attributes, &mut self.verdict)?,
                 0x20 => event.dropped_attributes_count = fields.varint()? as u32,
                 _ => fields.skip(tag, 1..=4)?,
@@ -210,7 +210,7 @@ fn parent_id(bytes: &[u8]) -> Result<Option<SpanId>, RejectReason> {
 fn read_status<'a>(
     mut fields: Fields<'a>,
     status: &mut (StatusCode, &'a str),
-    verdict: &mut Verdict<'a>,
+    verdict: &mut Verdict,
 ) -> Result<(), Broken> {
     while let Some(tag) = fields.tag()? {
         match tag {

@@ -9,10 +9,9 @@
 use std::borrow::Cow;
 use std::mem;
 
-use super::text::TextWindow;
 use super::wire::{Broken, Fields};
 use crate::limits::Limits;
-use crate::model::{AttributeRef, KeyValue, RejectReason, Value, ValueRef};
+use crate::model::{Ascii, AttributeRef, KeyValue, RejectReason, Text, Value, ValueRef};
 
 /// Levels of nesting that are followed whatever the limits say: the walk is recursive.
 const DEPTH_HARD_MAX: usize = 128;
@@ -21,8 +20,7 @@ const DEPTH_HARD_MAX: usize = 128;
 ///
 /// A walk goes on after such a reason, so that damaged framing is always found.
 #[derive(Debug)]
-pub struct Verdict<'a> {
-    texts: TextWindow<'a>,
+pub struct Verdict {
     depth_max: usize,
     parts_max: usize,
     bytes_max: usize,
@@ -30,21 +28,15 @@ pub struct Verdict<'a> {
     pub reason: Option<RejectReason>,
 }
 
-impl<'a> Verdict<'a> {
+impl Verdict {
     /// No reason yet.
     pub fn new(limits: &Limits) -> Self {
         Self {
-            texts: TextWindow::default(),
             depth_max: limits.value_depth_max.min(DEPTH_HARD_MAX),
             parts_max: limits.span_parts_max,
             bytes_max: limits.span_bytes_max,
             reason: None,
         }
-    }
-
-    /// Prepares for texts that lie in `area`.
-    pub fn expect_texts(&mut self, area: &'a [u8]) {
-        self.texts = TextWindow::on(area);
     }
 
     /// Notes a reason; the first one counts.
@@ -55,12 +47,19 @@ impl<'a> Verdict<'a> {
 
     /// The bytes as text, or the empty text and a reason.
     #[inline]
-    pub fn text(&mut self, bytes: &'a [u8]) -> &'a str {
-        if let Some(text) = self.texts.text(bytes) {
-            return text;
-        }
-        self.note(RejectReason::NotUtf8);
-        ""
+    pub fn checked<'a>(&mut self, bytes: &'a [u8]) -> Text<'a> {
+        Text::new(bytes).unwrap_or_else(|| {
+            self.note(RejectReason::NotUtf8);
+            Text::default()
+        })
+    }
+
+    /// The same, as a `str`.
+    pub fn text<'a>(&mut self, bytes: &'a [u8]) -> &'a str {
+        str::from_utf8(bytes).unwrap_or_else(|_| {
+            self.note(RejectReason::NotUtf8);
+            ""
+        })
     }
 
     /// True if something of this many bytes may be read; else notes why not.
@@ -88,7 +87,7 @@ impl<'a> Verdict<'a> {
 pub fn read_attribute<'a>(
     fields: Fields<'a>,
     out: &mut Vec<AttributeRef<'a>>,
-    verdict: &mut Verdict<'a>,
+    verdict: &mut Verdict,
 ) -> Result<(), Broken> {
     let attribute = match common_attribute(fields.rest(), verdict) {
         Some(common) => common,
@@ -107,7 +106,7 @@ pub fn read_attribute<'a>(
 /// `0a len key, 12 len (0a len text | 18 number)`. Says the same as [`read_key_value`] in a fraction
 /// of the time, or nothing.
 #[inline]
-fn common_attribute<'a>(message: &'a [u8], verdict: &mut Verdict<'a>) -> Option<AttributeRef<'a>> {
+fn common_attribute<'a>(message: &'a [u8], verdict: &mut Verdict) -> Option<AttributeRef<'a>> {
     let [0x0a, key_len @ ..0x80, rest @ ..] = message else { return None };
     let (key, rest) = rest.split_at_checked(usize::from(*key_len))?;
     let [0x12, value_len @ ..0x80, value @ ..] = rest else { return None };
@@ -116,27 +115,31 @@ fn common_attribute<'a>(message: &'a [u8], verdict: &mut Verdict<'a>) -> Option<
     }
     let number = match value {
         [0x0a, len @ ..0x80, text @ ..] if text.len() == usize::from(*len) => {
-            // The key first: texts are asked for in ascending order.
-            let key = verdict.text(key);
-            return Some(AttributeRef { key, value: ValueRef::String(verdict.text(text)) });
+            // Tags and lengths are ASCII here, so one look at the whole tells of both texts.
+            if let Some(ascii) = Ascii::new(message) {
+                let value = ascii.text(message.len() - text.len(), text.len())?;
+                return Some(AttributeRef { key: ascii.text(2, key.len())?, value: ValueRef::String(value) });
+            }
+            let key = verdict.checked(key);
+            return Some(AttributeRef { key, value: ValueRef::String(verdict.checked(text)) });
         }
         [0x18, number @ ..0x80] => i64::from(*number),
         [0x18, low @ 0x80..=0xff, high @ ..0x80] => i64::from(*low & 0x7f) | i64::from(*high) << 7,
         _ => return None,
     };
-    Some(AttributeRef { key: verdict.text(key), value: ValueRef::Int(number) })
+    Some(AttributeRef { key: verdict.checked(key), value: ValueRef::Int(number) })
 }
 
 #[inline(never)]
 fn read_key_value<'a>(
     mut fields: Fields<'a>,
     depth: usize,
-    verdict: &mut Verdict<'a>,
-) -> Result<(&'a str, ValueRef<'a>), Broken> {
-    let (mut key, mut value) = ("", ValueRef::Empty);
+    verdict: &mut Verdict,
+) -> Result<(Text<'a>, ValueRef<'a, Text<'a>>), Broken> {
+    let (mut key, mut value) = (Text::default(), ValueRef::Empty);
     while let Some(tag) = fields.tag()? {
         match tag {
-            0x0a => key = verdict.text(fields.bytes()?),
+            0x0a => key = verdict.checked(fields.bytes()?),
             0x12 => read_value(fields.message()?, &mut value, depth, verdict)?,
             _ => fields.skip(tag, 1..=2)?,
         }
@@ -147,13 +150,13 @@ fn read_key_value<'a>(
 /// Continues `value` with an `AnyValue` message at this depth of nesting.
 fn read_value<'a>(
     mut fields: Fields<'a>,
-    value: &mut ValueRef<'a>,
+    value: &mut ValueRef<'a, Text<'a>>,
     depth: usize,
-    verdict: &mut Verdict<'a>,
+    verdict: &mut Verdict,
 ) -> Result<(), Broken> {
     while let Some(tag) = fields.tag()? {
         match tag {
-            0x0a => *value = ValueRef::String(verdict.text(fields.bytes()?)),
+            0x0a => *value = ValueRef::String(verdict.checked(fields.bytes()?)),
             0x10 => *value = ValueRef::Bool(fields.varint()? != 0),
             0x18 => *value = ValueRef::Int(fields.varint()? as i64),
             0x21 => *value = ValueRef::Double(f64::from_bits(fields.fixed64()?)),
@@ -169,9 +172,9 @@ fn read_value<'a>(
 #[cold]
 fn continue_array<'a>(
     mut fields: Fields<'a>,
-    value: &mut ValueRef<'a>,
+    value: &mut ValueRef<'a, Text<'a>>,
     depth: usize,
-    verdict: &mut Verdict<'a>,
+    verdict: &mut Verdict,
 ) -> Result<(), Broken> {
     if depth >= verdict.depth_max {
         verdict.note(RejectReason::TooDeep);
@@ -198,9 +201,9 @@ fn continue_array<'a>(
 #[cold]
 fn continue_list<'a>(
     mut fields: Fields<'a>,
-    value: &mut ValueRef<'a>,
+    value: &mut ValueRef<'a, Text<'a>>,
     depth: usize,
-    verdict: &mut Verdict<'a>,
+    verdict: &mut Verdict,
 ) -> Result<(), Broken> {
     if depth >= verdict.depth_max {
         verdict.note(RejectReason::TooDeep);
@@ -214,7 +217,7 @@ fn continue_list<'a>(
         match tag {
             0x0a => {
                 let (key, item) = read_key_value(fields.message()?, depth + 1, verdict)?;
-                items.push(KeyValue { key: key.to_owned(), value: into_owned(item) });
+                items.push(KeyValue { key: key.to_str().to_owned(), value: into_owned(item) });
             }
             _ => fields.skip(tag, 1..=1)?,
         }
@@ -225,13 +228,13 @@ fn continue_list<'a>(
 
 /// The owned form of attributes.
 pub fn own_attributes(attributes: &[AttributeRef<'_>]) -> Vec<KeyValue> {
-    attributes.iter().map(|a| KeyValue { key: a.key.to_owned(), value: into_owned(a.value.clone()) }).collect()
+    attributes.iter().map(|a| KeyValue { key: a.key.to_str().to_owned(), value: into_owned(a.value.clone()) }).collect()
 }
 
-fn into_owned(value: ValueRef<'_>) -> Value {
+fn into_owned(value: ValueRef<'_, Text<'_>>) -> Value {
     match value {
         ValueRef::Empty => Value::Empty,
-        ValueRef::String(v) => Value::String(v.to_owned()),
+        ValueRef::String(v) => Value::String(v.to_str().to_owned()),
         ValueRef::Bool(v) => Value::Bool(v),
         ValueRef::Int(v) => Value::Int(v),
         ValueRef::Double(v) => Value::Double(v),

@@ -9,8 +9,8 @@ use super::super::scalar::{Object, Scalar, read_part};
 use super::{read_limited, shape};
 use crate::limits::Limits;
 use crate::model::{
-    AttributeRef, EventRef, KeyValue, LinkRef, RejectReason, SpanId, SpanKind, SpanRef, StatusCode, TraceId, Value,
-    ValueRef,
+    AttributeRef, EventRef, KeyValue, LinkRef, RejectReason, SpanId, SpanKind, SpanRef, StatusCode, Text, TraceId,
+    Value, ValueRef,
 };
 
 const KIND_NAMES: [&str; 6] = [
@@ -44,7 +44,7 @@ pub fn read_span(raw: &RawValue, limits: &Limits, take: impl FnOnce(&SpanRef<'_>
         parent_span_id: parent_id(&span.parent_span_id)?,
         trace_state: span.trace_state.text()?,
         flags: span.flags.fit()?,
-        name: span.name.text()?,
+        name: span.name.text()?.into(),
         kind: SpanKind(span.kind.enumeration(&KIND_NAMES)?),
         start_unix_nano: time(&span.start_time_unix_nano)?,
         end_unix_nano: time(&span.end_time_unix_nano)?,
@@ -77,7 +77,7 @@ fn read_event<'p>(
 ) -> Result<EventRef<'p>, RejectReason> {
     Ok(EventRef {
         time_unix_nano: time(&event.time_unix_nano)?,
-        name: event.name.text()?,
+        name: event.name.text()?.into(),
         attributes: push_attributes(event.attributes.as_deref(), limits, attributes)?,
         dropped_attributes_count: event.dropped_attributes_count.fit()?,
     })
@@ -157,15 +157,15 @@ fn push_attributes<'p>(
     let first = out.len();
     for attribute in list.unwrap_or_default() {
         let value = attribute.value.as_ref().map_or(Ok(ValueRef::Empty), |value| value_ref(value, limits))?;
-        out.push(AttributeRef { key: attribute.key.text()?, value });
+        out.push(AttributeRef { key: attribute.key.text()?.into(), value });
     }
     Ok(first..out.len())
 }
 
-fn value_ref<'p>(value: &'p shape::AnyValue<'_>, limits: &Limits) -> Result<ValueRef<'p>, RejectReason> {
+fn value_ref<'p>(value: &'p shape::AnyValue<'_>, limits: &Limits) -> Result<ValueRef<'p, Text<'p>>, RejectReason> {
     Ok(match value {
         shape::AnyValue::Empty => ValueRef::Empty,
-        shape::AnyValue::String(v) => ValueRef::String(v),
+        shape::AnyValue::String(v) => ValueRef::String(Text::from(&**v)),
         shape::AnyValue::Bool(v) => ValueRef::Bool(*v),
         shape::AnyValue::Int(v) => ValueRef::Int(*v),
         shape::AnyValue::Double(v) => ValueRef::Double(*v),

@@ -11,7 +11,8 @@ use super::super::scalar::{Object, Scalar, read_part};
 use super::endpoint::{EndpointShape, read_endpoint};
 use crate::limits::Limits;
 use crate::model::{
-    AttributeRef, Endpoint, EventRef, IdError, RejectReason, SpanId, SpanKind, SpanRef, TraceId, UnixNanos, ValueRef,
+    AttributeRef, Endpoint, EventRef, IdError, RejectReason, SpanId, SpanKind, SpanRef, Text, TraceId, UnixNanos,
+    ValueRef,
 };
 
 const NANOS_PER_MICRO: u64 = 1000;
@@ -95,8 +96,7 @@ fn normalise(
     let remote = shape.remote_endpoint.as_deref().map(read_endpoint).transpose()?.flatten();
     let (start_unix_nano, end_unix_nano) = times(shape)?;
     let tags = tags(shape)?;
-    let attributes: Vec<_> =
-        tags.iter().map(|(key, text)| AttributeRef { key, value: ValueRef::String(text) }).collect();
+    let attributes: Vec<_> = tags.iter().map(attribute).collect();
     let events = events(shape)?;
     let span = SpanRef {
         trace_id: trace_id(&shape.trace_id)?,
@@ -104,7 +104,7 @@ fn normalise(
         parent_span_id: parent_id(&shape.parent_id)?.filter(|parent| *parent != span_id),
         trace_state: "",
         flags: 0,
-        name: &name,
+        name: Text::from(&*name),
         kind,
         start_unix_nano,
         end_unix_nano,
@@ -205,6 +205,10 @@ fn tags<'s>(shape: &'s SpanShape<'_>) -> Result<Vec<(&'s str, Cow<'s, str>)>, Re
     shape.tags.iter().flatten().map(|(key, value)| Ok((&**key, text(value)?))).collect()
 }
 
+fn attribute<'t>((key, text): &'t (&str, Cow<'_, str>)) -> AttributeRef<'t> {
+    AttributeRef { key: Text::from(*key), value: ValueRef::String(Text::from(&**text)) }
+}
+
 /// The annotations by time, then value, each once.
 fn events<'s>(shape: &'s SpanShape<'_>) -> Result<Vec<EventRef<'s>>, RejectReason> {
     let mut annotations = Vec::new();
@@ -217,7 +221,11 @@ fn events<'s>(shape: &'s SpanShape<'_>) -> Result<Vec<EventRef<'s>>, RejectReaso
     }
     annotations.sort_unstable();
     annotations.dedup();
-    let event =
-        |(time_unix_nano, name)| EventRef { time_unix_nano, name, attributes: 0..0, dropped_attributes_count: 0 };
+    let event = |(time_unix_nano, name): (_, &'s str)| EventRef {
+        time_unix_nano,
+        name: name.into(),
+        attributes: 0..0,
+        dropped_attributes_count: 0,
+    };
     Ok(annotations.into_iter().map(event).collect())
 }

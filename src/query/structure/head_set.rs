@@ -14,7 +14,7 @@ use crate::column::{ClassBits, NONE, RowSource};
 use crate::error::Result;
 use crate::head::{FrozenChapter, Row};
 use crate::limits::PAGE_ROWS;
-use crate::model::{Resource, Scope};
+use crate::model::Resource;
 use crate::segment::{OrderRow, fingerprint_of, last_instant, order_rows};
 
 use super::super::mask::Mask;
@@ -78,9 +78,8 @@ pub fn head_rows(
 type Place = (u32, u32);
 
 fn conditions_of<'q>(set: &'q SpanSet, chapter: &FrozenChapter) -> PartConditions<'q> {
-    let resources: Vec<&Resource> = chapter.resources.iter().map(|r| &*r.resource).collect();
-    let scopes: Vec<&Scope> = chapter.scopes.iter().map(|s| &**s).collect();
-    PartConditions::new(set, &**chapter, &resources, &scopes)
+    let resources: Vec<Arc<Resource>> = chapter.resources.iter().map(|r| r.resource.clone()).collect();
+    PartConditions::new(set, &**chapter, &resources, &chapter.scopes)
 }
 
 fn low_of(id: &[u8; 16]) -> u64 {

@@ -1,5 +1,7 @@
 //! The conditions of an expression against the tables of one part: masks of a page, and the pages worth a look.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use crate::column::{Class, NONE, RowSource};
@@ -60,7 +62,7 @@ impl PageRows {
 
 impl<'q> PartConditions<'q> {
     /// The conditions of this set against a part with these tables.
-    pub fn new(set: &'q SpanSet, source: &dyn RowSource, resources: &[&Resource], scopes: &[&Scope]) -> Self {
+    pub fn new(set: &'q SpanSet, source: &dyn RowSource, resources: &[Arc<Resource>], scopes: &[Arc<Scope>]) -> Self {
         let compiled = |condition: &'q Condition| Circuit::new(condition, source, resources, scopes);
         Self { circuits: set.conditions().map(compiled).collect(), results: set.results() }
     }
@@ -107,7 +109,12 @@ impl<'q> PartConditions<'q> {
 }
 
 impl<'q> Circuit<'q> {
-    fn new(condition: &'q Condition, source: &dyn RowSource, resources: &[&Resource], scopes: &[&Scope]) -> Self {
+    fn new(
+        condition: &'q Condition,
+        source: &dyn RowSource,
+        resources: &[Arc<Resource>],
+        scopes: &[Arc<Scope>],
+    ) -> Self {
         let (mut open, mut is_exact): (Vec<Vec<PartGate<'q>>>, bool) = (Vec::new(), true);
         for gate in condition.gates() {
             let gates = match gate {
@@ -234,7 +241,7 @@ fn can_match(compiled: &Compiled<'_>) -> bool {
 
 /// Where all resources of a service agree, the class of a row tells, which knows the service; then resources need
 /// not be read.
-fn by_service(compiled: &mut Compiled<'_>, source: &dyn RowSource, resources: &[&Resource]) {
+fn by_service(compiled: &mut Compiled<'_>, source: &dyn RowSource, resources: &[Arc<Resource>]) {
     if compiled.resources.is_empty() || compiled.negated {
         return;
     }
@@ -249,6 +256,7 @@ fn by_service(compiled: &mut Compiled<'_>, source: &dyn RowSource, resources: &[
     for (facts, class) in compiled.classes.iter_mut().zip(&source.schema().classes) {
         if of_service.get(&service(class)).copied().unwrap_or(false) {
             *facts |= MATCHED;
+            compiled.any_class |= MATCHED;
         }
     }
     compiled.resources = Vec::new();

@@ -13,6 +13,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -81,7 +82,7 @@ struct KeptPage {
 
 impl<'q> PartSet<'q> {
     /// The set on a part with these tables.
-    pub fn new(set: &'q SpanSet, source: &dyn RowSource, resources: &[&Resource], scopes: &[&Scope]) -> Self {
+    pub fn new(set: &'q SpanSet, source: &dyn RowSource, resources: &[Arc<Resource>], scopes: &[Arc<Scope>]) -> Self {
         Self { set, conditions: PartConditions::new(set, source, resources, scopes), sealed: None, known: None }
     }
 

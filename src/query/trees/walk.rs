@@ -245,7 +245,8 @@ impl<'q> Matching<'q> {
                 }
             };
             while let Some(ordinal) = self.finder.next_clean(&mut scan)?.and_then(|found| Some(found.place?.1)) {
-                let read = self.finder.outline(&mut scan, ordinal).and_then(|(_, matched)| {
+                let matched = scan.rows_of(ordinal).and_then(|of| self.finder.matched_rows(&mut scan, &of));
+                let read = matched.and_then(|matched| {
                     trees.read(ordinal, rows)?;
                     // Both are in row order, so that positions are the same.
                     matched.spans.iter().for_each(|row| rows.facts[*row] |= MATCHES);

@@ -7,12 +7,14 @@ use crate::error::{Error, ErrorKind, Result, ensure};
 use crate::limits::COLUMNS_MAX;
 
 use super::super::field_columns::write_numbers;
+use super::super::told::ToldValues;
 use super::super::unite::United;
 use super::super::writer::SegmentWriter;
 use super::input::Input;
 use super::runs::Runs;
 use super::source::{FieldUses, LocalFields, sources, table_index};
 use super::texts::write_texts;
+use super::told::MergedTold;
 
 /// What the columns of fields are made of.
 pub struct FieldColumns<'m, 's> {
@@ -32,6 +34,8 @@ pub struct FieldColumns<'m, 's> {
     pub counts: Vec<u64>,
     /// Fields from this code on are overflow fields.
     pub own_end: usize,
+    /// What classes of the output tell.
+    pub told: MergedTold,
     /// Asks whether to go on.
     pub check: &'m dyn Fn() -> Result<()>,
 }
@@ -66,17 +70,22 @@ pub fn choose_own(united: &mut United<'_>) -> (Vec<u64>, usize) {
 }
 
 impl<'s> FieldColumns<'_, 's> {
-    /// Writes the columns of fields that have one of their own.
+    /// Writes the columns of fields that have one of their own. Returns what classes tell, by field.
     ///
     /// # Errors
     /// Corrupt if a page is damaged; whatever the file says.
-    pub fn write(&self, out: &mut SegmentWriter) -> Result<()> {
+    pub fn write(&self, out: &mut SegmentWriter) -> Result<Vec<ToldValues>> {
+        let mut told = Vec::with_capacity(self.own_end);
         for code in 0..self.own_end as u32 {
             (self.check)()?;
-            let field = self.united.field_at(code);
-            if field.value_type.is_bytes() { write_texts(self, code, out)? } else { self.write_numbers(code, out)? }
+            if self.united.field_at(code).value_type.is_bytes() {
+                told.push(write_texts(self, code, out)?);
+            } else {
+                self.write_numbers(code, out)?;
+                told.push(self.told.numbers(code));
+            }
         }
-        Ok(())
+        Ok(told)
     }
 
     /// The rows of a field's table.
@@ -88,7 +97,7 @@ impl<'s> FieldColumns<'_, 's> {
         let field = self.united.field_at(code);
         let runs = self.runs_of(field.table);
         let classes = self.classes[table_index(field.table)];
-        let mut sources = sources(self.inputs, &self.uses, &self.local, classes, code)?;
+        let mut sources = sources(self, classes, code)?;
         let mut values = Vec::with_capacity(self.counts[code as usize] as usize);
         let mut ranks = Ranks::new(runs.pages());
         for piece in runs.pieces() {

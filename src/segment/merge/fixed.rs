@@ -1,14 +1,15 @@
 //! The columns that every segment has, gathered one after the other.
 //!
 //! Most are copied run by run. In traces that were united depth and start are others than the input has.
-//! Starts, lengths and classes are kept until the page indexes are made: 20 bytes a row.
+//! What indexes and links are made of is kept until they are: 36 bytes a row.
 
 use crate::column::Table;
-use crate::error::{Result, ensure};
+use crate::error::Result;
 use crate::limits::PAGE_ROWS;
 
-use super::super::fixed_columns::{write_fixed, write_page_ordinals};
+use super::super::fixed_columns::{write_fixed, write_page_ordinals, write_resources};
 use super::super::layout::Fixed;
+use super::super::link_indexes::{LinkColumns, LinkSections};
 use super::super::row_indexes::RowIndexes;
 use super::super::unite::United;
 use super::super::writer::SegmentWriter;
@@ -16,6 +17,7 @@ use super::children::Children;
 use super::input::Input;
 use super::pages::IntegerPages;
 use super::runs::Runs;
+use super::source::table_index;
 use super::traces::{MergedTrace, Place, Plan};
 
 /// What the fixed columns are made of.
@@ -42,23 +44,24 @@ impl<'s> FixedColumns<'_, 's> {
     /// # Errors
     /// Corrupt if a page is damaged; whatever the file says.
     pub fn write(&mut self, united: &mut United<'_>, indexes: &mut RowIndexes, out: &mut SegmentWriter) -> Result<()> {
-        let (mut starts, mut lengths) = (Vec::new(), Vec::new());
-        let mut first_rows = Vec::new();
+        let mut kept = Kept::default();
         for column in Fixed::ALL {
             (self.check)()?;
             let values = self.values(column, united)?;
-            write_fixed(column, &values, out)?;
-            match column {
-                Fixed::Start => starts = values,
-                Fixed::Length => lengths = values,
-                Fixed::Class => {
-                    self.index(&values, std::mem::take(&mut starts), std::mem::take(&mut lengths), united, indexes);
-                }
-                Fixed::TraceRow => first_rows = values,
-                _ => {}
+            if column == Fixed::Resource {
+                let rows = kept.classes.iter().zip(&values).map(|(class, resource)| (*class, *resource as u32));
+                write_resources(united, rows, out)?;
+            } else {
+                write_fixed(column, &values, out)?;
             }
+            if column == Fixed::Class {
+                self.index(&values, &kept, united, indexes);
+            }
+            kept.keep(column, values);
         }
-        write_page_ordinals(self.plan.spans.rows(), &first_rows, out)
+        write_page_ordinals(self.plan.spans.rows(), &kept.trace_rows, out)?;
+        (self.check)()?;
+        LinkSections::of(&kept.columns(), united)?.write(out)
     }
 
     fn values(&mut self, column: Fixed, united: &mut United<'_>) -> Result<Vec<u64>> {
@@ -171,10 +174,12 @@ impl<'s> FixedColumns<'_, 's> {
         for run in self.plan.spans.iter() {
             let (of_run, after) = rest.split_at_mut(run.rows as usize);
             let input = &self.inputs[run.input as usize];
-            let known = input.source.tables.resources.len() as u64;
-            for code in of_run {
-                ensure(*code < known, || format!("segment {}: resource {code} is unknown", input.segment.name()))?;
-                *code = united.resource(run.input as usize, *code as u32).into();
+            let first = run.first as usize;
+            let classes = &self.classes[table_index(Table::Span)][run.input as usize][first..first + of_run.len()];
+            for (code, class) in of_run.iter_mut().zip(classes) {
+                let unknown = || input.corrupt(format_args!("resource {code} of class {class} is unknown"));
+                let known = input.source.tables.class_resources.get(*class, *code).ok_or_else(unknown)?;
+                *code = united.resource(run.input as usize, known).into();
             }
             rest = after;
         }
@@ -208,19 +213,60 @@ impl<'s> FixedColumns<'_, 's> {
         Ok(out)
     }
 
-    fn index(
-        &self,
-        classes: &[u64],
-        starts: Vec<u64>,
-        lengths: Vec<u64>,
-        united: &United<'_>,
-        indexes: &mut RowIndexes,
-    ) {
+    fn index(&self, classes: &[u64], kept: &Kept, united: &United<'_>, indexes: &mut RowIndexes) {
         let traces = self.plan.traces.iter().flat_map(|trace| (0..trace.rows).map(|_| trace.start));
-        for (((class, delta), length), trace_start) in classes.iter().zip(starts).zip(lengths).zip(traces) {
-            let start = if delta == 0 { 0 } else { trace_start.wrapping_add(delta - 1) };
+        for (((class, delta), length), trace_start) in classes.iter().zip(&kept.starts).zip(&kept.lengths).zip(traces) {
+            let start = if *delta == 0 { 0 } else { trace_start.wrapping_add(delta - 1) };
             let class = *class as u32;
-            indexes.add(class, united.class_at(class), start, start.wrapping_add(length));
+            indexes.add(class, united.class_at(class), start, start.wrapping_add(*length));
+        }
+    }
+}
+
+/// Columns that indexes and links are made of; codes and depths in 32 bits.
+#[derive(Default)]
+struct Kept {
+    span_ids: Vec<u64>,
+    depths: Vec<u32>,
+    starts: Vec<u64>,
+    lengths: Vec<u64>,
+    classes: Vec<u32>,
+    resources: Vec<u32>,
+    parent_rows: Vec<u64>,
+    parent_ids: Vec<u64>,
+    trace_highs: Vec<u64>,
+    trace_rows: Vec<u64>,
+}
+
+impl Kept {
+    fn keep(&mut self, column: Fixed, values: Vec<u64>) {
+        let narrow = |values: Vec<u64>| values.into_iter().map(|value| value as u32).collect();
+        match column {
+            Fixed::SpanId => self.span_ids = values,
+            Fixed::Depth => self.depths = narrow(values),
+            Fixed::Start => self.starts = values,
+            Fixed::Length => self.lengths = values,
+            Fixed::Class => self.classes = narrow(values),
+            Fixed::Resource => self.resources = narrow(values),
+            Fixed::ParentRow => self.parent_rows = values,
+            Fixed::ParentId => self.parent_ids = values,
+            Fixed::TraceHigh => self.trace_highs = values,
+            Fixed::TraceRow => self.trace_rows = values,
+            _ => {}
+        }
+    }
+
+    fn columns(&self) -> LinkColumns<'_, u32> {
+        LinkColumns {
+            trace_rows: &self.trace_rows,
+            trace_highs: &self.trace_highs,
+            span_ids: &self.span_ids,
+            depths: &self.depths,
+            starts: &self.starts,
+            lengths: &self.lengths,
+            classes: &self.classes,
+            resources: &self.resources,
+            recorded: (&self.parent_rows, &self.parent_ids),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A segment that is merged, opened: its tables, and whole columns of it.
 
 use crate::column::{RowSource, Table};
-use crate::error::{Error, Result, ensure};
+use crate::error::{Error, ErrorKind, Result, ensure};
 use crate::index::TraceSet;
 use crate::limits::PAGE_ROWS;
 use crate::part::ReadCounter;
@@ -18,6 +18,8 @@ pub struct Input<'s> {
     pub source: SegmentSource<'s>,
     /// Ordinals of the traces that are left out.
     pub dead: &'s TraceSet,
+    /// True if whatever a damaged page holds is left out.
+    salvage: bool,
     /// What the merge reads.
     pub counter: &'s ReadCounter,
 }
@@ -28,7 +30,13 @@ impl<'s> Input<'s> {
     /// # Errors
     /// Corrupt if its tables are damaged.
     pub fn open(part: &MergePart<'s>, counter: &'s ReadCounter) -> Result<Self> {
-        Ok(Self { segment: part.segment, source: part.segment.source()?, dead: part.dead, counter })
+        Ok(Self {
+            segment: part.segment,
+            source: part.segment.source()?,
+            dead: part.dead,
+            salvage: part.salvage,
+            counter,
+        })
     }
 
     /// An error about this segment.
@@ -48,14 +56,31 @@ impl<'s> Input<'s> {
     }
 
     /// Calls `visit` with every page of a column that must have this many values.
-    pub fn each_page(&self, column: Fixed, values: usize, mut visit: impl FnMut(&[u64]) -> Result<()>) -> Result<()> {
+    pub fn each_page(&self, column: Fixed, values: usize, visit: impl FnMut(&[u64]) -> Result<()>) -> Result<()> {
+        self.each_page_or(column, values, None, visit)
+    }
+
+    /// As [`Input::each_page`], with this value in place of those of a damaged page.
+    fn each_page_or(
+        &self,
+        column: Fixed,
+        values: usize,
+        instead: Option<u64>,
+        mut visit: impl FnMut(&[u64]) -> Result<()>,
+    ) -> Result<()> {
         let found = self.segment.column(column as u32).map_or(0, |c| c.values);
         ensure(found == values as u64, || {
             format!("segment {}: column {column:?} has {found} values, not {values}", self.segment.name())
         })?;
         let mut page = Vec::new();
         for index in 0..values.div_ceil(PAGE_ROWS) {
-            self.segment.integers(column as u32, index, self.counter, &mut page)?;
+            match (self.segment.integers(column as u32, index, self.counter, &mut page), instead) {
+                (Err(error), Some(instead)) if error.kind() == ErrorKind::Corrupt => {
+                    page.clear();
+                    page.resize((values - index * PAGE_ROWS).min(PAGE_ROWS), instead);
+                }
+                (read, _) => read?,
+            }
             visit(&page)?;
         }
         Ok(())
@@ -107,7 +132,9 @@ impl<'s> Input<'s> {
         let fits = |shape: &[u32]| shape.first().is_none_or(|field| schema.fields[*field as usize].table == table);
         let fits: Vec<bool> = (0..schema.classes.len() as u32).map(|class| fits(schema.shape_of(class))).collect();
         let mut out = Vec::new();
-        self.each_page(column, self.rows(table), |page| {
+        // Rows of a damaged page are left out; until then they are of any class.
+        let any = fits.iter().position(|fits| *fits).filter(|_| self.salvage);
+        self.each_page_or(column, self.rows(table), any.map(|class| class as u64), |page| {
             let sound = page.iter().all(|class| fits.get(*class as usize) == Some(&true));
             ensure(sound, || format!("segment {}: unknown class in {column:?}", self.segment.name()))?;
             out.extend(page.iter().map(|class| *class as u32));

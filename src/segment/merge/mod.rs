@@ -16,7 +16,7 @@
 //! and dictionaries are united as sealing unites those of chapters. The output is what sealing all spans at
 //! once would have written, but for the numbering of codes.
 //!
-//! Memory: 4 bytes a row, event and link for classes, 56 bytes a trace, 24 bytes for the column of numbers or
+//! Memory: 4 bytes a row, event and link for classes, 36 bytes a row for indexes and links, 56 bytes a trace, 24 bytes for the column of numbers or
 //! codes at hand; of byte strings a page an input. Attribute bytes do not matter.
 
 mod children;
@@ -32,6 +32,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod told;
 mod traces;
 
 use crate::bytes::Seed;
@@ -41,10 +42,11 @@ use crate::index::TraceSet;
 use crate::os::WritableFile;
 use crate::part::ReadCounter;
 
-use super::layout::SegmentDirectory;
+use super::layout::{SectionKind, SegmentDirectory};
 use super::reader::Segment;
 use super::row_indexes::RowIndexes;
 use super::schema_sections::write_schema;
+use super::told::encode_told;
 use super::unite::{CodeSource, United};
 use super::writer::SegmentWriter;
 use children::Children;
@@ -53,6 +55,7 @@ use fixed::FixedColumns;
 use input::Input;
 use overflow::write_overflow;
 use source::{FieldUses, LocalFields};
+use told::MergedTold;
 use traces::Plan;
 
 /// One of the segments that are merged.
@@ -62,6 +65,8 @@ pub struct MergePart<'a> {
     pub segment: &'a Segment,
     /// Ordinals of the traces that are left out.
     pub dead: &'a TraceSet,
+    /// True if these are all that cannot be read: damage that touches no other trace does not end the merge.
+    pub salvage: bool,
 }
 
 /// What is merged.
@@ -133,7 +138,11 @@ impl Merge<'_, '_> {
             check,
         };
         fixed.write(&mut united, &mut indexes, &mut out)?;
-        let (counts, own_end) = choose_own(&mut united);
+        let (mut counts, own_end) = choose_own(&mut united);
+        let told = MergedTold::of(inputs, &united, own_end)?;
+        for (field, count) in (0..).zip(&mut counts) {
+            *count -= told.of_field(field).iter().map(|told| united.class_rows[told.class as usize]).sum::<u64>();
+        }
         let columns = FieldColumns {
             inputs,
             united: &united,
@@ -143,9 +152,11 @@ impl Merge<'_, '_> {
             local: LocalFields::new(inputs, &united)?,
             counts,
             own_end,
+            told,
             check,
         };
-        columns.write(&mut out)?;
+        let told = columns.write(&mut out)?;
+        out.section(SectionKind::Told, 0, &encode_told(&told))?;
         for table in [Table::Span, Table::Event, Table::Link] {
             write_overflow(&columns, table, &mut out)?;
         }

@@ -153,7 +153,7 @@ impl<'m, 's> OverflowRows<'m, 's> {
     ) -> Result<()> {
         let value_type = self.input.source.schema().fields[field as usize].value_type;
         if !self.own.contains_key(&field) {
-            self.own.insert(field, FieldSource::open(self.input, self.uses, field, self.classes)?);
+            self.own.insert(field, FieldSource::open(self.input, self.uses, field, self.classes, |_| false)?);
         }
         let missing = || Error::corrupt("a field has no column");
         let source = self.own.get_mut(&field).ok_or_else(missing)?;

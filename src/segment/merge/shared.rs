@@ -208,9 +208,11 @@ impl<'s> PieceReader<'s> {
             let delta = self.starts.get(at)?;
             let start = if delta == 0 { 0 } else { piece.start.wrapping_add(delta - 1) };
             let end = start.wrapping_add(self.lengths.get(at)?);
-            let class = input.source.schema().classes.get(self.classes.get(at)? as usize);
+            let code = self.classes.get(at)?;
+            let class = input.source.schema().classes.get(code as usize);
             let bits = class.ok_or_else(|| known("class", row))?.bits;
-            let service = self.services.get(self.resources.get(at)? as usize);
+            let resource = input.source.tables.class_resources.get(code as u32, self.resources.get(at)?);
+            let service = resource.and_then(|resource| self.services.get(resource as usize));
             let order = OrderRow {
                 trace_id: piece.id.to_be_bytes(),
                 span_id,

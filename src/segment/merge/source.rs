@@ -3,6 +3,7 @@
 //! A field may have a column of its own in one input, stand in the overflow column of another, and be unknown
 //! to a third.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
@@ -13,6 +14,7 @@ use crate::error::{Error, Result, ensure};
 use super::super::dictionary::DictionaryView;
 use super::super::overflow::{FieldColumn, overflow_number};
 use super::super::unite::United;
+use super::fields::FieldColumns;
 use super::input::Input;
 use super::pages::{IntegerPages, StringPages};
 use super::places::Places;
@@ -30,7 +32,12 @@ impl FieldUses {
         let (schema, overflow) = (input.source.schema(), &input.source.tables.overflow);
         let mut own: Vec<Vec<(u32, u32)>> = vec![Vec::new(); overflow.own_end()];
         for class in 0..schema.classes.len() as u32 {
-            for field in schema.shape_of(class).iter().filter(|field| !overflow.holds(**field)) {
+            for (place, field) in
+                schema.shape_of(class).iter().enumerate().filter(|(_, field)| !overflow.holds(**field))
+            {
+                if input.source.tables.told.at(class, place).is_some() {
+                    continue;
+                }
                 match own[*field as usize].last_mut() {
                     Some((last, count)) if *last == class => *count += 1,
                     _ => own[*field as usize].push((class, 1)),
@@ -65,6 +72,19 @@ pub enum Text<'v> {
 pub struct FieldSource<'m, 's> {
     places: Places<'m>,
     values: Values<'s>,
+    /// The values that rows have from their classes, by class; empty if none has. Rows whose class tells the field in the
+    /// output too have none.
+    told: Vec<Option<u64>>,
+    /// The byte strings among them.
+    told_texts: Option<DictionaryView<'s>>,
+}
+
+/// Rows that are read together.
+enum Stretch {
+    /// Rows whose values stand in the column, if they have one.
+    Placed(Range<usize>),
+    /// One row, which has this value from its class.
+    Told(u64),
 }
 
 enum Values<'s> {
@@ -75,12 +95,24 @@ enum Values<'s> {
     Overflow(StringPages<'s>, FxHashMap<u32, Vec<usize>>),
 }
 
+impl Values<'_> {
+    fn is_bytes(&self) -> bool {
+        matches!(self, Self::Coded(..) | Self::Strings(_))
+    }
+}
+
 impl<'m, 's> FieldSource<'m, 's> {
     /// The values of a field, by its code in the input. `classes` are those of the rows of the field's table.
     ///
     /// # Errors
     /// Corrupt if its ranks or dictionary are damaged.
-    pub fn open(input: &'s Input<'s>, uses: &FieldUses, field: u32, classes: &'m [u32]) -> Result<Self> {
+    pub fn open(
+        input: &'s Input<'s>,
+        uses: &FieldUses,
+        field: u32,
+        classes: &'m [u32],
+        tells: impl Fn(u32) -> bool,
+    ) -> Result<Self> {
         let column = input.source.tables.column_of(field);
         if column.shared {
             return Self::open_overflow(input, uses, column, field, classes);
@@ -98,7 +130,33 @@ impl<'m, 's> FieldSource<'m, 's> {
         } else {
             Values::Strings(StringPages::new(input.segment, column.values, input.counter))
         };
-        Ok(Self { places, values })
+        let mut told = Vec::new();
+        for (class, value) in input.source.tables.told.of_field(field).iter().filter(|(class, _)| !tells(*class)) {
+            told.resize(schema.classes.len(), None);
+            told[*class as usize] = Some(*value);
+        }
+        let told_texts = if values.is_bytes() { input.segment.texts_of(field)? } else { None };
+        told_texts.iter().try_for_each(|texts| texts.validate())?;
+        Ok(Self { places, values, told, told_texts })
+    }
+
+    /// Calls `visit` with these rows, cut where one has its value from its class.
+    fn each_stretch(
+        &mut self,
+        rows: Range<usize>,
+        mut visit: impl FnMut(&mut Self, Stretch) -> Result<()>,
+    ) -> Result<()> {
+        let mut begin = rows.start;
+        if !self.told.is_empty() {
+            for row in rows.clone() {
+                if let Some(value) = self.told[self.places.class(row) as usize] {
+                    visit(self, Stretch::Placed(begin..row))?;
+                    visit(self, Stretch::Told(value))?;
+                    begin = row + 1;
+                }
+            }
+        }
+        visit(self, Stretch::Placed(begin..rows.end))
     }
 
     fn open_overflow(
@@ -114,7 +172,7 @@ impl<'m, 's> FieldSource<'m, 's> {
         let has = |class: &u32| schema.shape_of(*class).contains(&field);
         let within = (0..schema.classes.len() as u32).filter(has).map(of_class).collect();
         let pages = StringPages::new(input.segment, column.values, input.counter);
-        Ok(Self { places, values: Values::Overflow(pages, within) })
+        Ok(Self { places, values: Values::Overflow(pages, within), told: Vec::new(), told_texts: None })
     }
 
     /// The dictionary of the values, if they have one.
@@ -126,12 +184,16 @@ impl<'m, 's> FieldSource<'m, 's> {
     }
 
     /// How many values these rows have, by their classes.
-    pub fn count(&mut self, rows: std::ops::Range<usize>) -> usize {
+    pub fn count(&mut self, rows: Range<usize>) -> usize {
         match &self.values {
             Values::Overflow(_, within) => {
                 rows.map(|row| within.get(&self.places.class(row)).map_or(0, Vec::len)).sum()
             }
-            _ => self.places.of(rows).len(),
+            _ => {
+                let told = |row: &usize| !self.told.is_empty() && self.told[self.places.class(*row) as usize].is_some();
+                let told = rows.clone().filter(told).count();
+                told + self.places.of(rows).len()
+            }
         }
     }
 
@@ -139,9 +201,16 @@ impl<'m, 's> FieldSource<'m, 's> {
     ///
     /// # Errors
     /// Corrupt if a page is damaged.
-    pub fn numbers(&mut self, rows: std::ops::Range<usize>, value_type: ValueType, out: &mut Vec<u64>) -> Result<()> {
-        if let Values::Numbers(pages) = &mut self.values {
-            return pages.copy(self.places.of(rows), out);
+    pub fn numbers(&mut self, rows: Range<usize>, value_type: ValueType, out: &mut Vec<u64>) -> Result<()> {
+        if let Values::Numbers(_) = &self.values {
+            return self.each_stretch(rows, |source, stretch| {
+                match (stretch, &mut source.values) {
+                    (Stretch::Told(value), _) => out.push(value),
+                    (Stretch::Placed(rows), Values::Numbers(pages)) => pages.copy(source.places.of(rows), out)?,
+                    _ => {}
+                }
+                Ok(())
+            });
         }
         self.texts(0, rows, |text| {
             let (Text::Coded { bytes, .. } | Text::Plain(bytes)) = text;
@@ -157,8 +226,29 @@ impl<'m, 's> FieldSource<'m, 's> {
     pub fn texts(
         &mut self,
         input: usize,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
         mut visit: impl FnMut(Text<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.each_stretch(rows, |source, stretch| match stretch {
+            Stretch::Placed(rows) => source.placed_texts(input, rows, &mut visit),
+            Stretch::Told(code) => {
+                let texts = source.told_texts.filter(|texts| code < texts.len() as u64);
+                let texts = texts.ok_or_else(|| Error::corrupt(format!("told code {code} is unknown")))?;
+                let (code, bytes) = (code as u32, texts.get(code as u32));
+                visit(if matches!(source.values, Values::Coded(..)) {
+                    Text::Coded { input, code, bytes }
+                } else {
+                    Text::Plain(bytes)
+                })
+            }
+        })
+    }
+
+    fn placed_texts(
+        &mut self,
+        input: usize,
+        rows: Range<usize>,
+        visit: &mut impl FnMut(Text<'_>) -> Result<()>,
     ) -> Result<()> {
         let places = &mut self.places;
         match &mut self.values {
@@ -192,17 +282,17 @@ impl<'m, 's> FieldSource<'m, 's> {
 /// # Errors
 /// As [`FieldSource::open`]; corrupt if an input names a field twice.
 pub fn sources<'m, 's>(
-    inputs: &'s [Input<'s>],
-    uses: &[FieldUses],
-    local: &LocalFields,
+    columns: &FieldColumns<'_, 's>,
     classes: &'m [Vec<u32>],
     field: u32,
 ) -> Result<Vec<Option<FieldSource<'m, 's>>>> {
     let open = |at: usize| {
-        let code = local.of[at].get(&field);
-        code.map(|code| FieldSource::open(&inputs[at], &uses[at], *code, &classes[at])).transpose()
+        let Some(code) = columns.local.of[at].get(&field) else { return Ok(None) };
+        let tells =
+            |local: u32| columns.united.known_class(at, local).is_some_and(|class| columns.told.tells(class, field));
+        FieldSource::open(&columns.inputs[at], &columns.uses[at], *code, &classes[at], tells).map(Some)
     };
-    (0..inputs.len()).map(open).collect()
+    (0..columns.inputs.len()).map(open).collect()
 }
 
 /// The inputs' own codes of the fields of the output.
@@ -228,6 +318,13 @@ impl LocalFields {
             of.push(codes);
         }
         Ok(Self { of })
+    }
+}
+
+impl LocalFields {
+    /// The code that an input has for a field of the output.
+    pub fn of_input(&self, input: usize, field: u32) -> Option<u32> {
+        self.of[input].get(&field).copied()
     }
 }
 

@@ -14,46 +14,59 @@ use crate::limits::PAGE_ROWS;
 use super::super::dictionary::{DictionaryBuilder, may_have_dictionary};
 use super::super::field_columns::{SMALL_DICTIONARY_LEN, term_index, write_dictionary, write_ranks};
 use super::super::layout::{FIELD_COLUMN_FIRST, SectionKind};
+use super::super::told::ToldValues;
 use super::super::writer::{SegmentWriter, StringSamples, StringsWriter, sample_step};
 use super::fields::{FieldColumns, Ranks};
 use super::runs::{Piece, Runs};
 use super::source::{FieldSource, Text, sources, table_index};
+use super::told::ToldOf;
 
 /// A code that is not known yet.
 const UNKNOWN: u32 = u32::MAX;
 
-/// Writes the column of a field of byte strings, its ranks, terms and dictionary.
+/// Writes the column of a field of byte strings, its ranks, terms and dictionary. Returns what classes tell of it, by
+/// the codes of the dictionary.
 ///
 /// # Errors
 /// Corrupt if a page is damaged; whatever the file says.
-pub fn write_texts(columns: &FieldColumns<'_, '_>, code: u32, out: &mut SegmentWriter) -> Result<()> {
+pub fn write_texts(columns: &FieldColumns<'_, '_>, code: u32, out: &mut SegmentWriter) -> Result<ToldValues> {
     let field = columns.united.field_at(code);
     let classes = columns.classes[table_index(field.table)];
     let total = columns.counts[code as usize] as usize;
-    let sources = sources(columns.inputs, &columns.uses, &columns.local, classes, code)?;
-    let mut column = TextColumn { columns, runs: columns.runs_of(field.table), sources };
+    let sources = sources(columns, classes, code)?;
+    let told = columns.told.of_field(code);
+    let set = |codes: &[u64]| told.iter().zip(codes).map(|(told, code)| (told.class, *code)).collect();
+    let mut column = TextColumn { columns, code, runs: columns.runs_of(field.table), sources };
     let (ranks, sampled) = column.count(total)?;
     write_ranks(code, &ranks, out)?;
     let survey = column.survey(total)?;
     let small = |dictionary: &DictionaryBuilder| dictionary.section.len() <= SMALL_DICTIONARY_LEN;
     if let Some((dictionary, terms)) = survey.as_ref().filter(|(dictionary, _)| small(dictionary)) {
         out.section(SectionKind::Terms, code, terms)?;
-        return write_dictionary(code, dictionary, out);
+        write_dictionary(code, dictionary, out)?;
+        return Ok(set(&dictionary.told));
     }
-    let (codec, len) = column.sample(&sampled, total)?.choose();
+    let (encoder, len) = column.sample(&sampled, total)?.choose();
     if let Some((dictionary, terms)) = survey.filter(|(dictionary, _)| dictionary.encoded_len() <= len) {
         out.section(SectionKind::Terms, code, &terms)?;
-        return write_dictionary(code, &dictionary, out);
+        write_dictionary(code, &dictionary, out)?;
+        return Ok(set(&dictionary.told));
     }
     let mut terms = term_index(column.runs.pages());
     let hashes = column.dictionary_hashes();
-    let mut writer = StringsWriter::new(out, FIELD_COLUMN_FIRST + code, codec);
+    let mut writer = StringsWriter::new(out, FIELD_COLUMN_FIRST + code, encoder);
     column.each(|page, text| {
         terms.add(hash_of(&text, &hashes), page as u32);
         writer.push(bytes_of(&text)).map(|()| true)
     })?;
     writer.finish()?;
-    out.section(SectionKind::Terms, code, &terms.finish())
+    out.section(SectionKind::Terms, code, &terms.finish())?;
+    if told.is_empty() {
+        return Ok(ToldValues::new());
+    }
+    let dictionary = column.told_alone()?;
+    out.section(SectionKind::Dictionary, code, &dictionary.section)?;
+    Ok(set(&dictionary.told))
 }
 
 fn bytes_of<'v>(text: &Text<'v>) -> &'v [u8] {
@@ -72,6 +85,8 @@ fn hash_of(text: &Text<'_>, hashes: &[Vec<u64>]) -> u64 {
 /// A column of byte strings of the output.
 struct TextColumn<'m, 's> {
     columns: &'m FieldColumns<'m, 's>,
+    /// The field.
+    code: u32,
     runs: &'m Runs,
     sources: Vec<Option<FieldSource<'m, 's>>>,
 }
@@ -137,7 +152,48 @@ impl TextColumn<'_, '_> {
             }
             Ok(true)
         })?;
-        Ok(all.then(|| (attempt.finish(), terms.finish())))
+        if !all {
+            return Ok(None);
+        }
+        let told = self.told_codes(&mut attempt, &hashes)?;
+        Ok(told.map(|told| (attempt.finish(told), terms.finish())))
+    }
+
+    /// A dictionary of the values that classes tell alone.
+    fn told_alone(&self) -> Result<DictionaryBuilder> {
+        let (mut texts, mut counts, mut codes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut known: FxHashMap<&[u8], u64> = FxHashMap::default();
+        for told in self.columns.told.of_field(self.code) {
+            let bytes = self.told_text(told)?;
+            let code = *known.entry(bytes).or_insert_with(|| {
+                texts.push(bytes);
+                counts.push(0);
+                texts.len() as u64 - 1
+            });
+            counts[code as usize] += self.columns.united.class_rows[told.class as usize] as u32;
+            codes.push(code);
+        }
+        Ok(DictionaryBuilder::by_frequency(texts, counts, codes, 0))
+    }
+
+    fn told_text(&self, told: &ToldOf) -> Result<&[u8]> {
+        let local = self.columns.local.of_input(told.input, self.code);
+        local.map_or(Ok(&[][..]), |local| self.columns.inputs[told.input].segment.told_text(local, told.value))
+    }
+
+    /// The codes of the values that classes tell, counted for all rows of each class; none if there is no use in going on.
+    fn told_codes(&self, attempt: &mut Attempt, hashes: &[Vec<u64>]) -> Result<Option<Vec<u64>>> {
+        let mut codes = Vec::new();
+        for told in self.columns.told.of_field(self.code) {
+            let bytes = self.told_text(told)?;
+            let coded = self.sources[told.input].as_ref().is_some_and(|source| source.dictionary().is_some());
+            let (input, code) = (told.input, told.value as u32);
+            let text = if coded { Text::Coded { input, code, bytes } } else { Text::Plain(bytes) };
+            let Some(code) = attempt.code(&text, hashes) else { return Ok(None) };
+            attempt.entries[code as usize].count += self.columns.united.class_rows[told.class as usize] as u32;
+            codes.push(code.into());
+        }
+        Ok(Some(codes))
     }
 
     /// The hash of every dictionary entry of every input.
@@ -196,7 +252,7 @@ impl Attempt {
             codes_of: FxHashMap::default(),
             entries: Vec::new(),
             bytes: Vec::new(),
-            codes: Vec::with_capacity(total),
+            codes: Vec::new(),
             known: hashes.iter().map(|hashes| vec![UNKNOWN; hashes.len()]).collect(),
         }
     }
@@ -243,10 +299,13 @@ impl Attempt {
         std::mem::replace(&mut entry.latest_page, page) != page
     }
 
-    fn finish(mut self) -> DictionaryBuilder {
-        let codes = std::mem::take(&mut self.codes);
+    /// The dictionary, with these codes of what classes tell.
+    fn finish(mut self, told: Vec<u64>) -> DictionaryBuilder {
+        let mut codes = std::mem::take(&mut self.codes);
+        let told_from = codes.len();
+        codes.extend(told);
         let texts: Vec<&[u8]> = (0..self.entries.len()).map(|code| self.text(code)).collect();
         let counts = self.entries.iter().map(|entry| entry.count).collect();
-        DictionaryBuilder::by_frequency(texts, counts, codes)
+        DictionaryBuilder::by_frequency(texts, counts, codes, told_from)
     }
 }

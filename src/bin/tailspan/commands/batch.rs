@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory, FromArgMatches};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use tailspan::Store;
@@ -33,12 +33,12 @@ pub struct BatchArgs {
 pub fn run(args: &BatchArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let store = Store::open_read_only(&args.store)?;
     let damaged = warn_of_damage(&store);
-    let mut number = 0;
+    let (mut grammar, mut number) = (grammar(), 0);
     for line in io::stdin().lock().lines() {
         let line = line?;
         if !line.trim().is_empty() {
             number += 1;
-            answer(&store, &args.store, &line, number, out)?;
+            answer(&store, (&args.store, &mut grammar), (&line, number), out)?;
         }
     }
     Ok(Outcome::Done.or_damaged(damaged))
@@ -48,10 +48,15 @@ pub fn run(args: &BatchArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 ///
 /// # Errors
 /// Only if the answer cannot be written.
-fn answer(store: &Store, path: &Path, line: &str, number: u64, out: &mut dyn Write) -> anyhow::Result<()> {
+fn answer(
+    store: &Store,
+    (path, grammar): (&Path, &mut clap::Command),
+    (line, number): (&str, u64),
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let (begun, cpu_begun) = (Instant::now(), cpu_nanos());
     let mut rows = 0;
-    let result = run_line(store, path, line, out, &mut rows);
+    let result = run_line(store, (path, grammar), line, out, &mut rows);
     let (exit, error) = match result {
         Ok(outcome) => (outcome.code(), None),
         Err(error) if is_broken_pipe(&error) => return Err(error),
@@ -81,10 +86,16 @@ fn explanation(exit: u8) -> &'static str {
     }
 }
 
-fn run_line(store: &Store, path: &Path, line: &str, out: &mut dyn Write, rows: &mut u64) -> anyhow::Result<Outcome> {
+fn run_line(
+    store: &Store,
+    (path, grammar): (&Path, &mut clap::Command),
+    line: &str,
+    out: &mut dyn Write,
+    rows: &mut u64,
+) -> anyhow::Result<Outcome> {
     let words: Vec<String> = serde_json::from_str(line)
         .map_err(|e| usage(format!("a line is a JSON array of strings, as in [\"services\",\"--json\"]: {e}")))?;
-    let command = parse(path, &words)?;
+    let command = parse_by(path, &words, grammar)?;
     if command.writes() {
         return Err(usage("a batch only reads; run this command by itself"));
     }
@@ -94,14 +105,26 @@ fn run_line(store: &Store, path: &Path, line: &str, out: &mut dyn Write, rows: &
     outcome
 }
 
+/// The commands and flags there are, to be made once: that takes longer than a short question.
+fn grammar() -> clap::Command {
+    let mut grammar = Cli::command();
+    grammar.build();
+    grammar
+}
+
 /// The command of these words, on the store at `path`.
 pub fn parse(path: &Path, words: &[String]) -> anyhow::Result<StoreCommand> {
+    parse_by(path, words, &mut grammar())
+}
+
+fn parse_by(path: &Path, words: &[String], grammar: &mut clap::Command) -> anyhow::Result<StoreCommand> {
     let Some((name, rest)) = words.split_first() else {
         return Err(usage("an empty array names no command"));
     };
     let start = [Path::new("tailspan").as_os_str(), name.as_ref(), path.as_os_str()];
     let words = start.into_iter().chain(rest.iter().map(AsRef::as_ref));
-    match Cli::try_parse_from(words)?.command {
+    let mut matches = grammar.try_get_matches_from_mut(words)?;
+    match Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(grammar))?.command {
         Command::OnStore(command) => Ok(command),
         _ => Err(usage(format!("{name} is not a question; run it by itself"))),
     }

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use tailspan::{Store, compare_stores};
 
-use super::warn_of_damage;
+use super::{warn, warn_of_damage};
 use crate::outcome::Outcome;
 use crate::output::{Look, Report, many};
 
@@ -37,15 +37,16 @@ pub fn run(args: &CompareStoresArgs, out: &mut dyn Write) -> anyhow::Result<Outc
     let examples: Vec<String> = found.examples.iter().map(ToString::to_string).collect();
     if report.json() {
         let (only_in_a, only_in_b) = (found.only_in_a, found.only_in_b);
-        report.row(&json!({ "onlyInA": only_in_a, "onlyInB": only_in_b, "exampleTraceIds": examples }))?;
+        report.row(&json!({ "onlyInA": only_in_a, "onlyInB": only_in_b, "exampleTraceIds": examples, "problems": found.problems }))?;
     } else {
         report.line(&format!("{} only in {}", many(found.only_in_a, "span"), args.a.display()))?;
         report.line(&format!("{} only in {}", many(found.only_in_b, "span"), args.b.display()))?;
         examples.iter().try_for_each(|id| report.line(&format!("  trace {id} differs")))?;
     }
     report.flush()?;
+    found.problems.iter().for_each(|problem| warn(format_args!("not compared: {problem}")));
     if !found.is_empty() {
         bail!("the stores differ");
     }
-    Ok(Outcome::Done.or_damaged(damaged.contains(&true)))
+    Ok(Outcome::Done.or_damaged(damaged.contains(&true) || !found.problems.is_empty()))
 }

@@ -33,9 +33,12 @@ pub struct LinksArgs {
     /// Links yielded by spans that start before this time
     #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     pub until: Option<u64>,
-    /// Quantiles, as decimals from 0 to 1
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_quantile, default_value = "0.5,0.9,0.99,0.999")]
+    /// Quantiles, as decimals from 0 to 1; high ones are at hand, others take a pass over all spans
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_quantile, default_value = "0.99,0.999")]
     pub quantiles: Vec<Quantile>,
+    /// No quantiles: counts and errors alone
+    #[arg(long, conflicts_with = "quantiles")]
+    pub no_quantiles: bool,
     #[command(flatten)]
     pub bound: TraceBound,
     /// Say what was read
@@ -59,7 +62,8 @@ struct LinkLine<'l> {
 /// Prints a line a link.
 pub fn run(store: &Store, args: &LinksArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
     let window = TimeRange { since: args.since, until: args.until };
-    let query = LinksQuery::new().window(window).quantiles(args.quantiles.clone());
+    let quantiles: &[Quantile] = if args.no_quantiles { &[] } else { &args.quantiles };
+    let query = LinksQuery::new().window(window).quantiles(quantiles.to_vec());
     let answer = args.bound.on(store.snapshot()).links(&query)?;
     if report.json() {
         for link in &answer.links {
@@ -74,7 +78,7 @@ pub fn run(store: &Store, args: &LinksArgs, report: &mut Report<'_>) -> anyhow::
             })?;
         }
     } else {
-        print_table(&answer.links, &args.quantiles, report)?;
+        print_table(&answer.links, quantiles, report)?;
     }
     finish(args.explain.then_some(&answer.explain), answer.reason.as_ref(), report)
 }

@@ -92,6 +92,7 @@ pub fn run_on(store: &Store, command: &StoreCommand, report: &mut Report<'_>) ->
         StoreCommand::Delete(args) => delete::run(store, args, report),
         StoreCommand::Backup(args) => backup::run(store, args, report),
         StoreCommand::Verify(args) => upkeep::verify(store, args, report),
+        StoreCommand::Repair(args) => upkeep::repair(store, args, report),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::args::Common;
 use crate::outcome::Outcome;
 use crate::output::{Align, Report, Table, count};
 use crate::sizes::TraceBound;
-use crate::times::{human_time, parse_duration, parse_time};
+use crate::times::{human_duration, human_time, parse_duration, parse_time};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,6 +47,9 @@ pub struct PairsArgs {
     /// The first N keys; 0 for all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub limit: usize,
+    /// In the table, a line for every span that takes part in what is shown instead of one a key
+    #[arg(long)]
+    pub spans: bool,
     #[command(flatten)]
     pub bound: TraceBound,
     /// Say what was read
@@ -61,6 +64,8 @@ pub enum ShowWord {
     Missing,
     /// More than one a, or more than one b
     Duplicate,
+    /// There are an a and a b, however they stand in time
+    Both,
     /// A b starts before an a
     Before,
     /// Both are there, no b starts before an a, and none overlap
@@ -74,6 +79,7 @@ impl From<ShowWord> for PairsShow {
         match word {
             ShowWord::Missing => Self::Missing,
             ShowWord::Duplicate => Self::Duplicate,
+            ShowWord::Both => Self::Both,
             ShowWord::Before => Self::Before,
             ShowWord::After => Self::After,
             ShowWord::Overlap => Self::Overlap,
@@ -91,6 +97,8 @@ pub fn run(store: &Store, args: &PairsArgs, report: &mut Report<'_>) -> anyhow::
         for key in &answer.keys {
             report.row(&json!({ "key": key.key, "a": spans(&key.a), "b": spans(&key.b) }))?;
         }
+    } else if args.spans {
+        print_spans(&args.key, &answer.keys, report)?;
     } else {
         print_table(&args.key, &answer.keys, report)?;
     }
@@ -103,9 +111,46 @@ fn spans(spans: &[PairSpan]) -> Vec<Value> {
             "traceId": span.trace_id.to_string(),
             "spanId": span.span_id.to_string(),
             "startUnixNano": span.start_unix_nano,
+            "endUnixNano": span.end_unix_nano,
+            "takesPart": span.takes_part,
         })
     };
     spans.iter().map(span).collect()
+}
+
+/// The spans of each key that take part, in the order of their starts, and the sides they are on.
+fn print_spans(key: &str, keys: &[KeyPairs], report: &mut Report<'_>) -> anyhow::Result<()> {
+    let headings = [key, "side", "start (UTC)", "duration", "trace", "span"];
+    let align = |heading: &str| if heading == "duration" { Align::Right } else { Align::Left };
+    let mut table = Table::with_headings(headings.map(|heading| (heading.to_owned(), align(heading))).to_vec());
+    for of_key in keys {
+        let of_side = |side: &'static str| move |span: &PairSpan| (*span, side);
+        let mut spans: Vec<(PairSpan, &str)> = of_key.a.iter().map(of_side("a")).collect();
+        spans.extend(of_key.b.iter().map(of_side("b")));
+        spans.sort_unstable();
+        // A span on both sides is one line.
+        spans.dedup_by(|next, first| {
+            let same = next.0 == first.0 && (first.1, next.1) == ("a", "b");
+            if same {
+                first.1 = "a b";
+            }
+            same
+        });
+        for (span, side) in spans.into_iter().filter(|(span, _)| span.takes_part) {
+            table.push_row(vec![
+                of_key.key.clone(),
+                side.to_owned(),
+                human_time(span.start_unix_nano),
+                human_duration(span.end_unix_nano - span.start_unix_nano),
+                span.trace_id.to_string(),
+                span.span_id.to_string(),
+            ]);
+        }
+    }
+    if table.is_empty() {
+        report.line("no key is so")?;
+    }
+    Ok(report.table(&table)?)
 }
 
 fn print_table(key: &str, keys: &[KeyPairs], report: &mut Report<'_>) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 use tailspan::{Stats, Store};
 
+use super::warn;
 use crate::args::Common;
 use crate::outcome::Outcome;
 use crate::output::{Align, Report, Table, bytes, count, many};
@@ -35,11 +36,13 @@ pub fn run(store: &Store, _args: &StatsArgs, report: &mut Report<'_>) -> anyhow:
             "awaitingErasure": stats.awaiting_erasure,
             "writeAmplification": stats.times_written.mean,
             "timesWrittenMax": stats.times_written.max,
+            "problems": stats.problems,
         }))?;
     } else {
         print(&stats, report)?;
     }
-    Ok(Outcome::Done)
+    stats.problems.iter().for_each(|problem| warn(format_args!("not counted: {problem}")));
+    Ok(Outcome::Done.or_damaged(!stats.problems.is_empty()))
 }
 
 fn print(stats: &Stats, report: &mut Report<'_>) -> anyhow::Result<()> {

@@ -1,8 +1,8 @@
-//! `seal`, `merge` and `verify`: keeping a store in order.
+//! `seal`, `merge`, `verify` and `repair`: keeping a store in order.
 
 use clap::Args;
 use serde_json::json;
-use tailspan::{Store, TraceId};
+use tailspan::{Damage, Store, TraceId};
 
 use super::delete::{trace_id, verify_erased};
 use crate::args::Common;
@@ -41,6 +41,15 @@ pub struct VerifyArgs {
     /// Prove instead that no file holds a row of this trace, live or left over
     #[arg(long, value_name = "ID", value_parser = trace_id)]
     pub erased: Option<TraceId>,
+}
+
+/// Flags of `repair`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  tailspan repair my-store     # nothing is destroyed: what is damaged goes to my-store/quarantine")]
+pub struct RepairArgs {
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// Turns everything in the log into segments, holding nothing back.
@@ -93,6 +102,48 @@ pub fn verify(store: &Store, args: &VerifyArgs, report: &mut Report<'_>) -> anyh
         return verify_erased(store, id, report);
     }
     let found = store.verify()?;
+    list_damage(&found.damaged, report)?;
+    let damaged = found.damaged.len() as u64;
+    if report.json() {
+        report.object(&json!({ "summary": {
+            "damaged": damaged, "filesChecked": found.files_checked, "bytesChecked": found.bytes_checked,
+        } }))?;
+    } else {
+        let checked = format!("{}, {} read", many(found.files_checked, "file"), bytes(found.bytes_checked));
+        let verdict = if damaged == 0 { "no damage".to_owned() } else { many(damaged, "damaged unit") };
+        report.line(&format!("{checked}: {verdict}"))?;
+    }
+    Ok(Outcome::Done.or_damaged(damaged > 0))
+}
+
+/// Moves damaged bytes to quarantine and lists each damaged unit.
+pub fn repair(store: &Store, _args: &RepairArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
+    let found = store.repair()?;
+    list_damage(&found.damaged, report)?;
+    let damaged = found.damaged.len() as u64;
+    if report.json() {
+        report.object(&json!({ "summary": {
+            "damaged": damaged, "filesChecked": found.files_checked, "bytesChecked": found.bytes_checked,
+            "quarantined": found.quarantined, "segmentsRewritten": found.segments_rewritten,
+            "segmentsRemoved": found.segments_removed, "segmentsLeft": found.segments_left,
+        } }))?;
+    } else if damaged == 0 {
+        report.line("no damage")?;
+    } else {
+        report.line(&format!(
+            "{}: {} written anew, {} taken out, {} left as far as it can be read",
+            many(damaged, "damaged unit"),
+            many(found.segments_rewritten, "segment"),
+            count(found.segments_removed),
+            count(found.segments_left),
+        ))?;
+        found.quarantined.iter().try_for_each(|path| report.line(&format!("  kept as {path}")))?;
+    }
+    Ok(Outcome::Done.or_damaged(damaged > 0))
+}
+
+/// One line a damaged unit.
+fn list_damage(damaged: &[Damage], report: &mut Report<'_>) -> anyhow::Result<()> {
     let mut table = Table::new(&[
         ("file", Align::Left),
         ("offset", Align::Right),
@@ -100,7 +151,7 @@ pub fn verify(store: &Store, args: &VerifyArgs, report: &mut Report<'_>) -> anyh
         ("rows", Align::Right),
         ("problem", Align::Left),
     ]);
-    for unit in &found.damaged {
+    for unit in damaged {
         if report.json() {
             report.row(&json!({
                 "file": unit.file, "offset": unit.offset, "kind": unit.kind,
@@ -108,19 +159,8 @@ pub fn verify(store: &Store, args: &VerifyArgs, report: &mut Report<'_>) -> anyh
             }))?;
         } else {
             let (offset, rows) = (count(unit.offset), count(unit.rows_affected));
-            table.push([unit.file.clone(), offset, unit.kind.to_string(), rows, unit.problem.clone()]);
+            table.push([unit.file.clone(), offset, unit.kind.clone(), rows, unit.problem.clone()]);
         }
     }
-    let damaged = found.damaged.len() as u64;
-    if report.json() {
-        report.object(&json!({ "summary": {
-            "damaged": damaged, "filesChecked": found.files_checked, "bytesChecked": found.bytes_checked,
-        } }))?;
-    } else {
-        report.table(&table)?;
-        let checked = format!("{}, {} read", many(found.files_checked, "file"), bytes(found.bytes_checked));
-        let verdict = if damaged == 0 { "no damage".to_owned() } else { many(damaged, "damaged unit") };
-        report.line(&format!("{checked}: {verdict}"))?;
-    }
-    Ok(Outcome::Done.or_damaged(damaged > 0))
+    if report.json() { Ok(()) } else { Ok(report.table(&table)?) }
 }

@@ -3,20 +3,32 @@
 //! | file | traffic | what there is to find |
 //! |---|---|---|
 //! | `payments.rs` | checkouts paid by card, wallet, invoice or slowbank | a bank that falls ill for ten minutes, refusals inside good answers, retries, a database pool that runs dry |
-//! | `queue.rs` | order events, consumed by two services | a consumer that lags, spans joined by links across traces |
+//! | `queue.rs` | order events, consumed by two services | messages that wait in the broker or for a worker, or are lost; spans joined by links across traces |
+//! | `batching.rs` | stock changes, indexed in batches | batches of 10 against batches of 50 |
 //! | `pages.rs` | an order list that asks once per order | N+1 queries, some pages with 200 of them |
-//! | `sagas.rs` | trips booked in steps that are undone on failure; money moved by Try, Confirm, Cancel | forgotten compensations, transfers confirmed and cancelled |
+//! | `sagas.rs` | trips booked in steps that are undone on failure | the step that fails most, forgotten compensations |
+//! | `transfers.rs` | money moved by Try, Confirm, Cancel | branches forgotten, confirmed twice, cancelled before they were tried; accounts written by two at once |
+//! | `transactions.rs` | global transactions over two databases | branches that disagree while the coordinator is cut off |
+//! | `outside.rs` | a parcel service and a new payment provider | a third party that flaps behind retries, business errors of status 200, a pool of connections that is too small |
+//! | `portal.rs` | a start page put together from five services, orders through thirty | the piece that decides how long a page takes, a failure deep below |
 //! | `legacy.rs` | an old service that reports as Zipkin | span ids shared by client and server |
+//!
+//! Checkouts of the same hour a week before, when all was well, are there to compare with.
 //!
 //! Nothing here reads a clock or an entropy source: times count from [`BEGIN_UNIX_NANO`].
 
+mod batching;
 mod builder;
 mod legacy;
+mod outside;
 mod pages;
 mod payments;
+mod portal;
 mod queue;
 mod random;
 mod sagas;
+mod transactions;
+mod transfers;
 
 use tailspan::Span;
 
@@ -29,6 +41,9 @@ const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3_600 * SECOND;
+const WEEK: u64 = 7 * 24 * HOUR;
+/// How often a scenario happens between two points of the hour, and what it is.
+type Share = (u64, (u64, u64), Scenario);
 /// Adds the spans of one business event that begins at this time.
 type Scenario = fn(&mut TraceBuilder, u64);
 
@@ -39,26 +54,53 @@ const BATCH_SPANS: usize = 500;
 pub fn batches() -> Vec<Vec<Span>> {
     let mut random = Random::new(20_260_115);
     let mut spans = Vec::new();
-    let kinds: [(u64, Scenario); 6] = [
-        (780, payments::checkout),
-        (300, pages::order_list),
-        (6, pages::long_order_list),
-        (220, sagas::trip),
-        (150, sagas::transfer),
-        (180, legacy::inventory),
+    let (all, half) = ((0, HOUR), HOUR / 2);
+    let shares: [Share; 19] = [
+        (780, all, payments::checkout),
+        (300, all, pages::order_list),
+        (6, all, pages::long_order_list),
+        (220, all, sagas::trip),
+        (150, all, transfers::transfer),
+        (180, all, legacy::inventory),
+        (4, all, transfers::rush),
+        (3, all, transfers::confirmed_twice),
+        (3, all, transfers::forgotten),
+        (2, all, transfers::cancelled_untried),
+        (2, all, transfers::tried_late),
+        (60, (0, half), batching::batch_of_10),
+        (12, (half, HOUR), batching::batch_of_50),
+        (240, all, transactions::transaction),
+        (5, (half, half + 240 * SECOND), transactions::cut_off),
+        (240, all, outside::label),
+        (200, all, outside::top_up),
+        (120, all, portal::start_page),
+        (30, all, portal::marketplace_order),
     ];
-    for (count, generate) in kinds {
-        for number in 0..count {
-            // Evenly over the hour, each shaken a little within its share.
-            let share = HOUR / count;
-            let start = BEGIN_UNIX_NANO + number * share + random.below(share);
-            let mut trace = TraceBuilder::new(&mut random);
-            generate(&mut trace, start);
-            spans.append(&mut trace.into_spans());
-        }
+    for share in shares {
+        spans.append(&mut of_share(&mut random, BEGIN_UNIX_NANO, share));
     }
+    spans.append(&mut of_share(&mut random, BEGIN_UNIX_NANO - WEEK, (260, all, payments::checkout)));
     spans.sort_by_key(|span| (span.end_unix_nano, span.trace_id, span.span_id));
     spans.chunks(BATCH_SPANS).map(<[Span]>::to_vec).collect()
+}
+
+/// The spans of a scenario, as often as it happens.
+fn of_share(random: &mut Random, begin: u64, (count, (from, until), generate): Share) -> Vec<Span> {
+    let mut spans = Vec::new();
+    for number in 0..count {
+        // Evenly over its part of the hour, each shaken a little within its share.
+        let share = (until - from) / count;
+        let start = begin + from + number * share + random.below(share);
+        let mut trace = TraceBuilder::new(random);
+        generate(&mut trace, start);
+        spans.append(&mut trace.into_spans());
+    }
+    spans
+}
+
+/// Minutes since the hour began; none before.
+fn minute(at: u64) -> Option<u64> {
+    Some(at.checked_sub(BEGIN_UNIX_NANO)? / (60 * SECOND))
 }
 
 /// A span of trace 1 that says as little as a span can.
@@ -110,19 +152,20 @@ mod tests {
     }
 
     #[test]
-    fn the_hour_has_about_twenty_thousand_distinct_spans() {
+    fn the_hour_has_about_thirty_thousand_distinct_spans() {
         let spans = spans();
         let distinct: HashSet<&Span> = spans.iter().collect();
         assert_eq!(distinct.len(), spans.len());
-        assert!((17_000..25_000).contains(&spans.len()), "{}", spans.len());
+        assert!((27_000..36_000).contains(&spans.len()), "{}", spans.len());
     }
 
     #[test]
-    fn spans_end_after_they_start_and_lie_in_the_hour_or_soon_after() {
+    fn spans_end_after_they_start_and_lie_in_the_hour_or_soon_after_or_a_week_before() {
         for span in spans() {
             assert!(span.end_unix_nano >= span.start_unix_nano, "{span:?}");
-            assert!(span.start_unix_nano >= BEGIN_UNIX_NANO);
-            assert!(span.end_unix_nano < BEGIN_UNIX_NANO + HOUR + 600 * SECOND);
+            let begin = if minute(span.start_unix_nano).is_some() { BEGIN_UNIX_NANO } else { BEGIN_UNIX_NANO - WEEK };
+            assert!(span.start_unix_nano >= begin);
+            assert!(span.end_unix_nano < begin + HOUR + 600 * SECOND);
         }
     }
 
@@ -138,5 +181,10 @@ mod tests {
         any("compensation", &|s| has(s, "saga.action", "compensate"));
         any("cancelled transfer", &|s| has(s, "tcc.phase", "cancel"));
         any("Zipkin span", &Span::is_zipkin);
+        any("batch of 50", &|s| s.links.len() == 50);
+        any("account written by two at once", &|s| has(s, "account.id", "acc-007"));
+        any("transaction that was cut off", &|s| has(s, "tx.reason", "coordinator timeout"));
+        any("business error in a good answer", &|s| has(s, "app.carrier.result", "QUOTA_EXCEEDED") && !s.is_error());
+        any("failure deep below", &|s| s.service() == Some("rates") && s.is_error());
     }
 }

@@ -7,7 +7,7 @@
 use tailspan::SpanKind;
 
 use super::builder::{Call, TraceBuilder};
-use super::{BEGIN_UNIX_NANO, MICRO, MILLI, SECOND, queue};
+use super::{MICRO, MILLI, SECOND, minute, queue};
 
 const TENANTS: [&str; 4] = ["acme", "globex", "initech", "umbrella"];
 
@@ -45,8 +45,7 @@ pub fn checkout(trace: &mut TraceBuilder, start: u64) {
 
 /// Waits for a connection, then writes. Returns when that is done.
 fn save_order(trace: &mut TraceBuilder, parent: Call, start: u64) -> u64 {
-    let minute = (start - BEGIN_UNIX_NANO) / (60 * SECOND);
-    let wait = if (45..47).contains(&minute) {
+    let wait = if minute(start).is_some_and(|minute| (45..47).contains(&minute)) {
         trace.random.between(800, 2_400) * MILLI
     } else {
         trace.random.latency(80 * MICRO)
@@ -72,8 +71,7 @@ fn pay(trace: &mut TraceBuilder, parent: Call, order: &str, start: u64) -> (bool
     trace.set(route, "app.payment.channel", channel);
     trace.set(route, "app.payment.amount_cents", amount as i64);
     trace.set(route, "app.order.id", order);
-    let minute = (start - BEGIN_UNIX_NANO) / (60 * SECOND);
-    let ill = channel == "slowbank" && (25..35).contains(&minute);
+    let ill = channel == "slowbank" && minute(start).is_some_and(|minute| (25..35).contains(&minute));
     let mut at = arrival + 2 * MILLI;
     let mut answered = false;
     for attempt in 0..3 {

@@ -231,9 +231,9 @@ impl Documents {
 }
 
 impl Splitter for Documents {
-    fn feed(&mut self, bytes: &[u8], parcel: &mut Parcel) {
+    fn feed(&mut self, chunk: Vec<u8>, parcel: &mut Parcel) {
         let first = self.line == 1 && self.bytes.is_empty() && matches!(self.mode, Mode::Between);
-        let bytes = if first { bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes) } else { bytes };
+        let bytes = if first { chunk.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&chunk) } else { &chunk[..] };
         self.bytes.extend_from_slice(bytes);
         self.rescan_bytes_left = self.rescan_bytes_left.saturating_add(bytes.len());
         self.run(parcel, false);

@@ -81,8 +81,12 @@ impl Parcel {
 
 /// Finds messages in a stream of bytes that arrives in chunks.
 trait Splitter {
-    /// Takes the next bytes and hands on the messages they complete.
-    fn feed(&mut self, bytes: &[u8], parcel: &mut Parcel);
+    /// Bytes that the next chunk must begin with, if this splitter takes chunks whole.
+    fn carried(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+    /// Takes the next chunk and hands on the messages it completes, in the chunk itself if that saves a copy.
+    fn feed(&mut self, chunk: Vec<u8>, parcel: &mut Parcel);
     /// Hands on, or complains about, what is left at the end of the input.
     fn finish(&mut self, parcel: &mut Parcel);
 }
@@ -99,15 +103,17 @@ pub fn read<E>(
     format: Option<Format>,
     mut deliver: impl FnMut(Parcel) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut chunk = vec![0; CHUNK_BYTES];
     let mut splitter: Option<Box<dyn Splitter>> = None;
     let mut offset = 0;
     loop {
         let mut parcel = Parcel::default();
-        let (len, problem) = fill(&mut source, &mut chunk);
-        let bytes = chunk.get(..len).unwrap_or_default();
-        if len > 0 {
-            splitter.get_or_insert_with(|| splitter_for(format, bytes)).feed(bytes, &mut parcel);
+        let mut chunk = splitter.as_mut().map(|splitter| splitter.carried()).unwrap_or_default();
+        let carried = chunk.len();
+        chunk.resize(carried + CHUNK_BYTES, 0);
+        let (len, problem) = fill(&mut source, chunk.get_mut(carried..).unwrap_or_default());
+        chunk.truncate(carried + len);
+        if !chunk.is_empty() {
+            splitter.get_or_insert_with(|| splitter_for(format, &chunk)).feed(chunk, &mut parcel);
         }
         offset += len as u64;
         let at_end = problem.is_some() || len == 0;

@@ -4,7 +4,7 @@
 //! is handed on in runs of fields without ever being held whole.
 
 use super::sniff::Format;
-use super::{LONG_DOCUMENT_BYTES, MESSAGE_BYTES_MAX, Parcel, Place, Splitter};
+use super::{LONG_DOCUMENT_BYTES, MESSAGE_BYTES_MAX, Parcel, Piece, Place, Splitter};
 
 /// Bytes of the longest varint.
 const VARINT_BYTES_MAX: usize = 10;
@@ -46,25 +46,38 @@ enum Frame {
 pub struct Delimited(Pending);
 
 impl Splitter for Delimited {
-    fn feed(&mut self, bytes: &[u8], parcel: &mut Parcel) {
+    fn carried(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0.bytes)
+    }
+
+    fn feed(&mut self, mut chunk: Vec<u8>, parcel: &mut Parcel) {
         let pending = &mut self.0;
         if pending.lost {
             return;
         }
-        pending.bytes.extend_from_slice(bytes);
         let mut at = 0;
         loop {
-            match delimited_frame(&pending.bytes, at) {
+            match delimited_frame(&chunk, at) {
                 Frame::Whole { body, end } => {
-                    if let Some(message) = pending.bytes.get(body..end).filter(|m| !m.is_empty()) {
-                        parcel.message(Format::Otlp, &[message], Place::Byte(pending.offset + at as u64));
+                    if body < end {
+                        let place = Place::Byte(pending.offset + at as u64);
+                        parcel.pieces.push(Piece::Message(Format::Otlp, body..end, place));
                     }
                     at = end;
                 }
-                Frame::Partial => return pending.consume(at),
-                Frame::Bad(problem) => return pending.lose(parcel, at, problem),
+                Frame::Partial => break,
+                Frame::Bad(problem) => {
+                    pending.lose(parcel, at, problem);
+                    break;
+                }
             }
         }
+        if !pending.lost {
+            // A chunk that ends no message is carried on as it is.
+            pending.bytes = if at == 0 { std::mem::take(&mut chunk) } else { chunk.split_off(at) };
+            pending.offset += at as u64;
+        }
+        parcel.bytes = chunk;
     }
 
     fn finish(&mut self, parcel: &mut Parcel) {
@@ -80,12 +93,12 @@ impl Splitter for Delimited {
 pub struct SingleMessage(Pending);
 
 impl Splitter for SingleMessage {
-    fn feed(&mut self, bytes: &[u8], parcel: &mut Parcel) {
+    fn feed(&mut self, chunk: Vec<u8>, parcel: &mut Parcel) {
         let pending = &mut self.0;
         if pending.lost {
             return;
         }
-        pending.bytes.extend_from_slice(bytes);
+        pending.bytes.extend_from_slice(&chunk);
         // The scan begins anew with each chunk, but it skips from field to field.
         let mut at = 0;
         loop {

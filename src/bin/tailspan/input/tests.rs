@@ -16,7 +16,9 @@ fn split(splitter: &mut dyn Splitter, input: &[u8], chunk_bytes: usize) -> (Vec<
     };
     for chunk in input.chunks(chunk_bytes) {
         let mut parcel = Parcel::default();
-        splitter.feed(chunk, &mut parcel);
+        let mut bytes = splitter.carried();
+        bytes.extend_from_slice(chunk);
+        splitter.feed(bytes, &mut parcel);
         take(parcel);
     }
     let mut parcel = Parcel::default();

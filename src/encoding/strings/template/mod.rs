@@ -18,13 +18,15 @@
 mod number;
 mod piece;
 mod shape;
+pub mod shared;
 
 use super::super::integers::{decode_integers_u32, encode_integers_best, integer_at};
-use super::{Strings, TEMPLATE, at_flat, check_total, compressed, decode_flat, put_integers, split_code};
+use super::single::FlatValues;
+use super::{Strings, TEMPLATE, check_total, compressed, decode_flat, put_integers, split_code};
 use crate::bytes::{Reader, put_varint};
 use crate::error::{Error, Result, ensure};
 use piece::Template;
-use shape::{Group, group_by_skeleton};
+use shape::{Group, PAGE_PROBE, group_by_skeleton};
 
 /// Number columns of one template, so that a page of few bytes cannot ask for many numbers.
 const COLUMNS_MAX: usize = 64;
@@ -32,7 +34,7 @@ const COLUMNS_MAX: usize = 64;
 /// Appends the page and returns true, or returns false if the values have too many shapes or would not
 /// get smaller.
 pub fn encode(values: &[&[u8]], out: &mut Vec<u8>) -> bool {
-    let Some((groups, mut codes)) = group_by_skeleton(values) else { return false };
+    let Some((groups, mut codes)) = group_by_skeleton(values, PAGE_PROBE) else { return false };
     let (fitting, renumbered) = plan(&groups);
     for code in &mut codes {
         *code = renumbered.get(*code as usize).map_or(fitting.len() as u64, |code| *code);
@@ -89,6 +91,7 @@ fn put_block(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// What stands before the columns.
+#[derive(Debug)]
 struct Head<'a> {
     templates: Vec<Template<'a>>,
     codes: Vec<u32>,
@@ -144,29 +147,51 @@ pub fn decode(body: &[u8], count: usize, out: &mut Strings) -> Result<()> {
     Ok(())
 }
 
-/// One value: reads the codes and one number of each column.
-pub fn at(body: &[u8], count: usize, index: usize, out: &mut Vec<u8>) -> Result<()> {
-    let mut reader = Reader::new(body);
-    let head = read_head(&mut reader, count)?;
-    let code = head.codes.get(index).map_or(0, |code| *code as usize);
-    let row = head.codes.iter().take(index).filter(|other| **other as usize == code).count();
-    let Some(template) = head.templates.get(code) else {
-        let (code, page) = split_code(head.others)?;
-        return at_flat(code, page, head.counts.last().copied().unwrap_or(0), row, out);
-    };
-    for before in head.templates.iter().take(code) {
-        for _ in 0..before.columns() {
-            reader.block("template page, column")?;
-        }
+/// A page whose codes were read, for single values.
+#[derive(Debug)]
+pub struct TemplateValues<'a> {
+    head: Head<'a>,
+    /// The values without a template, if there are any.
+    others: Option<FlatValues<'a>>,
+    /// The columns of each template, one template after the other.
+    columns: Vec<&'a [u8]>,
+}
+
+impl<'a> TemplateValues<'a> {
+    /// The values of a page of `count`: reads the templates and their codes.
+    pub fn open(body: &'a [u8], count: usize) -> Result<Self> {
+        let mut reader = Reader::new(body);
+        let head = read_head(&mut reader, count)?;
+        let others = if head.others.is_empty() {
+            None
+        } else {
+            let (code, page) = split_code(head.others)?;
+            Some(FlatValues::open(code, page, head.counts.last().copied().unwrap_or(0))?)
+        };
+        let columns = head.templates.iter().map(Template::columns).sum();
+        let columns = (0..columns).map(|_| reader.block("template page, column")).collect::<Result<_>>()?;
+        Ok(Self { head, others, columns })
     }
-    let rows = head.counts.get(code).copied().unwrap_or(0);
-    let mut numbers = Vec::new();
-    for _ in 0..template.columns() {
-        numbers.push(integer_at(reader.block("template page, column")?, rows, row)?);
+
+    /// Appends one value: reads one number of each column.
+    pub fn read(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
+        let head = &self.head;
+        let missing = || Error::corrupt(format!("template page: no value {index}"));
+        let wanted = *head.codes.get(index).ok_or_else(missing)?;
+        let row = head.codes.iter().take(index).filter(|other| **other == wanted).count();
+        let code = wanted as usize;
+        let Some(template) = head.templates.get(code) else {
+            return self.others.as_ref().ok_or_else(missing)?.read(row, out);
+        };
+        let first: usize = head.templates.iter().take(code).map(Template::columns).sum();
+        let rows = head.counts.get(code).copied().unwrap_or(0);
+        let columns = self.columns.get(first..first + template.columns()).ok_or_else(missing)?;
+        let numbers = columns.iter().map(|page| integer_at(page, rows, row)).collect::<Result<Vec<u64>>>()?;
+        let (begin, number) = (out.len(), |column: usize| numbers[column]);
+        template.check(number, number)?;
+        template.render(number, out);
+        ensure(out.len() - begin <= super::STRING_PAGE_BYTES_MAX, || "template page: a value is too long".to_owned())
     }
-    template.check(|column| numbers[column], |column| numbers[column])?;
-    template.render(|column| numbers[column], out);
-    ensure(out.len() <= super::STRING_PAGE_BYTES_MAX, || "template page: a value is too long".to_owned())
 }
 
 #[cfg(test)]
@@ -256,7 +281,8 @@ mod tests {
                 let mut body = vec![1, 2, piece[0], piece[1], 2, 1, 0];
                 put_integers(&[value, 5], &mut body);
                 assert_eq!(decode(&body, 2, &mut Strings::default()).is_ok(), holds, "{piece:?} {value}");
-                assert_eq!(at(&body, 2, 0, &mut Vec::new()).is_ok(), holds);
+                let read = |page: TemplateValues<'_>| page.read(0, &mut Vec::new());
+                assert_eq!(TemplateValues::open(&body, 2).and_then(read).is_ok(), holds);
             }
         }
     }

@@ -47,7 +47,7 @@ impl Piece<'_> {
 }
 
 /// The pieces of the values of one group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template<'a> {
     pieces: Vec<Piece<'a>>,
     columns: usize,
@@ -69,6 +69,30 @@ impl<'a> Template<'a> {
         }
         let columns = pieces.iter().map(Piece::columns).sum();
         (columns <= COLUMNS_MAX).then_some(Self { pieces, columns })
+    }
+
+    /// The template for a group and for values like those of it, which are so many; and what its slots hold.
+    pub fn for_more(group: &'a Group<'_>, count: u32) -> Option<(Self, Vec<SlotKind>)> {
+        let mut out = Self::of(group)?;
+        let mut slots = Vec::with_capacity(group.slots);
+        let (mut at, mut slot) = (0, 0);
+        for (i, text) in group.skeleton.split(|byte| *byte == 0).enumerate() {
+            if i > 0 {
+                // A few values say little about what others have: a number that they share is a number.
+                if let Piece::Text(text) = out.pieces[at]
+                    && count < FEW_VALUES
+                    && SlotKind::Decimal.fits(text)
+                {
+                    out.pieces[at] = Piece::Decimal;
+                }
+                slots.push(SlotKind::of(&out.pieces[at]));
+                (at, slot) = (at + 1, slot + 1);
+            }
+            at += usize::from(!text.is_empty());
+        }
+        debug_assert_eq!(slot, group.slots);
+        out.columns = out.pieces.iter().map(Piece::columns).sum();
+        (out.columns <= COLUMNS_MAX).then_some((out, slots))
     }
 
     /// Columns of numbers.
@@ -230,6 +254,65 @@ impl<'a> Template<'a> {
     }
 }
 
+/// Values of a group below which what they share may be chance.
+const FEW_VALUES: u32 = 8;
+
+/// What a slot of a template holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlotKind {
+    /// This text.
+    Text(Vec<u8>),
+    /// A decimal number as usually written.
+    Decimal,
+    /// One of so many digits.
+    Digits(usize),
+    /// A hexadecimal number of so many digits.
+    Hex(usize),
+    /// One of up to 16 digits.
+    AnyHex,
+}
+
+impl SlotKind {
+    fn of(piece: &Piece<'_>) -> Self {
+        match piece {
+            Piece::Text(text) => Self::Text(text.to_vec()),
+            Piece::Decimal => Self::Decimal,
+            Piece::Digits(len) => Self::Digits(*len),
+            Piece::Hex(len) => Self::Hex(*len),
+            Piece::AnyHex => Self::AnyHex,
+        }
+    }
+
+    /// True if it holds this text, which was cut out of a value.
+    pub fn fits(&self, text: &[u8]) -> bool {
+        let decimal = || text.len() <= DIGITS_MAX && text.iter().all(u8::is_ascii_digit);
+        match self {
+            Self::Text(same) => same == text,
+            Self::Decimal => (text.len() == 1 || text.first() != Some(&b'0')) && decimal(),
+            Self::Digits(len) => text.len() == *len && decimal(),
+            Self::Hex(len) => text.len() == *len,
+            Self::AnyHex => text.len() <= HEX_DIGITS_MAX,
+        }
+    }
+
+    /// Adds the numbers of a text that fits to the columns from `column` on, and goes to those of the next slot.
+    pub fn push_numbers(&self, text: &[u8], columns: &mut [Vec<u64>], column: &mut usize) {
+        let mut push = |number: u64| {
+            columns[*column].push(number);
+            *column += 1;
+        };
+        match self {
+            Self::Text(_) => {}
+            Self::Decimal | Self::Digits(_) => push(parse_decimal(text)),
+            Self::Hex(_) => text.chunks(HEX_DIGITS_MAX).for_each(|part| push(parse_hex(part))),
+            Self::AnyHex => {
+                push(text.len() as u64);
+                push(parse_hex(text));
+            }
+        }
+    }
+}
+
 fn fits_hex(value: u64, digits: u64) -> bool {
     digits >= HEX_DIGITS_MAX as u64 || value >> (4 * digits) == 0
 }
@@ -268,12 +351,12 @@ fn piece_of<'g>(group: &'g Group<'_>, slot: usize) -> Option<Piece<'g>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shape::group_by_skeleton;
+    use super::super::shape::{PAGE_PROBE, group_by_skeleton};
     use super::*;
 
     fn pieces(values: &[&str]) -> Option<Vec<u8>> {
         let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
-        let (groups, _) = group_by_skeleton(&values)?;
+        let (groups, _) = group_by_skeleton(&values, PAGE_PROBE)?;
         let mut out = Vec::new();
         Template::of(groups.first()?)?.write(&mut out);
         assert_eq!(Template::read(&out).unwrap().columns(), Template::of(&groups[0])?.columns());

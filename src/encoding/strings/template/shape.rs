@@ -21,8 +21,10 @@ const GROUPS_MAX: usize = 256;
 const SLOTS_MAX: usize = 24;
 /// Bytes of a value that may be cut; a longer one is free text.
 const VALUE_BYTES_MAX: usize = 1024;
-/// Values after which the page is given up if half of them had new skeletons.
-const PROBE: usize = 32;
+/// Values after which a page is given up if half of them had new skeletons ..
+pub const PAGE_PROBE: usize = 32;
+/// .. and those of sample pages, whose skeletons serve more values.
+pub const COLUMN_PROBE: usize = 1_024;
 /// The code of a value that belongs to no group.
 const NO_GROUP: u64 = u64::MAX;
 
@@ -38,8 +40,8 @@ pub struct Group<'a> {
 }
 
 /// The groups in the order of their first value, and the group of each value (`u64::MAX` for none).
-/// None if there are too many skeletons for templates to pay.
-pub fn group_by_skeleton<'a>(values: &[&'a [u8]]) -> Option<(Vec<Group<'a>>, Vec<u64>)> {
+/// None if after `probe` values there are too many skeletons for templates to pay.
+pub fn group_by_skeleton<'a>(values: &[&'a [u8]], probe: usize) -> Option<(Vec<Group<'a>>, Vec<u64>)> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut known: FxHashMap<Vec<u8>, usize> = FxHashMap::default();
     let mut codes = Vec::with_capacity(values.len());
@@ -69,7 +71,7 @@ pub fn group_by_skeleton<'a>(values: &[&'a [u8]]) -> Option<(Vec<Group<'a>>, Vec
         }
         groups[last].texts.extend(cut.slots.iter().map(|slot| &value[slot.clone()]));
         codes.push(last as u64);
-        if codes.len() >= PROBE && (groups.len() + strangers) * 2 > codes.len() {
+        if codes.len() >= probe && (groups.len() + strangers) * 2 > codes.len() {
             return None;
         }
     }
@@ -78,72 +80,78 @@ pub fn group_by_skeleton<'a>(values: &[&'a [u8]]) -> Option<(Vec<Group<'a>>, Vec
 
 /// A value cut into skeleton and slots; kept for its memory.
 #[derive(Default)]
-struct Cut {
-    skeleton: Vec<u8>,
-    slots: Vec<Range<usize>>,
+pub struct Cut {
+    /// The value with a zero byte for each slot.
+    pub skeleton: Vec<u8>,
+    /// Where the slots were.
+    pub slots: Vec<Range<usize>>,
+}
+
+/// The end of a word as far as it is read: what follows the last letter that is no hexadecimal digit.
+#[derive(Default)]
+struct Tail {
+    start: usize,
+    /// Slots before it.
+    slots: usize,
+    has_digit: bool,
+    /// True if `a` to `f` follows a digit.
+    is_mixed: bool,
 }
 
 impl Cut {
     /// Cuts a value; false if it is too long, has too many slots or a zero byte.
-    fn cut(&mut self, value: &[u8]) -> bool {
-        self.skeleton.clear();
+    pub fn cut(&mut self, value: &[u8]) -> bool {
         self.slots.clear();
         if value.len() > VALUE_BYTES_MAX {
             return false;
         }
         let mut at = 0;
-        while let Some(byte) = value.get(at) {
-            match class(*byte) {
+        while at < value.len() {
+            match class(value[at]) {
                 Class::Zero => return false,
-                Class::Other => {
-                    self.skeleton.push(*byte);
-                    at += 1;
-                }
-                _ => {
-                    let end = end_of(value, at, |class| class != Class::Other && class != Class::Zero);
-                    self.cut_word(value, at..end);
-                    at = end;
-                }
+                Class::Other => at += 1,
+                _ => at = self.cut_word(value, at),
             }
         }
+        self.skeleton.clear();
+        let mut text = 0;
+        for slot in &self.slots {
+            self.skeleton.extend_from_slice(&value[text..slot.start]);
+            self.skeleton.push(0);
+            text = slot.end;
+        }
+        self.skeleton.extend_from_slice(&value[text..]);
         self.slots.len() <= SLOTS_MAX
     }
 
-    fn cut_word(&mut self, value: &[u8], word: Range<usize>) {
-        let text = &value[word.clone()];
-        let hex_from = text.iter().rposition(|b| class(*b) == Class::Letter).map_or(0, |last| last + 1);
-        let tail = &text[hex_from..];
-        let is_digit = |b: &u8| class(*b) == Class::Digit;
-        let digits_from = tail.iter().rposition(|b| !is_digit(b)).map_or(0, |last| last + 1);
-        let has_digit = tail.iter().any(is_digit);
-        let mixed = tail[..digits_from].iter().any(is_digit);
-        let whole = hex_from == 0 && tail.len() >= 4;
-        if mixed || (whole && (has_digit || digits_from == tail.len())) {
-            self.cut_digits(value, word.start..word.start + hex_from);
-            self.slot(word.start + hex_from..word.end);
-        } else {
-            self.cut_digits(value, word);
-        }
-    }
-
-    /// Every run of digits is a slot.
-    fn cut_digits(&mut self, value: &[u8], part: Range<usize>) {
-        let mut at = part.start;
-        while at < part.end {
-            let digit = class(value[at]) == Class::Digit;
-            let end = end_of(&value[..part.end], at, |class| (class == Class::Digit) == digit);
-            if digit {
-                self.slot(at..end)
-            } else {
-                self.skeleton.extend_from_slice(&value[at..end])
+    /// Cuts the word that begins at `start`; where it ends. Runs of digits are cut as they come; whether the tail is
+    /// one number shows at its end, which then takes the place of the runs in it.
+    fn cut_word(&mut self, value: &[u8], start: usize) -> usize {
+        let mut tail = Tail { start, slots: self.slots.len(), ..Tail::default() };
+        let mut at = start;
+        while at < value.len() {
+            match class(value[at]) {
+                Class::Digit => {
+                    let run = at;
+                    while at < value.len() && class(value[at]) == Class::Digit {
+                        at += 1;
+                    }
+                    tail.has_digit = true;
+                    self.slots.push(run..at);
+                    continue;
+                }
+                Class::HexLetter => tail.is_mixed |= tail.has_digit,
+                Class::Letter => tail = Tail { start: at + 1, slots: self.slots.len(), ..Tail::default() },
+                Class::Zero | Class::Other => break,
             }
-            at = end;
+            at += 1;
         }
-    }
-
-    fn slot(&mut self, slot: Range<usize>) {
-        self.skeleton.push(0);
-        self.slots.push(slot);
+        let is_whole = tail.start == start && at - start >= 4;
+        if tail.is_mixed || is_whole {
+            self.slots.truncate(tail.slots);
+            self.slots.push(tail.start..at);
+        }
+        at
     }
 }
 
@@ -176,10 +184,6 @@ fn class(byte: u8) -> Class {
         classes
     };
     CLASSES[usize::from(byte)]
-}
-
-fn end_of(value: &[u8], from: usize, inside: impl Fn(Class) -> bool) -> usize {
-    value[from..].iter().position(|byte| !inside(class(*byte))).map_or(value.len(), |len| from + len)
 }
 
 #[cfg(test)]
@@ -216,9 +220,9 @@ mod tests {
     fn values_without_common_skeletons_are_given_up() {
         let letters: Vec<Vec<u8>> = (0..100u8).map(|i| vec![b'g' + i % 20, b'G' + i / 20]).collect();
         let values: Vec<&[u8]> = letters.iter().map(Vec::as_slice).collect();
-        assert!(group_by_skeleton(&values).is_none());
-        assert!(group_by_skeleton(&values[..PROBE - 1]).is_some());
+        assert!(group_by_skeleton(&values, PAGE_PROBE).is_none());
+        assert!(group_by_skeleton(&values[..PAGE_PROBE - 1], PAGE_PROBE).is_some());
         let zeros = vec![b"\0".as_slice(); 100];
-        assert!(group_by_skeleton(&zeros[..10]).is_some_and(|(groups, _)| groups.is_empty()));
+        assert!(group_by_skeleton(&zeros[..10], PAGE_PROBE).is_some_and(|(groups, _)| groups.is_empty()));
     }
 }

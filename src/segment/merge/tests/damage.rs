@@ -36,13 +36,21 @@ fn merged(segments: &mut [Segment], damaged: &[u8]) -> Result<(), (ErrorKind, St
     merge_file(segments, &dead).map(|_| ()).map_err(|e| (e.kind(), e.to_string()))
 }
 
+/// A byte of the parity changes too: nothing is mended.
+fn spoil_parity(segment: &Segment, bytes: &mut [u8]) {
+    bytes[segment.directory().parity.offset as usize] ^= 1;
+}
+
 #[test]
 fn damage_is_an_error_that_names_segment_and_page() {
     let (mut segments, bytes) = segments(4, 900);
-    let directory = segments[0].directory().clone();
+    let intact = open(1, file_of(&bytes));
+    let directory = intact.directory().clone();
     for column in directory.columns.iter().filter(|column| column.values > 0).step_by(7) {
         let mut damaged = bytes.clone();
         damaged[column.offset as usize] ^= 0x40;
+        assert_eq!(merged(&mut segments, &damaged), Ok(()), "parity mends a single place");
+        spoil_parity(&intact, &mut damaged);
         let (kind, text) = merged(&mut segments, &damaged).unwrap_err();
         assert_eq!(kind, ErrorKind::Corrupt);
         assert!(text.contains("segment seg/1, column ") && text.contains("page 0"), "{text}");
@@ -51,6 +59,8 @@ fn damage_is_an_error_that_names_segment_and_page() {
     for section in directory.sections.iter().filter(|section| read.iter().any(|kind| *kind as u8 == section.kind)) {
         let mut damaged = bytes.clone();
         damaged[section.offset as usize] ^= 1;
+        assert_eq!(merged(&mut segments, &damaged), Ok(()), "parity mends a single place");
+        spoil_parity(&intact, &mut damaged);
         let (kind, text) = merged(&mut segments, &damaged).unwrap_err();
         assert!(kind == ErrorKind::Corrupt && text.contains("segment seg/1"), "{text}");
     }

@@ -22,6 +22,14 @@ const KEYS: [&str; 5] = ["k", "url", "error", "peer.service", ""];
 struct Sink(ChapterBuilder);
 
 impl SpanSink for Sink {
+    fn known_resource(&mut self, wire: [&[u8]; 2]) -> Option<ResourceToken> {
+        self.0.known_resource(wire).map(ResourceToken)
+    }
+
+    fn known_scope(&mut self, wire: [&[u8]; 2]) -> Option<ScopeToken> {
+        self.0.known_scope(wire).map(ScopeToken)
+    }
+
     fn resource(&mut self, wire: [&[u8]; 2], decode: &mut dyn FnMut() -> Resource) -> ResourceToken {
         ResourceToken(self.0.resource(wire, decode))
     }
@@ -99,7 +107,8 @@ pub fn disk() -> SimulatedDisk {
 
 /// The file of the merge of these segments without these traces.
 pub fn merge_file(segments: &[Segment], dead: &[TraceSet]) -> Result<Option<Arc<dyn FileBytes>>> {
-    let parts: Vec<_> = segments.iter().zip(dead).map(|(segment, dead)| MergePart { segment, dead }).collect();
+    let parts: Vec<_> =
+        segments.iter().zip(dead).map(|(segment, dead)| MergePart { segment, dead, salvage: false }).collect();
     let input = MergeInput { parts: &parts, block_rows: 2048, cancelled: &|| false };
     let disk = disk();
     let merged = merge_segments(&input, disk.create("seg/m").unwrap(), seed(99))?;
