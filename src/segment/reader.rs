@@ -1,7 +1,7 @@
 //! An open segment: sections and pages by code, each verified before it is used.
 //!
 //! Opening reads header, footer and directory. Everything else waits until it is asked for: a section is
-//! verified at its first use, a page at every use.
+//! verified at its first use, and so is a page (`pages.rs`).
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::bytes::{Reader, Seed, checksum, pod_slice};
 use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
-use crate::encoding::{Strings, TemplateTable, decode_integers, decode_strings_with};
+use crate::encoding::TemplateTable;
 use crate::error::{Error, Result, ensure};
 use crate::index::rollup::{
     CellPages, EdgeCodes, OperationCodes, Rollup, RollupHeads, Steps, TailHeads, TailList, TailLists,
@@ -21,16 +21,16 @@ use crate::index::{CodeIndex, Page, TermIndex, TraceIndex, TraceSet, ZoneMap};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Resource, Scope};
 use crate::os::FileBytes;
-use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 
 use super::by_service::{ByService, ClassResources};
 use super::dictionary::DictionaryView;
 use super::layout::{
-    ColumnEntry, ColumnForm, EDGE_TAILS, FIELD_COLUMN_FIRST, Fixed, OPERATION_TAILS, PAGE_ENTRY_LEN, ROLLUP_EDGES,
-    ROLLUP_GROUPS, SectionKind, SegmentDirectory, read_directory,
+    ColumnEntry, ColumnForm, EDGE_TAILS, FIELD_COLUMN_FIRST, Fixed, OPERATION_TAILS, ROLLUP_EDGES, ROLLUP_GROUPS,
+    SectionKind, SegmentDirectory, read_directory,
 };
 use super::overflow::{FieldColumn, Overflow};
+use super::pages::{OpenColumn, PageMarks, open_columns};
 use super::parity::{Mended, Syndrome};
 use super::rank_lists::RankLists;
 use super::told::Told;
@@ -43,8 +43,9 @@ pub struct Segment {
     seed: Seed,
     directory: SegmentDirectory,
     sections: FxHashMap<(u8, u32), usize>,
-    columns: FxHashMap<u32, ColumnEntry>,
+    pub(super) columns: FxHashMap<u32, OpenColumn>,
     verified: Box<[AtomicBool]>,
+    pub(super) pages_verified: PageMarks,
     pub(super) ranks: RankLists,
     syndrome: OnceLock<Option<Syndrome>>,
     mended: Mended,
@@ -97,8 +98,9 @@ impl Segment {
     /// Corrupt, naming the file, if header, footer or directory are damaged; Unsupported for a newer version.
     pub fn open(id: u64, name: String, file: Arc<dyn FileBytes>, seed: Seed) -> Result<Self> {
         let directory = read_directory(file.bytes(), seed).map_err(|e| e.at(format!("segment {name}")))?;
-        let sections = directory.sections.iter().enumerate().map(|(i, s)| ((s.kind, s.key), i)).collect();
-        let columns = directory.columns.iter().map(|c| (c.code, *c)).collect();
+        let sections: FxHashMap<(u8, u32), usize> =
+            directory.sections.iter().enumerate().map(|(i, s)| ((s.kind, s.key), i)).collect();
+        let (columns, pages) = open_columns(&directory, &sections);
         let ranks = RankLists::of(&directory);
         let verified = directory.sections.iter().map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
@@ -110,6 +112,7 @@ impl Segment {
             sections,
             columns,
             verified,
+            pages_verified: PageMarks::new(pages),
             ranks,
             syndrome: OnceLock::new(),
             mended: Mended::default(),
@@ -182,7 +185,7 @@ impl Segment {
         (self.directory().block_rows / PAGE_ROWS as u32).max(1)
     }
 
-    fn damaged(&self, what: impl fmt::Display, offset: u64) -> Error {
+    pub(super) fn damaged(&self, what: impl fmt::Display, offset: u64) -> Error {
         Error::corrupt(format!("segment {}, {what} at byte {offset}: checksum differs; run tailspan verify", self.name))
     }
 
@@ -191,20 +194,31 @@ impl Segment {
     /// # Errors
     /// Corrupt if its checksum differs.
     pub fn section(&self, kind: SectionKind, key: u32) -> Result<Option<&[u8]>> {
-        let Some(&index) = self.sections.get(&(kind as u8, key)) else { return Ok(None) };
+        self.sections.get(&(kind as u8, key)).map(|index| self.section_at(*index)).transpose()
+    }
+
+    /// The bytes of the section of this place in the directory, verified at the first call.
+    ///
+    /// # Errors
+    /// Corrupt if its checksum differs.
+    pub(super) fn section_at(&self, index: usize) -> Result<&[u8]> {
         let section = &self.directory.sections[index];
         let bytes = &self.file.bytes()[section.offset as usize..(section.offset + section.len) as usize];
         if !self.verified[index].load(Ordering::Relaxed) {
             if checksum(self.seed, section.offset, bytes) != section.checksum {
                 let mended = self.mend(section.offset, bytes, section.checksum);
-                return match mended {
-                    None => Err(self.damaged(format!("section {kind:?} {key}"), section.offset)),
-                    mended => Ok(mended),
-                };
+                let (kind, key) = (SectionKind::from_code(section.kind), section.key);
+                return mended.ok_or_else(|| self.damaged(format!("section {kind:?} {key}"), section.offset));
             }
             self.verified[index].store(true, Ordering::Relaxed);
         }
-        Ok(Some(bytes))
+        Ok(bytes)
+    }
+
+    /// Forgets what was verified: whatever is read from now on is verified again.
+    pub fn doubt(&self) {
+        self.verified.iter().for_each(|verified| verified.store(false, Ordering::Relaxed));
+        self.pages_verified.clear();
     }
 
     fn needed(&self, kind: SectionKind, key: u32) -> Result<&[u8]> {
@@ -214,47 +228,12 @@ impl Segment {
 
     /// Where a column stands; `None` if the segment has no such column.
     pub fn column(&self, code: u32) -> Option<&ColumnEntry> {
-        self.columns.get(&code)
-    }
-
-    /// The encoded bytes of a page and the count of its values.
-    ///
-    /// # Errors
-    /// Corrupt if the column or page is missing or its checksum differs.
-    pub fn page(&self, column: u32, page: usize, counter: &ReadCounter) -> Result<(&[u8], usize)> {
-        let missing = || Error::corrupt(format!("segment {}: column {column} has no page {page}", self.name));
-        let (from, to, sum) = self.place_of_page(column, page)?;
-        let entry = self.columns.get(&column).ok_or_else(missing)?;
-        let mut bytes = self.file.bytes().get(from as usize..to as usize).ok_or_else(missing)?;
-        counter.count_page(bytes.len());
-        if checksum(self.seed, from, bytes) != sum && !defects::active(Defect::SkipPageChecksum) {
-            let mended = self.mend(from, bytes, sum);
-            bytes = mended.ok_or_else(|| self.damaged(format!("column {column}, page {page}"), from))?;
-        }
-        let first = (page * PAGE_ROWS) as u64;
-        let count = entry.values.saturating_sub(first).min(PAGE_ROWS as u64) as usize;
-        ensure(count > 0, || format!("segment {}: column {column}, page {page} is empty", self.name))?;
-        Ok((bytes, count))
-    }
-
-    /// First byte and end of a page in the file, and its checksum.
-    pub(super) fn place_of_page(&self, column: u32, page: usize) -> Result<(u64, u64, u32)> {
-        let missing = || Error::corrupt(format!("segment {}: column {column} has no page {page}", self.name));
-        let entry = self.columns.get(&column).ok_or_else(missing)?;
-        let directory = self.needed(SectionKind::PageDirectory, column)?;
-        let end_at = |page: usize| -> Option<(u64, u32)> {
-            let bytes = directory.get(page * PAGE_ENTRY_LEN..(page + 1) * PAGE_ENTRY_LEN)?;
-            let mut reader = Reader::new(bytes);
-            Some((reader.u32("page end").ok()?.into(), reader.u32("page checksum").ok()?))
-        };
-        let (end, sum) = end_at(page).ok_or_else(missing)?;
-        let start = if page == 0 { 0 } else { end_at(page - 1).ok_or_else(missing)?.0 };
-        Ok((entry.offset + start, entry.offset + end, sum))
+        self.columns.get(&code).map(|column| &column.entry)
     }
 
     /// The bytes of a damaged unit as they were written, if the parity tells.
     #[cold]
-    fn mend(&self, offset: u64, damaged: &[u8], sum: u32) -> Option<&[u8]> {
+    pub(super) fn mend(&self, offset: u64, damaged: &[u8], sum: u32) -> Option<&[u8]> {
         if let Some(mended) = self.mended(offset).filter(|mended| mended.len() == damaged.len()) {
             return Some(mended);
         }
@@ -280,44 +259,6 @@ impl Segment {
         self.mended.get(offset)
     }
 
-    /// Decodes a page of integers; zigzag is undone.
-    ///
-    /// # Errors
-    /// As [`Segment::page`], and corrupt if the page does not decode.
-    pub fn integers(&self, column: u32, page: usize, counter: &ReadCounter, out: &mut Vec<u64>) -> Result<()> {
-        let (bytes, count) = self.page(column, page, counter)?;
-        self.integers_of(bytes, count, column, page, out)
-    }
-
-    /// Decodes the bytes of this page of integers.
-    ///
-    /// # Errors
-    /// As [`Segment::integers`].
-    pub fn integers_of(&self, bytes: &[u8], count: usize, column: u32, page: usize, out: &mut Vec<u64>) -> Result<()> {
-        decode_integers(bytes, count, out).map_err(|e| self.in_page(e, column, page))?;
-        if self.columns[&column].form == ColumnForm::Zigzag as u8 {
-            out.iter_mut().for_each(|v| *v = crate::bytes::zigzag_decode(*v) as u64);
-        }
-        Ok(())
-    }
-
-    /// Decodes a page of byte strings.
-    ///
-    /// # Errors
-    /// As [`Segment::integers`].
-    pub fn strings(&self, column: u32, page: usize, counter: &ReadCounter, out: &mut Strings) -> Result<()> {
-        let (bytes, count) = self.page(column, page, counter)?;
-        self.strings_of(bytes, count, column, page, out)
-    }
-
-    /// Decodes the bytes of this page of byte strings.
-    ///
-    /// # Errors
-    /// As [`Segment::integers`].
-    pub fn strings_of(&self, bytes: &[u8], count: usize, column: u32, page: usize, out: &mut Strings) -> Result<()> {
-        decode_strings_with(bytes, count, &self.templates(column)?, out).map_err(|e| self.in_page(e, column, page))
-    }
-
     /// The templates that the pages of a column share.
     ///
     /// # Errors
@@ -326,27 +267,12 @@ impl Segment {
         self.section(SectionKind::Templates, column)?.map_or(Ok(TemplateTable::default()), TemplateTable::open)
     }
 
-    /// Decodes the page of class codes of span rows, each known to the schema.
-    ///
-    /// # Errors
-    /// As [`Segment::integers`].
-    pub fn classes(&self, column: Fixed, page: usize, counter: &ReadCounter, out: &mut Vec<u64>) -> Result<()> {
-        self.integers(column as u32, page, counter, out)?;
-        let known = self.tables()?.schema.classes.len() as u64;
-        let sound = out.iter().all(|class| *class < known);
-        ensure(sound, || format!("segment {}, page {page} of {column:?}: unknown class", self.name))
-    }
-
-    pub(super) fn in_page(&self, error: Error, column: u32, page: usize) -> Error {
-        error.at(format!("segment {}, column {column}, page {page}", self.name))
-    }
-
     /// The dictionary of a field's column, if it has one: then all values of the field are in it.
     ///
     /// # Errors
     /// Corrupt if it is damaged.
     pub fn dictionary(&self, field: u32) -> Result<Option<DictionaryView<'_>>> {
-        let coded = |column: &ColumnEntry| column.form == ColumnForm::Dictionary as u8;
+        let coded = |column: &OpenColumn| column.entry.form == ColumnForm::Dictionary as u8;
         if self.columns.get(&(FIELD_COLUMN_FIRST + field)).is_some_and(coded) { self.texts_of(field) } else { Ok(None) }
     }
 
@@ -534,7 +460,7 @@ impl Segment {
             tables.services.push(read_optional(&mut reader, "resource service")?);
             tables.resource_rows.push(reader.varint("resource rows")?);
         }
-        let form = self.columns.get(&(Fixed::Resource as u32)).map(|column| column.form);
+        let form = self.columns.get(&(Fixed::Resource as u32)).map(|column| column.entry.form);
         tables.class_resources = if form == Some(ColumnForm::ByService as u8) {
             ByService::of(&tables.services, &tables.resource_rows).of_classes(&tables.schema.classes)
         } else {

@@ -35,6 +35,7 @@ pub struct UnitDamage {
 impl Segment {
     /// Reads every section and page; the damaged ones, in file order. What parity mends affects no row.
     pub fn verify(&self) -> Vec<UnitDamage> {
+        self.doubt();
         let mut out = self.verify_ends();
         for section in &self.directory().sections {
             let kind = SectionKind::from_code(section.kind);

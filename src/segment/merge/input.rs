@@ -25,11 +25,12 @@ pub struct Input<'s> {
 }
 
 impl<'s> Input<'s> {
-    /// Opens a part.
+    /// Opens a part. All it reads is verified anew, because it will get new checksums.
     ///
     /// # Errors
     /// Corrupt if its tables are damaged.
     pub fn open(part: &MergePart<'s>, counter: &'s ReadCounter) -> Result<Self> {
+        part.segment.doubt();
         Ok(Self {
             segment: part.segment,
             source: part.segment.source()?,

@@ -1,6 +1,7 @@
 //! Segments that are not what was written: an error that names the place, and never a panic.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::bytes::checksum;
 use crate::error::ErrorKind;
@@ -108,4 +109,38 @@ fn pages_that_lie_with_right_checksums_do_not_panic() {
         }
     }
     assert!(refused > 50, "{refused} refused");
+}
+
+/// A file whose bytes rot while it is open.
+#[derive(Debug)]
+struct Rotting {
+    sound: Arc<dyn FileBytes>,
+    rotten: Arc<dyn FileBytes>,
+    is_rotten: AtomicBool,
+}
+
+impl FileBytes for Rotting {
+    fn bytes(&self) -> &[u8] {
+        if self.is_rotten.load(Ordering::Relaxed) { self.rotten.bytes() } else { self.sound.bytes() }
+    }
+}
+
+#[test]
+fn what_rots_after_it_was_read_is_not_merged() {
+    let (mut segments, bytes) = segments(5, 900);
+    let intact = open(1, file_of(&bytes));
+    let column = intact.directory().columns.iter().find(|column| column.values > 0).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[column.offset as usize] ^= 0x40;
+    spoil_parity(&intact, &mut damaged);
+    let file = Arc::new(Rotting { sound: file_of(&bytes), rotten: file_of(&damaged), is_rotten: false.into() });
+    let opened = Segment::open(1, "seg/1".to_owned(), file.clone(), seed(1)).unwrap();
+    assert_eq!(opened.verify(), Vec::new());
+    file.is_rotten.store(true, Ordering::Relaxed);
+    assert!(opened.page(column.code, 0, &ReadCounter::default()).is_ok(), "verified once, while it was sound");
+    segments[0] = opened;
+    let dead = vec![TraceSet::new(); segments.len()];
+    let text = merge_file(&segments, &dead).map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("segment seg/1, column "), "{text}");
+    assert_ne!(segments[0].verify(), Vec::new());
 }
