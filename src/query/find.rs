@@ -17,7 +17,7 @@ use crate::catalog::{Snapshot, TraceIds};
 use crate::column::ClassBits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::trace_id_of;
-use crate::index::{Measure, PageSet};
+use crate::index::Measure;
 use crate::limits::{Limits, PAGE_ROWS};
 use crate::model::{Resource, Scope, Span, TimeRange, TraceId};
 use crate::part::ReadCounter;
@@ -30,15 +30,15 @@ use super::explain::Explain;
 use super::loose_extents::LooseExtents;
 use super::mask::Mask;
 use super::page::{PageToken, SortKey};
-use super::plan::{Pruned, criterion_pages, narrow, rules_out, window_pages};
+use super::plan::rules_out;
 use super::predicate::{Criterion, Order, Query, QueryScope};
 use super::row_summary::{SealedTrace, summary_of_rows};
 use super::scan::PageScan;
+use super::search_plan::Planned;
 use super::segment_pages::SegmentPages;
 use super::segment_scan::SegmentScan;
 use super::structure::{PartSet, SpanSet};
 use super::summary::TraceSummary;
-use super::tail_pages::tail_pages;
 
 /// Criteria a query may have: each takes a bit.
 const CRITERIA_MAX: usize = 120;
@@ -112,13 +112,13 @@ pub struct Finder<'q> {
 /// The criteria compiled against one part.
 pub struct PartCriteria<'q> {
     /// Under scope service with a service: what every row must meet.
-    service: Option<Compiled<'q>>,
-    service_criterion: Option<Criterion>,
-    criteria: Vec<Compiled<'q>>,
+    pub(super) service: Option<Compiled<'q>>,
+    pub(super) service_criterion: Option<Criterion>,
+    pub(super) criteria: Vec<Compiled<'q>>,
     /// The structural condition.
     pub(super) structure: Option<PartSet<'q>>,
     /// True if no class of the part is without a start.
-    all_have_starts: bool,
+    pub(super) all_have_starts: bool,
 }
 
 impl PartCriteria<'_> {
@@ -352,7 +352,7 @@ impl<'q> Finder<'q> {
         }
         let mut criteria = self.compile(&source, &source.tables.resources, &source.tables.scopes);
         self.decide(&mut criteria, part)?;
-        let plan = self.plan(&pages, &criteria);
+        let Planned { pages: plan, listed } = self.plan(&pages, &criteria);
         self.explain.pages_pruned += u64::from(part.segment.row_pages()) - plan.len();
         let planned: BTreeSet<u64> = plan.iter().map(|page| part.segment.block_of(page)).collect();
         self.explain.blocks_pruned += part.segment.blocks() - planned.len() as u64;
@@ -362,6 +362,7 @@ impl<'q> Finder<'q> {
         }
         self.explain.parts_read += 1;
         let mut scan = SegmentScan::new(index, part, pages, criteria, plan.iter().collect());
+        scan.listed = listed;
         self.scan_dirty(&mut scan, loose)?;
         if self.query.scope != QueryScope::Span {
             self.scan_all_bits(&mut scan)?;
@@ -376,62 +377,6 @@ impl<'q> Finder<'q> {
         self.explain.pages_pruned += pages;
         self.explain.blocks_pruned += segment.blocks();
         self.explain.parts_pruned += 1;
-    }
-
-    pub(super) fn plan(&mut self, pages: &SegmentPages<'_>, criteria: &PartCriteria<'_>) -> PageSet {
-        let mut pruned = Pruned::default();
-        let mut plan = window_pages(pages, self.query.window, &mut pruned);
-        if let (Some(criterion), Some(compiled)) = (&criteria.service_criterion, &criteria.service) {
-            plan = criterion_pages(pages, criterion, compiled, plan, &mut pruned);
-        }
-        if self.query.scope == QueryScope::Span {
-            let before = plan.clone();
-            plan = self.slow_pages(pages, criteria, plan, &mut pruned);
-            // The lists know services, names and durations already.
-            let told = plan != before;
-            for (criterion, compiled) in self.criteria.iter().zip(&criteria.criteria) {
-                let is_known = matches!(criterion, Criterion::Service(_) | Criterion::Name(_) | Criterion::Duration(_));
-                if !told || !is_known {
-                    plan = criterion_pages(pages, criterion, compiled, plan, &mut pruned);
-                }
-            }
-        } else if !self.criteria.is_empty() {
-            let each = self.criteria.iter().zip(&criteria.criteria).map(|(criterion, compiled)| {
-                criterion_pages(pages, criterion, compiled, plan.clone(), &mut Pruned::default())
-            });
-            let any = each.fold(PageSet::new(), |all, one| all.or(&one));
-            let structural = criteria.structure.as_ref().and_then(PartSet::pages);
-            let any = structural.map_or(any.clone(), |pages| any.or(&plan.clone().and(pages)));
-            *pruned.entry("criteria").or_default() += plan.len() - any.len();
-            plan = any;
-        }
-        if let Some(set) = criteria.structure.as_ref().and_then(PartSet::pages)
-            && (self.query.scope == QueryScope::Span || self.criteria.is_empty())
-        {
-            let before = plan.len();
-            plan = plan.and(set);
-            *pruned.entry("where").or_default() += before - plan.len();
-        }
-        for (index, count) in pruned {
-            *self.explain.by.entry(index.to_owned()).or_default() += count;
-        }
-        plan
-    }
-
-    /// Those of the pages that have a row of the shortest duration asked for, or a longer one, in an operation asked for.
-    fn slow_pages(
-        &self,
-        pages: &SegmentPages<'_>,
-        criteria: &PartCriteria<'_>,
-        within: PageSet,
-        pruned: &mut Pruned,
-    ) -> PageSet {
-        let Some(min) = self.query.duration.min.filter(|min| *min > 0 && !within.is_empty()) else { return within };
-        let is_wanted = |class: u32| criteria.criteria.iter().all(|c| c.may_take_class(class as usize));
-        match tail_pages(pages, is_wanted, min) {
-            Some(possible) => narrow(within, possible, "tails", pruned),
-            None => within,
-        }
     }
 
     pub(super) fn problem(&mut self, error: Error) -> Result<()> {
@@ -486,7 +431,11 @@ impl<'q> Finder<'q> {
         }
         self.explain.pages_read += 1;
         self.explain.blocks_read += u64::from(scan.blocks_read.insert(scan.part.segment.block_of(page)));
-        let scanned = PageScan::new(&scan.source, page).and_then(|mut p| self.scan_page(&mut p, &scan.criteria));
+        let scanned = match scan.listed_mask(page, self.query.window) {
+            Ok(Some(mask)) => Ok(vec![mask]),
+            Ok(None) => PageScan::new(&scan.source, page).and_then(|mut p| self.scan_page(&mut p, &scan.criteria)),
+            Err(error) => Err(error),
+        };
         let masks = match scanned {
             Ok(masks) => masks,
             Err(error) => {

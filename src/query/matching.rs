@@ -23,7 +23,7 @@ use crate::catalog::{SegmentPart, Snapshot, TraceIds};
 use crate::column::{Class, ClassBits};
 use crate::error::{Error, Result};
 use crate::head::{FrozenChapter, trace_id_of};
-use crate::index::{Measure, PageSet, RowSet};
+use crate::index::{Measure, RowSet};
 use crate::limits::{Limits, PAGE_ROWS};
 use crate::model::{Resource, Span, StatusCode, TimeRange, TraceId};
 use crate::part::ReadCounter;
@@ -252,7 +252,7 @@ impl<'q> Matching<'q> {
     }
 
     fn plan_pages(&mut self, pages: &SegmentPages<'q>, criteria: &PartCriteria<'q>) -> Vec<u32> {
-        let plan: PageSet = self.finder.plan(pages, criteria);
+        let plan = self.finder.plan(pages, criteria).pages;
         let (segment, explain) = (pages.segment, &mut self.finder.explain);
         explain.pages_pruned += u64::from(segment.row_pages()) - plan.len();
         let blocks: BTreeSet<u64> = plan.iter().map(|page| segment.block_of(page)).collect();

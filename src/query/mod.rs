@@ -41,6 +41,7 @@ mod row_paths;
 mod row_summary;
 mod rows_within;
 mod scan;
+mod search_plan;
 mod segment_pages;
 mod segment_scan;
 mod slow_span;

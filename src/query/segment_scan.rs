@@ -6,11 +6,13 @@ use std::ops::Range;
 use crate::catalog::SegmentPart;
 use crate::error::{Error, Result, ensure};
 use crate::limits::PAGE_ROWS;
+use crate::model::TimeRange;
 use crate::segment::{Fixed, IntegerCursor, OutlineReader};
 
 use super::candidate::Candidate;
 use super::find::PartCriteria;
 use super::mask::Mask;
+use super::scan::PageSource;
 use super::segment_pages::SegmentPages;
 
 /// One segment being searched, from its last page to its first.
@@ -23,6 +25,8 @@ pub struct SegmentScan<'q> {
     pub(super) plan: Vec<u32>,
     /// Those not yet scanned.
     pub(super) pages: Vec<u32>,
+    /// The rows that match if they start in the window, ascending; `None` if pages must tell.
+    pub(super) listed: Option<Vec<u32>>,
     /// Ordinals of the page scanned last, ascending, not yet handed out.
     pub(super) ready: Vec<u32>,
     pub(super) last: Option<u32>,
@@ -53,6 +57,7 @@ impl<'q> SegmentScan<'q> {
             criteria,
             plan: pages.clone(),
             pages,
+            listed: None,
             ready: Vec::new(),
             last: None,
             head: None,
@@ -67,6 +72,24 @@ impl<'q> SegmentScan<'q> {
 
     pub(super) fn left_pages(&self) -> u64 {
         self.pages.len() as u64
+    }
+
+    /// The rows of a page that match, from those listed; `None` if the page must tell.
+    pub(super) fn listed_mask(&self, page: u32, window: TimeRange) -> Result<Option<Mask>> {
+        let Some(listed) = &self.listed else { return Ok(None) };
+        let first = page * PAGE_ROWS as u32;
+        let begin = listed.partition_point(|row| *row < first);
+        let mut mask = Mask::NONE;
+        for row in listed[begin..].iter().take_while(|row| **row - first < PAGE_ROWS as u32) {
+            mask.insert((row - first) as usize);
+        }
+        match self.source.starts(page, window)? {
+            Some(starts) => {
+                let starts_inside = |row: usize| starts[row] != 0 && window.contains(starts[row]);
+                Ok(Some(mask.and(&Mask::of(starts.len(), starts_inside))))
+            }
+            None => Ok(self.criteria.all_have_starts.then_some(mask)),
+        }
     }
 
     /// The traces the rows of a page belong to, ascending, each once.

@@ -7,6 +7,8 @@
 //! An index of durations by page alone names nearly every page for a short minimum, and pages that hold a slow span
 //! of some other operation for a long one.
 
+use std::ops::RangeInclusive;
+
 use rustc_hash::FxHashSet;
 
 use crate::index::PageSet;
@@ -19,8 +21,21 @@ use super::segment_pages::SegmentPages;
 /// Listed rows that are looked at, by page of the segment: where there are more, they lie on most pages anyway.
 const ROWS_OF_PAGE_MAX: usize = 8;
 
-/// The pages that may hold a row of one of these classes and of at least this duration; `None` if no list tells.
-pub fn tail_pages(pages: &SegmentPages<'_>, is_wanted: impl Fn(u32) -> bool, min: u64) -> Option<PageSet> {
+/// What tail lists say of slow rows.
+pub struct TailPages {
+    /// The pages that may hold one.
+    pub pages: PageSet,
+    /// All of them, ascending; `None` if an operation may have more than are listed.
+    pub rows: Option<Vec<u32>>,
+}
+
+/// Where the rows are of the operations of these classes, with a duration in this range; `None` if no list tells.
+pub fn tail_pages(
+    pages: &SegmentPages<'_>,
+    is_wanted: impl Fn(u32) -> bool,
+    durations: RangeInclusive<u64>,
+) -> Option<TailPages> {
+    let min = *durations.start();
     let (segment, classes) = (pages.segment, &pages.source.tables.schema.classes);
     let lists = segment.tail_lists().filter(TailLists::is_complete)?;
     let codes = |class: u32| {
@@ -29,15 +44,17 @@ pub fn tail_pages(pages: &SegmentPages<'_>, is_wanted: impl Fn(u32) -> bool, min
     };
     let wanted = || (0..classes.len() as u32).filter(|class| is_wanted(*class));
     let operations: FxHashSet<OperationCodes> = wanted().map(codes).collect();
-    let (mut found, mut unproven) = (vec![false; segment.row_pages() as usize], FxHashSet::default());
-    let mut left = found.len() * ROWS_OF_PAGE_MAX;
+    let (mut rows, mut unproven) = (Vec::new(), FxHashSet::default());
+    let mut left = segment.row_pages() as usize * ROWS_OF_PAGE_MAX;
     for (place, operation) in lists.operations().enumerate().filter(|(_, operation)| operations.contains(operation)) {
         let mut walk = lists.walk(place).ok()?;
         loop {
             match walk.next_row().ok()? {
                 TailNext::Row(row) if row.duration >= min => {
-                    *found.get_mut(row.row as usize / PAGE_ROWS)? = true;
                     left = left.checked_sub(1)?;
+                    if durations.contains(&row.duration) {
+                        rows.push(row.row);
+                    }
                 }
                 TailNext::Row(_) => break,
                 TailNext::End { bound } => {
@@ -49,10 +66,13 @@ pub fn tail_pages(pages: &SegmentPages<'_>, is_wanted: impl Fn(u32) -> bool, min
             }
         }
     }
-    let found = PageSet::from_sorted((0..).zip(found).filter(|(_, found)| *found).map(|(page, _)| page));
+    rows.sort_unstable();
+    let mut numbers: Vec<u32> = rows.iter().map(|row| row / PAGE_ROWS as u32).collect();
+    numbers.dedup();
+    let found = PageSet::from_sorted(numbers.into_iter());
     if unproven.is_empty() {
-        return Some(found);
+        return Some(TailPages { pages: found, rows: Some(rows) });
     }
     let others = wanted().filter(|class| unproven.contains(&codes(*class)));
-    Some(found.or(&segment.page_index(SectionKind::ClassPages)?.any(others).ok()?))
+    Some(TailPages { pages: found.or(&segment.page_index(SectionKind::ClassPages)?.any(others).ok()?), rows: None })
 }
