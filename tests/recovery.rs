@@ -15,6 +15,8 @@ mod numbered;
 
 use std::io::Write;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use tailspan::{CrashChoice, Durability, Fault, FaultKind, OperationKind, SimulatedDisk};
 
@@ -28,6 +30,7 @@ const IMAGES_DEFAULT: u64 = 3_000;
 
 /// Operations of a recovery, about.
 const RECOVERY_OPERATIONS: u64 = 16;
+const THREADS: usize = 2;
 /// Images of each death of the process.
 const DEATHS: u64 = 4;
 
@@ -55,6 +58,13 @@ impl Tally {
         }
     }
 
+    fn join(&mut self, other: Self) {
+        self.images += other.images;
+        self.violations += other.violations;
+        self.told.extend(other.told);
+        self.told.truncate(10);
+    }
+
     /// Prints the counts past the capture of test output, and fails if a promise was broken.
     fn finish(&self) {
         let line = format!("\ncrash images={} violations={}\n", self.images, self.violations);
@@ -73,17 +83,58 @@ fn operations() -> u64 {
 
 #[test]
 fn whatever_a_crash_leaves_opens_and_keeps_what_was_promised() {
-    let operations = operations();
+    let (began, operations, wanted) = (Instant::now(), operations(), images_wanted());
     let fixed = CHOICES.len() as u64 + DEATHS;
-    let random = (images_wanted() / (operations + 1)).saturating_sub(fixed).max(1);
-    let mut tally = Tally::default();
-    for n in 0..=operations {
-        let (disk, record) = crashed_after(n);
-        let records = [record];
-        power_cuts(n, random, &disk, &records, &mut tally);
-        deaths(n, &disk, &records, &mut tally);
-    }
+    // A third of the images are crashes of recoveries from crashes of recoveries: all there are, if there is room.
+    let nested = (operations + 1) * RECOVERY_OPERATIONS * RECOVERY_OPERATIONS;
+    let stride = (nested * 3).div_ceil(wanted).max(1);
+    let random = (wanted.saturating_sub(nested / stride) / (operations + 1)).saturating_sub(fixed).max(1);
+    let (next, tally) = (AtomicU64::new(0), Mutex::new(Tally::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n > operations {
+                        break;
+                    }
+                    let (disk, record) = crashed_after(n);
+                    let (records, mut own) = ([record], Tally::default());
+                    power_cuts(n, random, &disk, &records, &mut own);
+                    deaths(n, &disk, &records, &mut own);
+                    two_deep(n, stride, &disk, &records, &mut own);
+                    tally.lock().expect("no panic while it is held").join(own);
+                }
+            });
+        }
+    });
+    let tally = tally.into_inner().expect("no panic while it was held");
+    println!("{operations} operations, {stride} two deep, {:.1} seconds", began.elapsed().as_secs_f64());
     tally.finish();
+}
+
+/// The power goes, goes again during recovery, and again during the recovery from that: every pair of moments, or one
+/// in `stride` of them.
+fn two_deep(n: u64, stride: u64, disk: &SimulatedDisk, records: &[Record], tally: &mut Tally) {
+    for (first, second) in (0..RECOVERY_OPERATIONS).flat_map(|a| (0..RECOVERY_OPERATIONS).map(move |b| (a, b))) {
+        let case = (n * RECOVERY_OPERATIONS + first) * RECOVERY_OPERATIONS + second;
+        if !case.wrapping_mul(0x9e37_79b9).is_multiple_of(stride) {
+            continue;
+        }
+        let choice = |at: u64| match (case + at) % 3 {
+            0 => CrashChoice::LoseUnsynced,
+            1 => CrashChoice::KeepAll,
+            _ => CrashChoice::Random(case << 2 | at),
+        };
+        let mut image = disk.crash_image(choice(0));
+        for (at, cut) in [(1, first), (2, second)] {
+            image.crash_after(cut);
+            let _ = open(&image);
+            image = image.crash_image(choice(at));
+        }
+        let verdict = judge_without_panic(&image, records, Loss::PowerAgain);
+        tally.add(verdict, || format!("after {n} operations, then {first}, then {second}"));
+    }
 }
 
 /// The power goes, and in some images it goes again during recovery.

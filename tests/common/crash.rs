@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tailspan::{AppendOptions, CrashChoice, Durability, Input, Query, SimulatedDisk, Span, Storage, Store, TraceId};
+use tailspan::{
+    AppendOptions, CrashChoice, Durability, Input, Query, Retention, SimulatedDisk, Span, Storage, Store, TraceId,
+};
 
 use super::numbered::{SERVICE, TRACE_SPANS, number_of, span};
 
@@ -81,9 +83,10 @@ impl Record {
 
     /// Takes note of a delete of what is durable of these numbers. It is durable if it was done.
     pub fn deleted(&mut self, numbers: Range<u64>, done: bool) {
-        let durable = |number: &u64| {
-            self.batches.iter().any(|batch| batch.standing == Standing::Durable && batch.numbers.contains(number))
+        let is_there = |at: usize, batch: &Batch, number: u64| {
+            batch.standing == Standing::Durable && batch.numbers.contains(&number) && !self.may_be_deleted(at, number)
         };
+        let durable = |number: &u64| self.batches.iter().enumerate().any(|(at, batch)| is_there(at, batch, *number));
         let standing = if done { Standing::Durable } else { Standing::Failed };
         let (traces, numbers) = (numbers.clone(), numbers.filter(durable).collect());
         self.deletions.push(Deletion { traces, numbers, after: self.batches.len(), standing });
@@ -129,14 +132,18 @@ pub enum Step {
     Seal,
     /// Merges everything to one segment.
     Merge,
+    /// Copies the store to another disk.
+    Backup,
+    /// Lets everything go, these numbers, after a merge.
+    Retain(Range<u64>),
     Reopen,
 }
 
 /// The reference workload: both durabilities, late spans, a second delivery, deletes from head and segments and
-/// spans that come after them, sealing, merging, reopening.
+/// spans that come after them, sealing, merging, a backup, retention, reopening.
 pub fn script() -> Vec<Step> {
     use Durability::{Buffered, Sync};
-    use Step::{Again, Append, Delete, Merge, Reopen, Seal};
+    use Step::{Again, Append, Backup, Delete, Merge, Reopen, Retain, Seal};
     vec![
         Append(0..4, Sync),
         Append(4..9, Buffered),
@@ -164,8 +171,16 @@ pub fn script() -> Vec<Step> {
         Delete(60..65),
         Delete(20..25),
         Append(70..73, Sync),
+        Backup,
         Merge,
         Append(73..77, Sync),
+        Append(77..80, Buffered),
+        Merge,
+        Retain(0..80),
+        Append(80..84, Sync),
+        Append(84..88, Buffered),
+        Seal,
+        Append(88..90, Sync),
     ]
 }
 
@@ -223,6 +238,18 @@ fn run_steps(disk: &SimulatedDisk, script: &[Step], record: &mut Record) -> Resu
             Step::Merge => {
                 store.merge_all().map_err(|_| Failure)?;
                 record.synced();
+            }
+            Step::Backup => {
+                let copy = SimulatedDisk::new(9);
+                store.backup_into(&copy).map_err(|_| Failure)?;
+                let (copied, held) = (open(&copy), contents(&store));
+                let copied = copied.and_then(|copied| contents(&copied));
+                assert!(copied.is_ok() && copied == held, "a backup is the store");
+            }
+            Step::Retain(numbers) => {
+                let retained = store.retain(&Retention::new().max_bytes(0));
+                record.deleted(numbers.clone(), retained.is_ok());
+                retained.map(drop).map_err(|_| Failure)?;
             }
             Step::Reopen => {
                 store.close().map_err(|_| Failure)?;

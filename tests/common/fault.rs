@@ -42,7 +42,8 @@ fn run_on(disk: &SimulatedDisk) -> Result<Record, String> {
                     record.in_doubt();
                 }
             }
-            Step::Again(_) => {}
+            // What these leave when they fail has tests of its own: backup.rs, retention.rs.
+            Step::Again(_) | Step::Backup | Step::Retain(_) => {}
             Step::Delete(numbers) => {
                 let ids: Vec<TraceId> = numbers.clone().map(|number| span(number).trace_id).collect();
                 let deleted = open_store.delete(&ids);
