@@ -363,6 +363,7 @@ impl Replayed {
             }
             if open != Some(header.chapter) {
                 open = Some(header.chapter);
+                chapters.last_mut().into_iter().for_each(Chapter::shrink);
                 chapters.push(Chapter { first_sequence: header.first_sequence, ..Chapter::default() });
             }
             match chapters.last_mut() {
@@ -374,7 +375,8 @@ impl Replayed {
 
     /// The replayed spans as a generation that is sealed like any other; segments learn which of their
     /// traces go on in it.
-    fn into_generation(self, next: u64, received: u64, segments: &mut [SegmentPart]) -> Option<Generation> {
+    fn into_generation(mut self, next: u64, received: u64, segments: &mut [SegmentPart]) -> Option<Generation> {
+        self.chapters.last_mut().into_iter().for_each(Chapter::shrink);
         let chapters: Vec<Arc<FrozenChapter>> =
             self.chapters.into_iter().filter(|c| !c.rows.is_empty()).map(|c| Arc::new(FrozenChapter::new(c))).collect();
         if chapters.is_empty() && self.logs.is_empty() {
