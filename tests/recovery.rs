@@ -4,12 +4,16 @@
 //! The judge (common/crash.rs) opens each image and asks: is every durable batch there, is each batch there
 //! whole or not at all, is there no hole in the order of appends, does a search equal a scan, does the store
 //! open again to the same contents, does it take spans? `TAILSPAN_CRASH_IMAGES` says how many images are
-//! judged; tests/canaries.rs proves that the judge notices.
+//! judged; tests/canaries.rs proves that the judge notices. I/O errors instead of crashes: recovery/io_errors.rs.
 
 #[path = "common/crash.rs"]
 mod crash;
 #[path = "common/fault.rs"]
 mod fault;
+#[path = "recovery/io_errors.rs"]
+mod io_errors;
+#[path = "common/judged.rs"]
+mod judged;
 #[path = "common/numbered.rs"]
 mod numbered;
 
@@ -18,12 +22,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use tailspan::{CrashChoice, Durability, Fault, FaultKind, OperationKind, SimulatedDisk};
+use tailspan::{CrashChoice, Durability, SimulatedDisk};
 
-use crash::{
-    CHOICES, Loss, Record, Verdict, append, crashed_after, judge_without_panic, open, run, script, without_panic,
-};
-use fault::judge_fault;
+use crash::{CHOICES, Loss, Record, Verdict, append, crashed_after, judge_without_panic, open, run, script};
+use judged::Judged;
 
 /// Images unless `TAILSPAN_CRASH_IMAGES` says otherwise.
 const IMAGES_DEFAULT: u64 = 3_000;
@@ -89,7 +91,7 @@ fn whatever_a_crash_leaves_opens_and_keeps_what_was_promised() {
     let nested = (operations + 1) * RECOVERY_OPERATIONS * RECOVERY_OPERATIONS;
     let stride = (nested * 3).div_ceil(wanted).max(1);
     let random = (wanted.saturating_sub(nested / stride) / (operations + 1)).saturating_sub(fixed).max(1);
-    let (next, tally) = (AtomicU64::new(0), Mutex::new(Tally::default()));
+    let (next, tally, judged) = (AtomicU64::new(0), Mutex::new(Tally::default()), Judged::default());
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
@@ -100,47 +102,40 @@ fn whatever_a_crash_leaves_opens_and_keeps_what_was_promised() {
                     }
                     let (disk, record) = crashed_after(n);
                     let (records, mut own) = ([record], Tally::default());
-                    power_cuts(n, random, &disk, &records, &mut own);
+                    power_cuts(n, random, &disk, &records, &judged, &mut own);
                     deaths(n, &disk, &records, &mut own);
-                    two_deep(n, stride, &disk, &records, &mut own);
+                    two_deep(n, stride, &disk, &records, &judged, &mut own);
                     tally.lock().expect("no panic while it is held").join(own);
                 }
             });
         }
     });
     let tally = tally.into_inner().expect("no panic while it was held");
-    println!("{operations} operations, {stride} two deep, {:.1} seconds", began.elapsed().as_secs_f64());
+    let (seconds, distinct) = (began.elapsed().as_secs_f64(), judged.distinct());
+    println!("{operations} operations, one in {stride} two deep, {distinct} different images, {seconds:.1} seconds");
     tally.finish();
 }
 
 /// The power goes, goes again during recovery, and again during the recovery from that: every pair of moments, or one
 /// in `stride` of them.
-fn two_deep(n: u64, stride: u64, disk: &SimulatedDisk, records: &[Record], tally: &mut Tally) {
+fn two_deep(n: u64, stride: u64, disk: &SimulatedDisk, records: &[Record], judged: &Judged, tally: &mut Tally) {
     for (first, second) in (0..RECOVERY_OPERATIONS).flat_map(|a| (0..RECOVERY_OPERATIONS).map(move |b| (a, b))) {
         let case = (n * RECOVERY_OPERATIONS + first) * RECOVERY_OPERATIONS + second;
         if !case.wrapping_mul(0x9e37_79b9).is_multiple_of(stride) {
             continue;
         }
-        let choice = |at: u64| match (case + at) % 3 {
-            0 => CrashChoice::LoseUnsynced,
-            1 => CrashChoice::KeepAll,
-            _ => CrashChoice::Random(case << 2 | at),
-        };
-        let mut image = disk.crash_image(choice(0));
-        for (at, cut) in [(1, first), (2, second)] {
-            image.crash_after(cut);
-            let _ = open(&image);
-            image = image.crash_image(choice(at));
-        }
-        let verdict = judge_without_panic(&image, records, Loss::PowerAgain);
+        let crash = [CrashChoice::LoseUnsynced, CrashChoice::KeepAll, CrashChoice::Random(n)][(n + first) as usize % 3];
+        let once = judged.cut(&disk.crash_image(crash), first, (first % 3) as u8);
+        let twice = judged.cut(&once, second, ((n + second) % 3) as u8);
+        let verdict = judged.judge(&twice, records, Loss::PowerAgain);
         tally.add(verdict, || format!("after {n} operations, then {first}, then {second}"));
     }
 }
 
 /// The power goes, and in some images it goes again during recovery.
-fn power_cuts(n: u64, random: u64, disk: &SimulatedDisk, records: &[Record], tally: &mut Tally) {
+fn power_cuts(n: u64, random: u64, disk: &SimulatedDisk, records: &[Record], judged: &Judged, tally: &mut Tally) {
     for choice in CHOICES {
-        let verdict = judge_without_panic(&disk.crash_image(choice), records, Loss::of(choice));
+        let verdict = judged.judge(&disk.crash_image(choice), records, Loss::of(choice));
         tally.add(verdict, || format!("after {n} operations, {choice:?}"));
     }
     for seed in 0..random {
@@ -151,7 +146,7 @@ fn power_cuts(n: u64, random: u64, disk: &SimulatedDisk, records: &[Record], tal
             let _ = open(&image);
             (image, loss) = (image.crash_image(CrashChoice::Random(seed)), Loss::PowerAgain);
         }
-        let verdict = judge_without_panic(&image, records, loss);
+        let verdict = judged.judge(&image, records, loss);
         tally.add(verdict, || format!("after {n} operations, {choice:?}, seed {seed}"));
     }
 }
@@ -220,37 +215,4 @@ fn a_store_that_was_opened_and_given_nothing_takes_spans_and_seals() {
     assert_eq!(store.seal().expect("it seals").spans, 3);
     let logs = disk.file_names().into_iter().filter(|name| name.starts_with("log/")).count();
     assert_eq!(logs, 1, "logs without spans do not gather: {:?}", disk.file_names());
-}
-
-const FAULT_KINDS: [FaultKind; 7] = [
-    FaultKind::Eio,
-    FaultKind::NoSpace,
-    FaultKind::Interrupted,
-    FaultKind::TooManyFiles,
-    FaultKind::ReadOnly,
-    FaultKind::PermissionDenied,
-    FaultKind::ShortWrite,
-];
-
-#[test]
-fn a_failing_operation_costs_no_acknowledged_span_and_a_failed_sync_ends_the_writer() {
-    use OperationKind::{Append, Create, Remove, Rename, Sync, SyncDirectory, Truncate};
-    let cases = Mutex::new(Vec::new());
-    for operation in [Append, Sync, Create, Rename, Remove, Truncate, SyncDirectory] {
-        for path in ["", "log/", "seg/", "MANIFEST"] {
-            for (error, forever) in FAULT_KINDS.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
-                for nth in [1, 2, 3, 5, 8] {
-                    let path_contains = path.to_owned();
-                    cases.lock().unwrap().push(Fault { operation, path_contains, nth, error, forever });
-                }
-            }
-        }
-    }
-    let mut violations = Vec::new();
-    for fault in cases.into_inner().unwrap() {
-        if let Err(violation) = without_panic(|| judge_fault(&fault)) {
-            violations.push(format!("{fault:?}: {violation}"));
-        }
-    }
-    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }

@@ -263,9 +263,10 @@ fn run_steps(disk: &SimulatedDisk, script: &[Step], record: &mut Record) -> Resu
     Ok(())
 }
 
-/// A disk whose power is cut after `n` operations of the reference workload.
+/// A disk whose power is cut after `n` operations of the reference workload. The same ids for all `n`: two moments may
+/// leave the same image.
 pub fn crashed_after(n: u64) -> (SimulatedDisk, Record) {
-    let disk = SimulatedDisk::new(n);
+    let disk = SimulatedDisk::new(1);
     disk.crash_after(n);
     let record = run(&disk, &script());
     (disk, record)
@@ -313,20 +314,38 @@ pub fn contents(store: &Store) -> Result<BTreeMap<u64, Span>, String> {
     Ok(found)
 }
 
+/// The numbers of the spans in a store, in order.
+pub type Numbers = Vec<u64>;
+
 /// Whether a disk found after a crash keeps what the writers were promised. It is opened, read, opened again,
 /// crashed again, and written to.
 ///
 /// # Errors
 /// The first promise that does not hold.
 pub fn judge(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
-    let store = open(disk)?;
-    let found = contents(&store)?;
+    keeps_promises(&stands_alone(disk, loss)?, records, loss)
+}
+
+/// What the writers were promised of what is found.
+///
+/// # Errors
+/// The first promise that does not hold.
+pub fn keeps_promises(found: &Numbers, records: &[Record], loss: Loss) -> Verdict {
     for record in records {
-        keeps_batches(&found, record, loss)?;
-        keeps_deletions(&found, record)?;
+        keeps_batches(found, record, loss)?;
+        keeps_deletions(found, record)?;
     }
     let tried: u64 = records.iter().flat_map(|r| &r.batches).map(|b| b.numbers.clone().count() as u64).sum();
-    ensure(found.len() as u64 <= tried, || format!("{} spans, only {tried} were written", found.len()))?;
+    ensure(found.len() as u64 <= tried, || format!("{} spans, only {tried} were written", found.len()))
+}
+
+/// Whether a disk found after a crash is a sound store, whatever was promised; what is in it.
+///
+/// # Errors
+/// The first promise that does not hold.
+pub fn stands_alone(disk: &SimulatedDisk, loss: Loss) -> Result<Numbers, String> {
+    let store = open(disk)?;
+    let found = contents(&store)?;
     ensure(store.recovery().damage.is_empty(), || format!("a crash is no damage: {:?}", store.recovery().damage))?;
     // A segment whose edit was torn is used beside the log it was made from; its records are united when read.
     let adopted = loss == Loss::PowerAgain || !store.recovery().notes.is_empty();
@@ -335,7 +354,8 @@ pub fn judge(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
     drop(store);
     opens_the_same_again(disk, &found)?;
     opens_the_same_again(&disk.crash_image(CrashChoice::LoseUnsynced), &found)?;
-    takes_spans(disk, &found, rows)
+    takes_spans(disk, &found, rows)?;
+    Ok(found.into_keys().collect())
 }
 
 /// Whether a record may be stored in two parts.
@@ -357,7 +377,7 @@ pub fn judge_without_panic(disk: &SimulatedDisk, records: &[Record], loss: Loss)
 ///
 /// # Errors
 /// As `check`.
-pub fn without_panic(check: impl FnOnce() -> Verdict) -> Verdict {
+pub fn without_panic<T>(check: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
     checked.unwrap_or_else(|_| Err("a panic, told above".to_owned()))
 }
@@ -368,14 +388,14 @@ pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Verdict {
 }
 
 /// Batches whole or not at all, those that are sure, and a prefix of the others.
-fn keeps_batches(found: &BTreeMap<u64, Span>, record: &Record, loss: Loss) -> Verdict {
+fn keeps_batches(found: &Numbers, record: &Record, loss: Loss) -> Verdict {
     let mut hole = None;
     for (at, batch) in record.batches.iter().enumerate() {
         let numbers = || batch.numbers.clone().filter(|number| !record.may_be_deleted(at, *number));
         if numbers().count() == 0 {
             continue;
         }
-        let there = numbers().filter(|number| found.contains_key(number)).count();
+        let there = numbers().filter(|number| found.binary_search(number).is_ok()).count();
         let whole = there == numbers().count();
         ensure(whole || there == 0, || format!("{there} spans of the batch {batch:?}"))?;
         ensure(whole || !loss.spares(batch.standing), || format!("the batch {batch:?} is lost"))?;
@@ -389,7 +409,7 @@ fn keeps_batches(found: &BTreeMap<u64, Span>, record: &Record, loss: Loss) -> Ve
 }
 
 /// What was deleted is gone; a delete that failed took all or nothing.
-pub fn keeps_deletions(found: &BTreeMap<u64, Span>, record: &Record) -> Verdict {
+pub fn keeps_deletions(found: &Numbers, record: &Record) -> Verdict {
     for deletion in &record.deletions {
         let later = record.batches.get(deletion.after..).unwrap_or_default();
         let other = |number: &u64| {
@@ -398,7 +418,7 @@ pub fn keeps_deletions(found: &BTreeMap<u64, Span>, record: &Record) -> Verdict 
                 || others.into_iter().any(|o| o.numbers.contains(number))
         };
         let numbers: Vec<u64> = deletion.numbers.iter().copied().filter(|number| !other(number)).collect();
-        let there = numbers.iter().filter(|number| found.contains_key(number)).count();
+        let there = numbers.iter().filter(|number| found.binary_search(number).is_ok()).count();
         let gone = there == 0 || (deletion.standing == Standing::Failed && there == numbers.len());
         ensure(gone, || {
             format!("{there} spans are there of the deleted {numbers:?}, which is {:?}", deletion.standing)

@@ -91,7 +91,7 @@ fn shows_what_it_acknowledged(store: &Store, record: &Record) -> Verdict {
         let there = found.contains_key(&number) || record.may_be_deleted(at, number);
         ensure(there, || format!("span {number} cannot be read any more"))?;
     }
-    keeps_deletions(&found, record)
+    keeps_deletions(&found.into_keys().collect(), record)
 }
 
 /// What was acknowledged survives, whatever failed; a failed batch is there whole or not at all.
