@@ -42,8 +42,8 @@ fn fixture() -> SimulatedDisk {
 fn with_patched(prefix: &str, patch: impl FnOnce(&mut [u8])) {
     let disk = fixture();
     let is_large = |name: &String| disk.read_file(name).is_some_and(|bytes| bytes.len() > 200);
-    let names = disk.file_names().into_iter().filter(|name| name.starts_with(prefix) && !name.ends_with(".old"));
-    let name = names.filter(is_large).next_back().expect("a file of the fixture");
+    let mut names = disk.file_names().into_iter().filter(|name| name.starts_with(prefix) && !name.ends_with(".old"));
+    let name = names.rfind(is_large).expect("a file of the fixture");
     let mut bytes = disk.read_file(&name).expect("a file of the fixture");
     patch(&mut bytes);
     disk.write_file(&name, &bytes);

@@ -9,8 +9,11 @@ mod fixture;
 mod numbered;
 mod operations;
 
+/// A name, and what it runs.
+type Target = (&'static str, fn(&[u8]));
+
 /// Every target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 11] = [
+pub const TARGETS: [Target; 11] = [
     ("log", fixture::log),
     ("manifest", fixture::manifest),
     ("segment_pages", fixture::segment_pages),
