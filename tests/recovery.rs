@@ -8,6 +8,8 @@
 
 #[path = "common/crash.rs"]
 mod crash;
+#[path = "recovery/cuts.rs"]
+mod cuts;
 #[path = "common/fault.rs"]
 mod fault;
 #[path = "recovery/io_errors.rs"]
@@ -24,14 +26,18 @@ use std::time::Instant;
 
 use tailspan::{CrashChoice, Durability, SimulatedDisk};
 
-use crash::{CHOICES, Loss, Record, Verdict, append, crashed_after, judge_without_panic, open, run, script};
+use crash::{
+    CHOICES, Loss, Record, Verdict, append, crashed_after, keeps_promises, open, run, script, stands_alone,
+    without_panic,
+};
+use cuts::Cuts;
 use judged::Judged;
 
 /// Images unless `TAILSPAN_CRASH_IMAGES` says otherwise.
-const IMAGES_DEFAULT: u64 = 3_000;
+const IMAGES_DEFAULT: u64 = 110_000;
 
-/// Operations of a recovery, about.
-const RECOVERY_OPERATIONS: u64 = 16;
+/// Operations after which a recovery is cut: the longest takes 21.
+const RECOVERY_OPERATIONS: u64 = 22;
 const THREADS: usize = 2;
 /// Images of each death of the process.
 const DEATHS: u64 = 4;
@@ -83,15 +89,26 @@ fn operations() -> u64 {
     disk.operations()
 }
 
+/// Operations of the longest recovery.
+fn longest_recovery(operations: u64) -> u64 {
+    let recovery = |image: SimulatedDisk| open(&image).map(|_| image.operations()).unwrap_or_default();
+    let of_moment = |n: u64| {
+        let (disk, _) = crashed_after(n);
+        CHOICES.map(|choice| recovery(disk.crash_image(choice))).into_iter().max().unwrap_or_default()
+    };
+    (0..=operations).map(of_moment).max().unwrap_or_default()
+}
+
 #[test]
 fn whatever_a_crash_leaves_opens_and_keeps_what_was_promised() {
     let (began, operations, wanted) = (Instant::now(), operations(), images_wanted());
     let fixed = CHOICES.len() as u64 + DEATHS;
-    // A third of the images are crashes of recoveries from crashes of recoveries: all there are, if there is room.
+    // Half of the images are crashes of recoveries from crashes of recoveries: all there are, if there is room.
     let nested = (operations + 1) * RECOVERY_OPERATIONS * RECOVERY_OPERATIONS;
-    let stride = (nested * 3).div_ceil(wanted).max(1);
-    let random = (wanted.saturating_sub(nested / stride) / (operations + 1)).saturating_sub(fixed).max(1);
-    let (next, tally, judged) = (AtomicU64::new(0), Mutex::new(Tally::default()), Judged::default());
+    let stride = (nested * 2).div_ceil(wanted).max(1);
+    let random = wanted.saturating_sub(nested / stride).div_ceil(operations + 1).saturating_sub(fixed).max(1);
+    let (next, tally) = (AtomicU64::new(0), Mutex::new(Tally::default()));
+    let seen = (Judged::default(), Cuts::default());
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
@@ -102,31 +119,35 @@ fn whatever_a_crash_leaves_opens_and_keeps_what_was_promised() {
                     }
                     let (disk, record) = crashed_after(n);
                     let (records, mut own) = ([record], Tally::default());
-                    power_cuts(n, random, &disk, &records, &judged, &mut own);
+                    power_cuts(n, random, &disk, &records, &seen.0, &mut own);
                     deaths(n, &disk, &records, &mut own);
-                    two_deep(n, stride, &disk, &records, &judged, &mut own);
+                    two_deep(n, stride, &disk, &records, &seen, &mut own);
                     tally.lock().expect("no panic while it is held").join(own);
                 }
             });
         }
     });
     let tally = tally.into_inner().expect("no panic while it was held");
-    let (seconds, distinct) = (began.elapsed().as_secs_f64(), judged.distinct());
-    println!("{operations} operations, one in {stride} two deep, {distinct} different images, {seconds:.1} seconds");
+    let (seconds, distinct) = (began.elapsed().as_secs_f64(), seen.0.distinct());
+    let longest = longest_recovery(operations);
+    assert!(longest < RECOVERY_OPERATIONS, "a recovery takes {longest} operations");
+    println!("{operations} operations, {longest} of a recovery, one in {stride} two deep, {distinct} different images");
+    println!("{seconds:.1} seconds");
     tally.finish();
 }
 
 /// The power goes, goes again during recovery, and again during the recovery from that: every pair of moments, or one
 /// in `stride` of them.
-fn two_deep(n: u64, stride: u64, disk: &SimulatedDisk, records: &[Record], judged: &Judged, tally: &mut Tally) {
+fn two_deep(n: u64, stride: u64, disk: &SimulatedDisk, records: &[Record], seen: &(Judged, Cuts), tally: &mut Tally) {
+    let (judged, cuts) = seen;
     for (first, second) in (0..RECOVERY_OPERATIONS).flat_map(|a| (0..RECOVERY_OPERATIONS).map(move |b| (a, b))) {
         let case = (n * RECOVERY_OPERATIONS + first) * RECOVERY_OPERATIONS + second;
         if !case.wrapping_mul(0x9e37_79b9).is_multiple_of(stride) {
             continue;
         }
         let crash = [CrashChoice::LoseUnsynced, CrashChoice::KeepAll, CrashChoice::Random(n)][(n + first) as usize % 3];
-        let once = judged.cut(&disk.crash_image(crash), first, (first % 3) as u8);
-        let twice = judged.cut(&once, second, ((n + second) % 3) as u8);
+        let once = cuts.cut(&disk.crash_image(crash), first, (first % 3) as u8);
+        let twice = cuts.cut(&once, second, ((n + second) % 3) as u8);
         let verdict = judged.judge(&twice, records, Loss::PowerAgain);
         tally.add(verdict, || format!("after {n} operations, then {first}, then {second}"));
     }
@@ -149,6 +170,11 @@ fn power_cuts(n: u64, random: u64, disk: &SimulatedDisk, records: &[Record], jud
         let verdict = judged.judge(&image, records, loss);
         tally.add(verdict, || format!("after {n} operations, {choice:?}, seed {seed}"));
     }
+}
+
+/// As [`Judged::judge`], of a disk on which not everything is durable.
+fn judge_without_panic(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
+    without_panic(|| keeps_promises(&stands_alone(disk, loss)?, records, loss))
 }
 
 /// The process dies. What it did not sync is there and not durable; then the power goes during recovery.

@@ -317,15 +317,6 @@ pub fn contents(store: &Store) -> Result<BTreeMap<u64, Span>, String> {
 /// The numbers of the spans in a store, in order.
 pub type Numbers = Vec<u64>;
 
-/// Whether a disk found after a crash keeps what the writers were promised. It is opened, read, opened again,
-/// crashed again, and written to.
-///
-/// # Errors
-/// The first promise that does not hold.
-pub fn judge(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
-    keeps_promises(&stands_alone(disk, loss)?, records, loss)
-}
-
 /// What the writers were promised of what is found.
 ///
 /// # Errors
@@ -339,7 +330,8 @@ pub fn keeps_promises(found: &Numbers, records: &[Record], loss: Loss) -> Verdic
     ensure(found.len() as u64 <= tried, || format!("{} spans, only {tried} were written", found.len()))
 }
 
-/// Whether a disk found after a crash is a sound store, whatever was promised; what is in it.
+/// Whether a disk found after a crash is a sound store, whatever was promised; what is in it. It is opened, read, opened
+/// again, crashed again, and written to.
 ///
 /// # Errors
 /// The first promise that does not hold.
@@ -363,14 +355,6 @@ pub fn stands_alone(disk: &SimulatedDisk, loss: Loss) -> Result<Numbers, String>
 enum Rows {
     Once,
     MayRepeat,
-}
-
-/// As [`judge`], a panic told as a violation too.
-///
-/// # Errors
-/// As [`judge`].
-pub fn judge_without_panic(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
-    without_panic(|| judge(disk, records, loss))
 }
 
 /// What the check says, a panic told as a violation.

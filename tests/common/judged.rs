@@ -8,29 +8,22 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tailspan::{CrashChoice, SimulatedDisk};
+use tailspan::SimulatedDisk;
 
-use super::crash::{Loss, Numbers, Record, Verdict, keeps_promises, open, stands_alone, without_panic};
+use super::crash::{Loss, Numbers, Record, Verdict, keeps_promises, stands_alone, without_panic};
 
 /// What an image holds, or which promise it breaks.
 type Standing = Result<Arc<Numbers>, String>;
-
-/// Locked for a moment each.
-type Shared<K, V> = Mutex<HashMap<K, V>>;
-
-/// A recovery that is cut: the image it begins with, after how many operations, what of them is left.
-type Cut = (u64, u64, u8);
 
 /// The images that were seen.
 #[derive(Default)]
 pub struct Judged {
     /// By image, and whether it is of a crash during a recovery.
-    standings: Shared<(u64, bool), Standing>,
-    cuts: Shared<Cut, SimulatedDisk>,
+    standings: Mutex<HashMap<(u64, bool), Standing>>,
 }
 
 /// What tells an image from others; `None` where not all of it can be seen. Everything on it is durable.
-fn fingerprint(image: &SimulatedDisk) -> Option<u64> {
+pub fn fingerprint(image: &SimulatedDisk) -> Option<u64> {
     let names = image.file_names();
     // Before there is a manifest it matters which directories there are.
     let hasher = &mut DefaultHasher::new();
@@ -46,7 +39,7 @@ impl Judged {
         self.standings.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// As `judge_without_panic`, of an image on which everything is durable.
+    /// Whether an image on which everything is durable keeps what the writers were promised; a panic is a violation too.
     ///
     /// # Errors
     /// The first promise that does not hold.
@@ -61,27 +54,5 @@ impl Judged {
             found
         });
         without_panic(|| keeps_promises(&*found?, records, loss))
-    }
-
-    /// What is left when the power goes after so many operations of this image's recovery.
-    pub fn cut(&self, image: &SimulatedDisk, operations: u64, damage: u8) -> SimulatedDisk {
-        let key = fingerprint(image).map(|print| (print, operations, damage));
-        let known = key.and_then(|key| self.cuts.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned());
-        // A store that is opened writes: on a copy.
-        let copy = |disk: &SimulatedDisk| disk.crash_image(CrashChoice::KeepAll);
-        known.as_ref().map(copy).unwrap_or_else(|| {
-            let begun = copy(image);
-            begun.crash_after(operations);
-            // It fails, or there were no more operations.
-            let _ = open(&begun);
-            let left = begun.crash_image(match damage {
-                0 => CrashChoice::LoseUnsynced,
-                1 => CrashChoice::KeepAll,
-                seed => CrashChoice::Random(operations << 8 | u64::from(seed)),
-            });
-            let cuts = || self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-            key.map(|key| cuts().insert(key, copy(&left)));
-            left
-        })
     }
 }
