@@ -163,6 +163,11 @@ impl Grouper {
         self.is_by_group() && self.keys.iter().all(|key| matches!(key, GroupKey::Service | GroupKey::Name))
     }
 
+    /// True if the service of a span, and its start where time is a key, decide about its group.
+    pub fn is_by_service(&self) -> bool {
+        !self.staged && self.keys.iter().all(|key| matches!(key, GroupKey::Service))
+    }
+
     /// True if service, name, kind and status of a span, and its start where time is a key, decide about its group.
     pub fn is_by_group_and_time(&self) -> bool {
         let decides = |key: &GroupKey| !matches!(key, GroupKey::Attribute(_) | GroupKey::RemoteService);
@@ -282,6 +287,11 @@ impl Grouper {
             out.retain(|node| *node != NO_ROOM);
         }
         out.iter_mut().for_each(|node| *node = self.groups.group(*node));
+    }
+
+    /// The begin of a group's step of time, if that is a key.
+    pub fn instant(&self, group: u32) -> Option<u64> {
+        self.step.and_then(|_| self.groups.last_code(group)).map(|code| self.groups.instant(code))
     }
 
     /// What the path of a group says.

@@ -183,6 +183,12 @@ impl Groups {
         path
     }
 
+    /// The code of the last step of a group's path, if it has any.
+    pub fn last_code(&self, group: u32) -> Option<Code> {
+        let node = self.ends[group as usize];
+        (node != ROOT).then(|| self.nodes[node as usize].1)
+    }
+
     /// The text of a code.
     pub fn text(&self, code: Code) -> Option<&str> {
         self.texts[code as usize].as_deref()

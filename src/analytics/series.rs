@@ -100,20 +100,19 @@ pub fn series(snapshot: &Snapshot, query: &SeriesQuery, limits: &Limits) -> Resu
     let figures = Figures::of(&mut feed, &query.quantiles, limits)?;
     let point = |group: u32| {
         let figures = figures.group(group, &query.quantiles, &feed);
-        let start_unix_nano = feed.grouper.path(group).instant.unwrap_or(0);
+        let start_unix_nano = feed.grouper.instant(group).unwrap_or(0);
         let rate_per_second = figures.count as f64 / (step as f64 / NANOS_OF_SECOND);
         SeriesPoint { start_unix_nano, rate_per_second, adjusted_rate_per_second: None, figures }
     };
     let groups = 0..feed.grouper.len() as u32;
-    let points: Vec<SeriesPoint> = groups.map(point).filter(|point| point.figures.count > 0).collect();
-    // Points are large: their places are sorted, and each is moved once.
+    let mut points: Vec<SeriesPoint> = groups.map(point).filter(|point| point.figures.count > 0).collect();
+    // Points are large: their places are sorted, and then they change them.
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_unstable_by(|a, b| {
         let place = |at: usize| (points[at].start_unix_nano, std::cmp::Reverse(points[at].figures.count));
         place(*a).cmp(&place(*b)).then_with(|| points[*a].figures.group.cmp(&points[*b].figures.group))
     });
-    let mut unsorted: Vec<Option<SeriesPoint>> = points.into_iter().map(Some).collect();
-    let mut points: Vec<SeriesPoint> = order.into_iter().filter_map(|at| unsorted[at].take()).collect();
+    put_in_order(&mut points, &order);
     let incomplete = figures.incomplete;
     let (mut explain, reason) = feed.finish(limits);
     let mut reason = reason.or_else(|| incomplete.then(|| "some values could not be read".to_owned()));
@@ -130,7 +129,36 @@ pub fn series(snapshot: &Snapshot, query: &SeriesQuery, limits: &Limits) -> Resu
     Ok(Series { points, complete: reason.is_none(), reason, explain })
 }
 
+/// Puts at every place what stood at the one that `order` names.
+fn put_in_order<T>(items: &mut [T], order: &[usize]) {
+    for at in 0..items.len() {
+        let mut from = order[at];
+        // What stood at a place before this one was exchanged for what stood at its own.
+        while from < at {
+            from = order[from];
+        }
+        items.swap(at, from);
+    }
+}
+
 /// The step, if it is one.
 pub fn checked_step(step_nano: u64) -> Result<u64> {
     if step_nano == 0 { Err(Error::invalid("a step of time is longer than 0")) } else { Ok(step_nano) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::put_in_order;
+
+    proptest! {
+        #[test]
+        fn things_stand_in_the_order_asked_for(order in (0..40usize).prop_flat_map(|len| Just((0..len).collect::<Vec<_>>()).prop_shuffle())) {
+            let mut items: Vec<String> = (0..order.len()).map(|at| at.to_string()).collect();
+            let expected: Vec<String> = order.iter().map(|at| items[*at].clone()).collect();
+            put_in_order(&mut items, &order);
+            prop_assert_eq!(items, expected);
+        }
+    }
 }

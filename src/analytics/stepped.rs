@@ -32,11 +32,12 @@ pub fn plain_totals<'q>(
     grouper: &mut Grouper,
 ) -> Result<Vec<Totals>> {
     let (mut out, mut scan) = (Vec::new(), RowScan::default());
+    let of_steps = (grouper.step(), grouper.is_by_service());
     let by_cells = grouper.is_by_group_and_time() && matching.is_by_group();
     for (index, part) in parts.iter().enumerate() {
         let mut nodes = Nodes::default();
         let told = by_cells
-            .then(|| matching.step_totals(part, grouper.step(), |texts| nodes.bin(grouper.node_of_group(&texts))))
+            .then(|| matching.step_totals(part, of_steps, |texts| nodes.bin(grouper.node_of_group(&texts))))
             .flatten();
         let pages = match &told {
             Some(told) => told.untold.pages(matching, part),

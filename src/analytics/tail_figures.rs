@@ -10,7 +10,7 @@
 
 use crate::column::NONE;
 use crate::error::{ErrorKind, Result};
-use crate::index::rollup::{Group, TAIL_SHARE};
+use crate::index::rollup::{Group, TAIL_SHARE, TailEnd, TailWalk};
 use crate::query::{GroupTexts, WholeTails};
 
 use super::feed::{Feed, Place, SampleIds, SampleSource, Unit};
@@ -96,11 +96,47 @@ struct GroupLists<'t, 'p> {
     parts: &'t [WholeTails<'p>],
     /// Part and place of every list, by group.
     of_group: Vec<Vec<(u32, u32)>>,
-    /// The durations of the group at hand, list after list, and once more to select from.
-    durations: Vec<u64>,
-    ends: Vec<usize>,
-    scratch: Vec<u64>,
+    /// The lists of the group at hand.
+    open: Vec<OpenList<'t>>,
+    /// What was read of them, to select from.
+    read: Vec<u64>,
+    /// Room for the durations of lists to come.
+    spare: Vec<Vec<u64>>,
 }
+
+/// A list as far as it was read.
+struct OpenList<'t> {
+    part: u32,
+    place: u32,
+    walk: TailWalk<'t>,
+    durations: Vec<u64>,
+    /// How it ended, once it did.
+    end: Option<TailEnd>,
+}
+
+impl OpenList<'_> {
+    /// Reads so many more; false if there are no more.
+    fn read(&mut self, most: u64) -> Result<bool> {
+        if self.end.is_some() {
+            return Ok(false);
+        }
+        self.end = self.walk.durations(usize::try_from(most).unwrap_or(usize::MAX), &mut self.durations)?;
+        Ok(true)
+    }
+
+    /// Reads as many again as were read.
+    fn read_more(&mut self) -> Result<bool> {
+        self.read(self.durations.len() as u64 + FIRST_DURATIONS)
+    }
+
+    /// True if a duration of at least this may not have been read.
+    fn may_have(&self, value: u64) -> bool {
+        self.end.is_none() && self.durations.last().is_none_or(|last| *last >= value)
+    }
+}
+
+/// Durations that are read of a list beyond its share of those that are needed.
+const FIRST_DURATIONS: u64 = 8;
 
 impl<'t, 'p> GroupLists<'t, 'p> {
     fn new(parts: &'t [WholeTails<'p>], groups: usize) -> Self {
@@ -110,48 +146,75 @@ impl<'t, 'p> GroupLists<'t, 'p> {
                 of_group[*bin as usize].push((index, place));
             }
         }
-        Self { parts, of_group, durations: Vec::new(), ends: Vec::new(), scratch: Vec::new() }
+        Self { parts, of_group, open: Vec::new(), read: Vec::new(), spare: Vec::new() }
     }
 
     /// Adds the samples of the values of these ranks, ascending, of a group of so many durations, and answers the longest
     /// duration; `None` if a value is not told.
     fn values_of(&mut self, group: u32, ranks: &[u64], count: u64, found: &mut Vec<Found>) -> Result<Option<u64>> {
-        let Self { parts, of_group, durations, ends, scratch } = self;
-        let lists = &of_group[group as usize];
-        durations.clear();
-        ends.clear();
-        let mut floor = None;
-        for (part, place) in lists {
-            floor = floor.max(parts[*part as usize].lists.durations(*place as usize, durations)?);
-            ends.push(durations.len());
+        let Some(lowest) = ranks.first() else { return Ok(None) };
+        if !self.read_longest(group, count - lowest + 1, count)? {
+            return Ok(None);
         }
-        scratch.clear();
-        scratch.extend_from_slice(durations);
-        let mut left = scratch.as_mut_slice();
+        let floor = self.open.iter().filter_map(|list| list.end?.bound).max();
+        let mut left = self.read.as_mut_slice();
         for rank in ranks {
             // The smallest rank is the furthest from the longest: those above it are in front then.
             let longer = (count - rank) as usize;
-            if longer >= left.len() {
-                return Ok(None);
-            }
             let (_, value, _) = left.select_nth_unstable_by(longer, |a, b| b.cmp(a));
             let value = *value;
             if floor.is_some_and(|floor| value <= floor) {
                 return Ok(None);
             }
             left = &mut left[..longer + 1];
-            let mut begin = 0;
-            for ((part, place), end) in lists.iter().zip(ends.iter()) {
-                let list = &durations[begin..*end];
-                begin = *end;
-                let first = list.partition_point(|nanos| *nanos > value);
-                for at in (first..list.len()).take_while(|at| list[*at] == value) {
-                    let row = parts[*part as usize].lists.row_at(*place as usize, at)?;
+            for OpenList { part, place, durations, .. } in &self.open {
+                let first = durations.partition_point(|nanos| *nanos > value);
+                for at in (first..durations.len()).take_while(|at| durations[*at] == value) {
+                    let row = self.parts[*part as usize].lists.row_at(*place as usize, at)?;
                     found.push(Found { place: (*part, row), group, rank: *rank, value });
                 }
             }
         }
-        Ok(durations.iter().max().copied())
+        Ok(self.open.iter().filter_map(|list| list.durations.first()).max().copied())
+    }
+
+    /// Reads of the lists of a group of so many durations until the `needed` longest and all that are as long were read;
+    /// false if so many are not listed.
+    fn read_longest(&mut self, group: u32, needed: u64, count: u64) -> Result<bool> {
+        self.spare.extend(self.open.drain(..).map(|list| list.durations));
+        for (part, place) in &self.of_group[group as usize] {
+            let lists = &self.parts[*part as usize].lists;
+            let mut durations = self.spare.pop().unwrap_or_default();
+            durations.clear();
+            let walk = lists.walk(*place as usize)?;
+            let mut list = OpenList { part: *part, place: *place, walk, durations, end: None };
+            // If all lists are alike, each has its share.
+            let share = u128::from(needed) * u128::from(lists.duration_count(*place as usize)) / u128::from(count);
+            list.read(share as u64 + share as u64 / 4 + FIRST_DURATIONS)?;
+            self.open.push(list);
+        }
+        loop {
+            self.read.clear();
+            self.open.iter().for_each(|list| self.read.extend_from_slice(&list.durations));
+            let mut is_whole = true;
+            if (self.read.len() as u64) < needed {
+                for list in &mut self.open {
+                    is_whole &= !list.read_more()?;
+                }
+                if is_whole {
+                    return Ok(false);
+                }
+                continue;
+            }
+            let (_, value, _) = self.read.select_nth_unstable_by(needed as usize - 1, |a, b| b.cmp(a));
+            let value = *value;
+            for list in self.open.iter_mut().filter(|list| list.may_have(value)) {
+                is_whole &= !list.read_more()?;
+            }
+            if is_whole {
+                return Ok(true);
+            }
+        }
     }
 }
 

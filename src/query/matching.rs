@@ -448,8 +448,7 @@ pub(super) fn is_of_group(criterion: &Criterion) -> bool {
 fn all_have_starts(snapshot: &Snapshot) -> Option<bool> {
     let without = |class: &Class| class.bits.has(ClassBits::NO_START);
     for part in &snapshot.segments {
-        let tables = part.segment.tables().ok()?;
-        if tables.schema.classes.iter().zip(&tables.class_rows).any(|(class, rows)| *rows > 0 && without(class)) {
+        if part.segment.tables().ok()?.lacks_starts {
             return Some(false);
         }
     }

@@ -183,9 +183,11 @@ impl<'s> ListedRows<'s> {
         for (at, part) in snapshot.segments.iter().enumerate() {
             let source = part.segment.source()?;
             let Some(lists) = part.segment.tail_lists().filter(TailLists::is_complete) else { return Ok(None) };
+            let service = filter.service.map(|service| is_text(&source, service));
+            let name = filter.name.map(|name| is_text(&source, name));
             for (place, codes) in lists.operations().enumerate() {
-                let name = text(&source, codes.name).unwrap_or_default();
-                if filter.takes_operation(text(&source, codes.service), name) {
+                let is_service = service.as_ref().is_none_or(|is_it| codes.service != NONE && is_it(codes.service));
+                if is_service && name.as_ref().is_none_or(|is_it| is_it(codes.name)) {
                     out.lists.push(lists.walk(place)?);
                     out.step(out.lists.len() - 1, at)?;
                 }

@@ -251,7 +251,7 @@ fn damaged_rollups_cost_no_answer() {
     let kinds = kinds.map(|kind| kind as u8);
     let directory = open(sound.bytes()).directory().clone();
     let sections: Vec<_> = directory.sections.iter().filter(|section| kinds.contains(&section.kind)).collect();
-    assert_eq!(sections.len(), 6, "two rollups, steps, two tail lists and the odd traces");
+    assert_eq!(sections.len(), 7, "two rollups, two of steps, two tail lists and the odd traces");
     for section in sections {
         let mut bytes = sound.bytes().to_vec();
         bytes[(section.offset + section.len / 2) as usize] ^= 0x10;
@@ -265,7 +265,8 @@ fn damaged_rollups_cost_no_answer() {
         let is_there = match (SectionKind::from_code(section.kind).unwrap(), section.key) {
             (SectionKind::Rollup, 0) => segment.rollup().is_some(),
             (SectionKind::Rollup, _) => segment.edge_rollup().is_some(),
-            (SectionKind::Steps, _) => segment.steps().is_some(),
+            (SectionKind::Steps, 0) => segment.steps().is_some(),
+            (SectionKind::Steps, _) => segment.service_steps().is_some(),
             (SectionKind::OddTraces, _) => segment.odd_traces().is_some(),
             (SectionKind::TailLists, 1) => segment.edge_tails().is_some(),
             _ => segment.tail_lists().is_some(),

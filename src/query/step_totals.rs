@@ -16,7 +16,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::column::{Class, ClassBits, NONE, RowSource};
 use crate::error::{Error, Result};
 use crate::index::Measure;
-use crate::index::rollup::{GroupCodes, Rollup, StepCell, Steps};
+use crate::index::rollup::{GroupCodes, Rollup, ServiceHalves, StepCell, Steps};
 use crate::limits::PAGE_ROWS;
 use crate::model::{SpanKind, StatusCode, TimeRange};
 use crate::segment::Fixed;
@@ -139,25 +139,47 @@ impl<'q> Matching<'q> {
         !self.is_by_trace() && self.finder.query.structure.is_none() && self.finder.criteria().iter().all(is_of_group)
     }
 
+    /// True if the service of a span that has a start, and whether it is an error, decide whether it matches.
+    fn is_by_service(&self) -> bool {
+        let decides = |criterion: &Criterion| matches!(criterion, Criterion::Service(_) | Criterion::Error);
+        self.is_by_group() && self.finder.criteria().iter().all(decides)
+    }
+
     /// What the cells of a part tell of its matching clean spans by step of time of this length, or over all time, and
-    /// by bin, which the caller gives to each group; [`NONE`] for one that is not wanted. `None` if the rows have to
+    /// by bin, which the caller gives to each group, if `by_service` by its service alone; [`NONE`] for one that is not
+    /// wanted. `None` if the rows have to
     /// tell everything: those of the head, or of a segment without steps or with damaged ones.
     pub fn step_totals(
         &self,
         part: &MatchPart<'q>,
-        step: Option<u64>,
+        (step, by_service): (Option<u64>, bool),
         mut bin_of: impl FnMut(GroupTexts<'_>) -> u32,
     ) -> Option<StepTotals> {
         let PartRows::Sealed(pages) = &part.rows else { return None };
         let rollup = pages.segment.rollup().filter(Rollup::is_complete)?;
-        let steps = pages.segment.steps().filter(|steps| step.is_none_or(|step| step >= steps.len_nanos()))?;
+        let is_fine = |steps: &Steps<'_>| step.is_none_or(|step| step >= steps.len_nanos());
+        let of_services = if by_service && self.is_by_service() { pages.segment.service_steps() } else { None };
+        let of_services = of_services.filter(is_fine).map(|steps| (steps, ServiceHalves::of(rollup.keys())));
+        let (steps, halves) = match of_services {
+            Some((steps, halves)) => (steps, Some(halves)),
+            None => (pages.segment.steps().filter(is_fine)?, None),
+        };
         let few = part.left_out.len() <= u64::from(pages.segment.rows()) / LEFT_OUT_SHARE_MAX;
         if !few || !self.is_by_group() {
             return None;
         }
-        let are_errors = rollup.keys().map(|codes| codes.status == StatusCode::ERROR);
-        let bins = self.bins_of(&rollup, pages, &mut bin_of).into_iter().zip(are_errors).collect();
-        let group_of_class = group_of_class(&rollup, &pages.source.schema().classes);
+        let groups: Vec<GroupCodes> = match &halves {
+            Some(halves) => halves.firsts.clone(),
+            None => rollup.keys().collect(),
+        };
+        let are_errors = groups.iter().map(|codes| codes.status == StatusCode::ERROR);
+        let bins = self.bins_of_groups(groups.iter().copied(), &pages.source, &mut bin_of);
+        let bins = bins.into_iter().zip(are_errors).collect();
+        let mut group_of_class = group_of_class(&rollup, &pages.source.schema().classes);
+        if let Some(halves) = &halves {
+            let half_of = |group: &u32| halves.of_group.get(*group as usize).copied().unwrap_or(NONE);
+            group_of_class.iter_mut().for_each(|group| *group = half_of(group));
+        }
         let asked = Asked { step, window: self.finder.query.window, bins };
         let gone = gone_cells(part, pages, &group_of_class, steps.len_nanos());
         let mut out = gone.and_then(|gone| sum_cells(&steps, &asked, &gone)).ok()?;

@@ -52,6 +52,10 @@ pub const OVERFLOW_RANK_COLUMN_FIRST: u32 = OVERFLOW_COLUMN_FIRST + (1 << 8);
 pub const ROLLUP_GROUPS: u32 = 0;
 /// Key of the rollup by link.
 pub const ROLLUP_EDGES: u32 = 1;
+/// Key of the steps by group.
+pub const GROUP_STEPS: u32 = 0;
+/// Key of the steps by half of a service.
+pub const SERVICE_STEPS: u32 = 1;
 /// Key of the tail lists of operations.
 pub const OPERATION_TAILS: u32 = 0;
 /// Key of the tail lists of links.
@@ -93,7 +97,7 @@ pub enum SectionKind {
     SparseStarts = 15,
     /// Counts, sums and histograms; key 0 by group, key 1 by link.
     Rollup = 16,
-    /// Counts and sums by step of time and group.
+    /// Counts and sums by step of time; key 0 by group, key 1 by half of a service.
     Steps = 17,
     /// The slowest rows; key 0 of every operation, key 1 of every link.
     TailLists = 18,

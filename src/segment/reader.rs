@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::bytes::{Reader, Seed, checksum, pod_slice};
-use crate::column::{RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
+use crate::column::{Class, ClassBits, RowSource, Schema, decode_resource, decode_schema, decode_scope, read_optional};
 use crate::encoding::TemplateTable;
 use crate::error::{Error, Result, ensure};
 use crate::index::rollup::{
@@ -27,8 +27,8 @@ use crate::part::ReadCounter;
 use super::by_service::{ByService, ClassResources};
 use super::dictionary::DictionaryView;
 use super::layout::{
-    ColumnEntry, ColumnForm, EDGE_TAILS, FIELD_COLUMN_FIRST, Fixed, OPERATION_TAILS, ROLLUP_EDGES, ROLLUP_GROUPS,
-    SectionKind, SegmentDirectory, read_directory,
+    ColumnEntry, ColumnForm, EDGE_TAILS, FIELD_COLUMN_FIRST, Fixed, GROUP_STEPS, OPERATION_TAILS, ROLLUP_EDGES,
+    ROLLUP_GROUPS, SERVICE_STEPS, SectionKind, SegmentDirectory, read_directory,
 };
 use super::overflow::{FieldColumn, Overflow};
 use super::pages::{OpenColumn, PageMarks, open_columns};
@@ -70,6 +70,8 @@ pub struct Tables {
     pub overflow: Overflow,
     /// Rows of every class.
     pub class_rows: Vec<u64>,
+    /// True if a span has no start.
+    pub lacks_starts: bool,
     /// What classes tell of the values of their rows.
     pub told: Told,
     /// Resources by code.
@@ -352,9 +354,14 @@ impl Segment {
         self.odd_traces.get_or_init(|| TraceSet::read(bytes, self.traces()).ok()).as_ref()
     }
 
-    /// Counts and sums by step of time; `None` if there are too few rows for any, or they are damaged.
+    /// Counts and sums by step of time and group; `None` if there are too few rows for any, or they are damaged.
     pub fn steps(&self) -> Option<Steps<'_>> {
-        Steps::open(self.section(SectionKind::Steps, 0).ok()??).ok()
+        Steps::open(self.section(SectionKind::Steps, GROUP_STEPS).ok()??).ok()
+    }
+
+    /// The same by half of a service.
+    pub fn service_steps(&self) -> Option<Steps<'_>> {
+        Steps::open(self.section(SectionKind::Steps, SERVICE_STEPS).ok()??).ok()
     }
 
     /// The slowest rows of every operation; `None` if they are missing or damaged.
@@ -435,7 +442,9 @@ impl Segment {
         let mut schema = Schema::default();
         decode_schema(&mut schema, gained, &mut reader)?;
         schema.validate([0; 3], strings.len(), scopes.len())?;
-        let class_rows = (0..gained[2]).map(|_| reader.varint("class rows")).collect::<Result<_>>()?;
+        let class_rows: Vec<u64> = (0..gained[2]).map(|_| reader.varint("class rows")).collect::<Result<_>>()?;
+        let without_start = |(class, rows): (&Class, &u64)| *rows > 0 && class.bits.has(ClassBits::NO_START);
+        let lacks_starts = schema.classes.iter().zip(&class_rows).any(without_start);
         let told = Told::read(self.section(SectionKind::Told, 0)?, &schema)?;
         let mut tables = Tables {
             told,
@@ -443,6 +452,7 @@ impl Segment {
             overflow: Overflow::new(&schema, |column| self.columns.contains_key(&column)),
             schema,
             class_rows,
+            lacks_starts,
             scopes,
             resources: Vec::new(),
             class_resources: ClassResources::plain(0, 0),

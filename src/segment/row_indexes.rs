@@ -9,7 +9,7 @@ use crate::index::{CodeIndexBuilder, Page, ZoneMapBuilder};
 use crate::limits::PAGE_ROWS;
 use crate::model::duration_nanos;
 
-use super::layout::{OPERATION_TAILS, ROLLUP_GROUPS, SectionKind};
+use super::layout::{GROUP_STEPS, OPERATION_TAILS, ROLLUP_GROUPS, SERVICE_STEPS, SectionKind};
 use super::writer::SegmentWriter;
 
 /// Duration buckets an octave in the page index.
@@ -99,8 +99,9 @@ impl RowIndexes {
         out.section(SectionKind::Zones, 0, &self.zones.finish())?;
         let rollup = self.rollup.finish();
         out.section(SectionKind::Rollup, ROLLUP_GROUPS, &rollup.groups)?;
-        if let Some(steps) = rollup.steps {
-            out.section(SectionKind::Steps, 0, &steps)?;
+        if let Some((by_group, by_half)) = rollup.steps {
+            out.section(SectionKind::Steps, GROUP_STEPS, &by_group)?;
+            out.section(SectionKind::Steps, SERVICE_STEPS, &by_half)?;
         }
         out.section(SectionKind::TailLists, OPERATION_TAILS, &rollup.tails)?;
         match rollup.cells {

@@ -44,6 +44,9 @@ pub enum Command {
     Tail(tail::TailArgs),
     /// Say which spans only one of two stores has
     CompareStores(compare_stores::CompareStoresArgs),
+    /// Take spans from SDKs and answer Zipkin's API
+    #[cfg(feature = "collector")]
+    Serve(Box<crate::serve::ServeArgs>),
     /// Show what tailspan does: built-in traffic goes into a store and is asked about
     Demo(demo::DemoArgs),
 }

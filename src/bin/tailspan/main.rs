@@ -15,6 +15,8 @@ mod input;
 mod otlp_out;
 mod outcome;
 mod output;
+#[cfg(feature = "collector")]
+mod serve;
 mod sizes;
 mod text;
 mod times;
@@ -49,6 +51,8 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Demo(args) => demo::run(&args, &mut out)?,
         Command::Tail(args) => tail::run(&args, &mut out)?,
         Command::CompareStores(args) => compare_stores::run(&args, &mut out)?,
+        #[cfg(feature = "collector")]
+        Command::Serve(args) => serve::run(&args, &mut out)?,
     };
     out.flush()?;
     Ok(outcome)

@@ -6,7 +6,7 @@
 //! | section | by | says |
 //! |---|---|---|
 //! | [`Rollup`] | group; link | count, errors, durations: how many, their sum, their [`Histogram`] |
-//! | [`Steps`] | step of time and group | the same without histogram, and the shortest and longest |
+//! | [`Steps`] | step of time and group; step and [half of a service](ServiceHalves) | the same without histogram, and the shortest and longest |
 //! | [`TailLists`] | service and operation; link | the slowest 1/32 of the rows |
 //! | [`CellPages`] | service and operation | the pages that hold the durations of each bucket |
 //!
@@ -19,6 +19,7 @@
 mod cells;
 mod edges;
 mod group;
+mod halves;
 mod histogram;
 mod section;
 mod steps;
@@ -32,12 +33,13 @@ pub use cells::CELL_PAGES_MAX;
 pub use cells::CellPages;
 pub use edges::{EdgeCodes, EdgeSections, EdgesBuilder};
 pub use group::{Group, GroupCodes, GroupKey};
+pub use halves::ServiceHalves;
 pub use histogram::{BUCKETS, Histogram};
 pub use section::{Rollup, RollupHeads};
 #[cfg(test)]
 pub use steps::{CELL_SPANS, STEP_NANOS, StepCells};
 pub use steps::{StepCell, Steps};
-pub use tails::{OperationCodes, TAIL_SHARE, TailHeads, TailList, TailLists, TailNext, TailWalk};
+pub use tails::{OperationCodes, TAIL_SHARE, TailEnd, TailHeads, TailList, TailLists, TailNext, TailWalk};
 #[cfg(test)]
 pub use tails::{TAIL_ROWS_MIN, TailRow};
 #[cfg(test)]

@@ -11,7 +11,8 @@
 //! at any rate. Step `n` is the spans that start in `n * length .. (n + 1) * length`; those without a start are
 //! in none. A segment that has no 16 spans a cell even in one step has no steps at all. Groups are named by
 //! their place in the [`super::Rollup`]; a group that is not listed there has no cells. All spans of a group
-//! have one status, which says whether they are errors.
+//! have one status, which says whether they are errors. The same is there once more by half of a service
+//! ([`super::ServiceHalves`]) in place of a group.
 //!
 //! A cell tells its length in its first two bytes, so one that is not asked for costs a nanosecond. Counts and sums
 //! can be taken off again, extremes cannot: see [`StepCell::without`].
@@ -146,8 +147,9 @@ impl StepsBuilder {
         steps.all(|step| Some(step) == first)
     }
 
-    /// The section; `None` if a cell would hold too few spans. `places` are those of the groups in the rollup.
-    pub fn finish(mut self, places: &[u32]) -> Option<Vec<u8>> {
+    /// The sections by group and by half of a service; `None` if a cell would hold too few spans. `places` are those of
+    /// the groups in the rollup, `half_of` the halves by place.
+    pub fn finish(mut self, places: &[u32], half_of: &[u32]) -> Option<(Vec<u8>, Vec<u8>)> {
         let is_sparse = |this: &Self| this.cells.len() as u64 * CELL_SPANS > this.rows;
         while is_sparse(&self) && !self.has_one_step() && self.minutes < MINUTES_MAX / 2 {
             self.widen();
@@ -161,7 +163,15 @@ impl StepsBuilder {
         };
         let mut cells: Vec<(u64, u32, StepCell)> = self.cells.into_iter().filter_map(placed).collect();
         cells.sort_unstable_by_key(|(step, place, _)| (*step, *place));
-        Some(encode(self.minutes, &cells))
+        let by_group = encode(self.minutes, &cells);
+        cells.iter_mut().for_each(|(_, place, _)| *place = half_of[*place as usize]);
+        cells.sort_by_key(|(step, half, _)| (*step, *half));
+        let halves = cells.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).map(|same| {
+            let mut all = same[0];
+            same[1..].iter().for_each(|(_, _, cell)| all.2.merge(cell));
+            all
+        });
+        Some((by_group, encode(self.minutes, &halves.collect::<Vec<_>>())))
     }
 }
 

@@ -319,23 +319,6 @@ impl<'a, K: GroupKey> TailLists<'a, K> {
         Ok(TailWalk { durations, rows, rows_max: self.heads.rows, at: 0, count: listed.count, has_all, duration: 0 })
     }
 
-    /// Appends the durations of the list of the operation at this place, longest first, and answers the longest of a
-    /// row that is not listed; `None` if all are.
-    ///
-    /// # Errors
-    /// Corrupt if it is damaged, or there is none.
-    pub fn durations(&self, place: usize, out: &mut Vec<u64>) -> Result<Option<u64>> {
-        let mut walk = self.walk(place)?;
-        out.reserve(walk.count.min(walk.durations.remaining()));
-        while walk.at < walk.count {
-            out.push(walk.step()?);
-            walk.at += 1;
-        }
-        let bound = if walk.has_all { None } else { Some(walk.step()?) };
-        walk.durations.finish("tail list")?;
-        Ok(bound)
-    }
-
     /// The row that stands at `at` in the list of the operation at this place.
     ///
     /// # Errors
@@ -380,6 +363,13 @@ pub enum TailNext {
     },
 }
 
+/// How a tail list ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TailEnd {
+    /// The longest duration of a row that is not listed; `None` if all are.
+    pub bound: Option<u64>,
+}
+
 /// A tail list, row by row.
 #[derive(Clone, Debug)]
 pub struct TailWalk<'a> {
@@ -394,6 +384,26 @@ pub struct TailWalk<'a> {
 }
 
 impl TailWalk<'_> {
+    /// Appends the next durations, at most so many, and answers how the list ended if these are its last; so often as
+    /// it has not ended.
+    ///
+    /// # Errors
+    /// Corrupt if the list is damaged.
+    pub fn durations(&mut self, most: usize, out: &mut Vec<u64>) -> Result<Option<TailEnd>> {
+        let end = self.count.min(self.at.saturating_add(most));
+        out.reserve((end - self.at).min(self.durations.remaining()));
+        while self.at < end {
+            out.push(self.step()?);
+            self.at += 1;
+        }
+        if self.at < self.count {
+            return Ok(None);
+        }
+        let bound = if self.has_all { None } else { Some(self.step()?) };
+        self.durations.clone().finish("tail list")?;
+        Ok(Some(TailEnd { bound }))
+    }
+
     /// The next row; the end again and again after it was met.
     ///
     /// # Errors

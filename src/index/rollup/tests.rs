@@ -118,29 +118,37 @@ proptest! {
         let rows = rows.repeat(times);
         let sections = build(&rows);
         let started = rows.iter().filter(|(_, start, _)| start.is_some());
-        let Some(bytes) = &sections.steps else {
+        let Some((bytes, by_half)) = &sections.steps else {
             let groups = sums(&started.clone().copied().collect::<Vec<_>>(), |c| Some(sortable(GroupCodes::of(c))));
             prop_assert!((started.count() as u64) < CELL_SPANS * groups.len().max(1) as u64 * 2);
             return Ok(());
         };
-        let steps = Steps::open(bytes).unwrap();
-        let keys: Vec<GroupCodes> = Rollup::open(&sections.groups).unwrap().keys().collect();
-        let mut found = BTreeMap::new();
-        each_cell(&steps, |step, place, cell| {
-            found.insert((step * steps.len_nanos(), sortable(keys[place])), cell);
-        }).unwrap();
-        let mut expected: BTreeMap<(u64, _), StepCell> = BTreeMap::new();
-        for (code, start, duration) in started.clone() {
-            let first = start.unwrap() / steps.len_nanos() * steps.len_nanos();
-            let cell = expected.entry((first, sortable(GroupCodes::of(&class(*code))))).or_default();
-            cell.count += 1;
-            cell.duration_count += u64::from(duration.is_some());
-            cell.duration_sum += u128::from(duration.unwrap_or(0));
-            cell.min = cell.min.min(duration.unwrap_or(u64::MAX));
-            cell.max = cell.max.max(duration.unwrap_or(0));
+        let groups: Vec<GroupCodes> = Rollup::open(&sections.groups).unwrap().keys().collect();
+        let half = |codes: GroupCodes| {
+            let status = if codes.status == StatusCode::ERROR { StatusCode::ERROR } else { StatusCode::UNSET };
+            GroupCodes { name: 0, kind: SpanKind::UNSPECIFIED, status, ..codes }
+        };
+        for (bytes, by_half) in [(bytes, false), (by_half, true)] {
+            let name = |codes: GroupCodes| sortable(if by_half { half(codes) } else { codes });
+            let keys = if by_half { ServiceHalves::of(groups.iter().copied()).firsts } else { groups.clone() };
+            let steps = Steps::open(bytes).unwrap();
+            let mut found = BTreeMap::new();
+            each_cell(&steps, |step, place, cell| {
+                found.insert((step * steps.len_nanos(), name(keys[place])), cell);
+            }).unwrap();
+            let mut expected: BTreeMap<(u64, _), StepCell> = BTreeMap::new();
+            for (code, start, duration) in started.clone() {
+                let first = start.unwrap() / steps.len_nanos() * steps.len_nanos();
+                let cell = expected.entry((first, name(GroupCodes::of(&class(*code))))).or_default();
+                cell.count += 1;
+                cell.duration_count += u64::from(duration.is_some());
+                cell.duration_sum += u128::from(duration.unwrap_or(0));
+                cell.min = cell.min.min(duration.unwrap_or(u64::MAX));
+                cell.max = cell.max.max(duration.unwrap_or(0));
+            }
+            prop_assert!(started.clone().count() as u64 >= CELL_SPANS * found.len() as u64);
+            prop_assert_eq!(found, expected);
         }
-        prop_assert!(started.count() as u64 >= CELL_SPANS * found.len() as u64);
-        prop_assert_eq!(found, expected);
     }
 
     #[test]
@@ -172,7 +180,8 @@ proptest! {
         prop_assert!(sections.groups.len() <= 4 + 54 * groups + 7 * rows.len());
         prop_assert!(sections.tails.len() <= 4 + 40 * groups + 15 * (rows.len() / 32 + 17 * groups));
         if let Some(steps) = sections.steps {
-            prop_assert!(steps.len() as u64 <= 5 + 50 * (rows.len() as u64 / CELL_SPANS));
+            prop_assert!(steps.0.len() as u64 <= 5 + 50 * (rows.len() as u64 / CELL_SPANS));
+            prop_assert!(steps.1.len() <= steps.0.len() + 5);
         }
     }
 }
@@ -208,8 +217,9 @@ fn the_bytes_are_these() {
     );
     assert_eq!(sections.steps, None, "there are fewer than 16 spans a group");
     assert_eq!(
-        build(&sample()).steps.map(|steps| hex(&steps)).unwrap_or_default(),
-        "01e8072781a100024110d23bc877150589a100014264c06c3c3c554b0591a1000241900134363b8cb31505"
+        build(&sample()).steps.map(|(by_group, by_half)| [hex(&by_group), hex(&by_half)]).unwrap_or_default(),
+        ["01e8072781a100024110d23bc877150589a100014264c06c3c3c554b0591a1000241900134363b8cb31505"; 2],
+        "each group is half a service"
     );
 }
 
@@ -232,7 +242,7 @@ fn damaged_bytes_are_an_error_or_other_figures_and_never_a_panic() {
             (0..cells.operations()).for_each(|place| drop(cells.each_page(place, |_| true, |_| {})));
         }
     }
-    for bytes in damaged(&sections.steps.unwrap()) {
+    for bytes in damaged(&sections.steps.unwrap().0) {
         let _ = Steps::open(&bytes).and_then(|steps| each_cell(&steps, |_, _, _| {}));
     }
 }
@@ -304,7 +314,7 @@ fn truncated_bytes_are_an_error() {
         assert!(TailHeads::<OperationCodes>::read(&sections.tails[..len], 200).is_err(), "{len} bytes of tail lists");
     }
     assert!(Steps::open(&[]).is_err());
-    let steps = sections.steps.unwrap();
+    let (steps, _) = sections.steps.unwrap();
     let all = |bytes: &[u8]| Steps::open(bytes).and_then(|steps| each_cell(&steps, |_, _, _| {}));
     assert!(all(&steps).is_ok() && all(&steps[..steps.len() - 1]).is_err());
 }
@@ -333,7 +343,7 @@ fn of_too_many_groups_the_most_frequent_are_listed_and_the_rollup_says_so() {
 fn steps_are_as_short_as_there_are_spans_for() {
     let build_at = |spacing: u64| {
         let rows: Vec<TestRow> = (0..6400).map(|row| (0, Some(row * spacing), Some(1))).collect();
-        build(&rows).steps.map(|bytes| Steps::open(&bytes).unwrap().len_nanos() / STEP_NANOS)
+        build(&rows).steps.map(|(bytes, _)| Steps::open(&bytes).unwrap().len_nanos() / STEP_NANOS)
     };
     assert_eq!(build_at(STEP_NANOS / 16), Some(1), "16 spans a minute");
     assert_eq!(build_at(STEP_NANOS / 15), Some(2), "15 spans a minute");

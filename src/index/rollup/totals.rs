@@ -5,6 +5,7 @@ use std::hash::Hash;
 use rustc_hash::FxHashMap;
 
 use super::group::{Group, GroupCodes};
+use super::halves::ServiceHalves;
 use super::section::{encode, most_frequent, places_of};
 use super::steps::StepsBuilder;
 use super::tails::{OperationCodes, TailsBuilder};
@@ -110,8 +111,8 @@ const ROWS_TOGETHER: usize = 8192;
 pub struct RollupSections {
     /// The rollup by group.
     pub groups: Vec<u8>,
-    /// Steps, if there are enough rows for any.
-    pub steps: Option<Vec<u8>>,
+    /// Steps by group and by half of a service, if there are enough rows for any.
+    pub steps: Option<(Vec<u8>, Vec<u8>)>,
     /// Tail lists.
     pub tails: Vec<u8>,
     /// Pages of the cells of operations, unless there are too many pages.
@@ -146,9 +147,10 @@ impl RollupBuilder {
         let listed = most_frequent(&operations.counts());
         let lists = operations.keys.iter().map(|key| OperationCodes { service: key.service, name: key.name });
         let (tails, cells) = self.tails.finish(lists, &operations.groups, true);
+        let halves = ServiceHalves::of(listed.iter().map(|at| operations.keys[*at]));
         RollupSections {
             groups: encode(&operations.keys, &operations.groups, &listed),
-            steps: self.steps.finish(&places_of(&listed, operations.keys.len())),
+            steps: self.steps.finish(&places_of(&listed, operations.keys.len()), &halves.of_group),
             tails,
             cells,
         }

@@ -80,7 +80,8 @@ pub enum DurabilityWord {
 }
 
 impl DurabilityWord {
-    fn of_store(self) -> Durability {
+    /// The store's mode of this name.
+    pub fn of_store(self) -> Durability {
         match self {
             Self::Sync => Durability::Sync,
             Self::Interval => Durability::Interval(Duration::from_secs(1)),
