@@ -37,7 +37,8 @@ pub struct Options {
     pub durability: Durability,
     /// What an append does when the head is full. Default [`WhenFull::Block`].
     pub when_full: WhenFull,
-    /// Memory for spans not yet sealed and for sealing them, in bytes. Default 256 MiB.
+    /// Memory for spans not yet sealed and for sealing them, in bytes. Default 256 MiB. Segments that are merged by
+    /// themselves have a row for 64 bytes of it at most.
     pub memory_budget_bytes: usize,
     /// Rows of a block. Default 65,536; smaller in tests. A multiple of 1,024.
     pub block_rows: usize,

@@ -9,6 +9,8 @@
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "durability/huge_trace.rs"]
+mod huge_trace;
 #[path = "common/numbered.rs"]
 mod numbered;
 

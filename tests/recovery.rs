@@ -4,30 +4,41 @@
 //! The judge (common/crash.rs) opens each image and asks: is every durable batch there, is each batch there
 //! whole or not at all, is there no hole in the order of appends, does a search equal a scan, does the store
 //! open again to the same contents, does it take spans? `TAILSPAN_CRASH_IMAGES` says how many images are
-//! judged; tests/canaries.rs proves that the judge notices.
+//! judged; tests/canaries.rs proves that the judge notices. I/O errors instead of crashes: recovery/io_errors.rs.
 
 #[path = "common/crash.rs"]
 mod crash;
+#[path = "recovery/cuts.rs"]
+mod cuts;
 #[path = "common/fault.rs"]
 mod fault;
+#[path = "recovery/io_errors.rs"]
+mod io_errors;
+#[path = "common/judged.rs"]
+mod judged;
 #[path = "common/numbered.rs"]
 mod numbered;
 
 use std::io::Write;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use tailspan::{CrashChoice, Durability, Fault, FaultKind, OperationKind, SimulatedDisk};
+use tailspan::{CrashChoice, Durability, SimulatedDisk};
 
 use crash::{
-    CHOICES, Loss, Record, Verdict, append, crashed_after, judge_without_panic, open, run, script, without_panic,
+    CHOICES, Loss, Record, Verdict, append, crashed_after, keeps_promises, open, run, script, stands_alone,
+    without_panic,
 };
-use fault::judge_fault;
+use cuts::Cuts;
+use judged::Judged;
 
 /// Images unless `TAILSPAN_CRASH_IMAGES` says otherwise.
-const IMAGES_DEFAULT: u64 = 3_000;
+const IMAGES_DEFAULT: u64 = 110_000;
 
-/// Operations of a recovery, about.
-const RECOVERY_OPERATIONS: u64 = 16;
+/// Operations after which a recovery is cut: the longest takes 21.
+const RECOVERY_OPERATIONS: u64 = 22;
+const THREADS: usize = 2;
 /// Images of each death of the process.
 const DEATHS: u64 = 4;
 
@@ -55,6 +66,13 @@ impl Tally {
         }
     }
 
+    fn join(&mut self, other: Self) {
+        self.images += other.images;
+        self.violations += other.violations;
+        self.told.extend(other.told);
+        self.told.truncate(10);
+    }
+
     /// Prints the counts past the capture of test output, and fails if a promise was broken.
     fn finish(&self) {
         let line = format!("\ncrash images={} violations={}\n", self.images, self.violations);
@@ -71,25 +89,74 @@ fn operations() -> u64 {
     disk.operations()
 }
 
+/// Operations of the longest recovery.
+fn longest_recovery(operations: u64) -> u64 {
+    let recovery = |image: SimulatedDisk| open(&image).map(|_| image.operations()).unwrap_or_default();
+    let of_moment = |n: u64| {
+        let (disk, _) = crashed_after(n);
+        CHOICES.map(|choice| recovery(disk.crash_image(choice))).into_iter().max().unwrap_or_default()
+    };
+    (0..=operations).map(of_moment).max().unwrap_or_default()
+}
+
 #[test]
 fn whatever_a_crash_leaves_opens_and_keeps_what_was_promised() {
-    let operations = operations();
+    let (began, operations, wanted) = (Instant::now(), operations(), images_wanted());
     let fixed = CHOICES.len() as u64 + DEATHS;
-    let random = (images_wanted() / (operations + 1)).saturating_sub(fixed).max(1);
-    let mut tally = Tally::default();
-    for n in 0..=operations {
-        let (disk, record) = crashed_after(n);
-        let records = [record];
-        power_cuts(n, random, &disk, &records, &mut tally);
-        deaths(n, &disk, &records, &mut tally);
-    }
+    // Half of the images are crashes of recoveries from crashes of recoveries: all there are, if there is room.
+    let nested = (operations + 1) * RECOVERY_OPERATIONS * RECOVERY_OPERATIONS;
+    let stride = (nested * 2).div_ceil(wanted).max(1);
+    let random = wanted.saturating_sub(nested / stride).div_ceil(operations + 1).saturating_sub(fixed).max(1);
+    let (next, tally) = (AtomicU64::new(0), Mutex::new(Tally::default()));
+    let seen = (Judged::default(), Cuts::default());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n > operations {
+                        break;
+                    }
+                    let (disk, record) = crashed_after(n);
+                    let (records, mut own) = ([record], Tally::default());
+                    power_cuts(n, random, &disk, &records, &seen.0, &mut own);
+                    deaths(n, &disk, &records, &mut own);
+                    two_deep(n, stride, &disk, &records, &seen, &mut own);
+                    tally.lock().expect("no panic while it is held").join(own);
+                }
+            });
+        }
+    });
+    let tally = tally.into_inner().expect("no panic while it was held");
+    let (seconds, distinct) = (began.elapsed().as_secs_f64(), seen.0.distinct());
+    let longest = longest_recovery(operations);
+    assert!(longest < RECOVERY_OPERATIONS, "a recovery takes {longest} operations");
+    println!("{operations} operations, {longest} of a recovery, one in {stride} two deep, {distinct} different images");
+    println!("{seconds:.1} seconds");
     tally.finish();
 }
 
+/// The power goes, goes again during recovery, and again during the recovery from that: every pair of moments, or one
+/// in `stride` of them.
+fn two_deep(n: u64, stride: u64, disk: &SimulatedDisk, records: &[Record], seen: &(Judged, Cuts), tally: &mut Tally) {
+    let (judged, cuts) = seen;
+    for (first, second) in (0..RECOVERY_OPERATIONS).flat_map(|a| (0..RECOVERY_OPERATIONS).map(move |b| (a, b))) {
+        let case = (n * RECOVERY_OPERATIONS + first) * RECOVERY_OPERATIONS + second;
+        if !case.wrapping_mul(0x9e37_79b9).is_multiple_of(stride) {
+            continue;
+        }
+        let crash = [CrashChoice::LoseUnsynced, CrashChoice::KeepAll, CrashChoice::Random(n)][(n + first) as usize % 3];
+        let once = cuts.cut(&disk.crash_image(crash), first, (first % 3) as u8);
+        let twice = cuts.cut(&once, second, ((n + second) % 3) as u8);
+        let verdict = judged.judge(&twice, records, Loss::PowerAgain);
+        tally.add(verdict, || format!("after {n} operations, then {first}, then {second}"));
+    }
+}
+
 /// The power goes, and in some images it goes again during recovery.
-fn power_cuts(n: u64, random: u64, disk: &SimulatedDisk, records: &[Record], tally: &mut Tally) {
+fn power_cuts(n: u64, random: u64, disk: &SimulatedDisk, records: &[Record], judged: &Judged, tally: &mut Tally) {
     for choice in CHOICES {
-        let verdict = judge_without_panic(&disk.crash_image(choice), records, Loss::of(choice));
+        let verdict = judged.judge(&disk.crash_image(choice), records, Loss::of(choice));
         tally.add(verdict, || format!("after {n} operations, {choice:?}"));
     }
     for seed in 0..random {
@@ -100,9 +167,14 @@ fn power_cuts(n: u64, random: u64, disk: &SimulatedDisk, records: &[Record], tal
             let _ = open(&image);
             (image, loss) = (image.crash_image(CrashChoice::Random(seed)), Loss::PowerAgain);
         }
-        let verdict = judge_without_panic(&image, records, loss);
+        let verdict = judged.judge(&image, records, loss);
         tally.add(verdict, || format!("after {n} operations, {choice:?}, seed {seed}"));
     }
+}
+
+/// As [`Judged::judge`], of a disk on which not everything is durable.
+fn judge_without_panic(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
+    without_panic(|| keeps_promises(&stands_alone(disk, loss)?, records, loss))
 }
 
 /// The process dies. What it did not sync is there and not durable; then the power goes during recovery.
@@ -169,37 +241,4 @@ fn a_store_that_was_opened_and_given_nothing_takes_spans_and_seals() {
     assert_eq!(store.seal().expect("it seals").spans, 3);
     let logs = disk.file_names().into_iter().filter(|name| name.starts_with("log/")).count();
     assert_eq!(logs, 1, "logs without spans do not gather: {:?}", disk.file_names());
-}
-
-const FAULT_KINDS: [FaultKind; 7] = [
-    FaultKind::Eio,
-    FaultKind::NoSpace,
-    FaultKind::Interrupted,
-    FaultKind::TooManyFiles,
-    FaultKind::ReadOnly,
-    FaultKind::PermissionDenied,
-    FaultKind::ShortWrite,
-];
-
-#[test]
-fn a_failing_operation_costs_no_acknowledged_span_and_a_failed_sync_ends_the_writer() {
-    use OperationKind::{Append, Create, Remove, Rename, Sync, SyncDirectory, Truncate};
-    let cases = Mutex::new(Vec::new());
-    for operation in [Append, Sync, Create, Rename, Remove, Truncate, SyncDirectory] {
-        for path in ["", "log/", "seg/", "MANIFEST"] {
-            for (error, forever) in FAULT_KINDS.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
-                for nth in [1, 2, 3, 5, 8] {
-                    let path_contains = path.to_owned();
-                    cases.lock().unwrap().push(Fault { operation, path_contains, nth, error, forever });
-                }
-            }
-        }
-    }
-    let mut violations = Vec::new();
-    for fault in cases.into_inner().unwrap() {
-        if let Err(violation) = without_panic(|| judge_fault(&fault)) {
-            violations.push(format!("{fault:?}: {violation}"));
-        }
-    }
-    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }

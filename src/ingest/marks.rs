@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::head::{FrozenChapter, SpanIds, trace_id_of};
 use crate::index::TraceSet;
 use crate::log::FileId;
+use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 use crate::segment::{Fixed, IntegerCursor, Segment};
 
@@ -49,7 +50,7 @@ pub(super) fn trace_marks<'p>(parts: impl IntoIterator<Item = &'p SegmentPart>) 
         if !part.dirty.is_empty() {
             out.push(Edit::SetDirty { segment, bytes: dirty_bytes(part) });
         }
-        if !part.deleted.is_empty() {
+        if !part.deleted.is_empty() && !defects::active(Defect::LoseDeletedMarks) {
             out.push(Edit::SetDeleted { segment, bytes: set_bytes(&part.deleted) });
         }
     }

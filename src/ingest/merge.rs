@@ -29,7 +29,7 @@ use crate::segment::{MergeInput, MergePart, Segment, merge_segments};
 use super::delete::mark_deleted;
 use super::engine::{Engine, Live, Writer, closed_error};
 use super::marks::{doubled_beside, trace_marks};
-use super::merge_plan::{Candidate, Extent, plan_merges};
+use super::merge_plan::{Candidate, Extent, GroupBounds, plan_merges};
 use super::retire::Upkeep;
 use super::seal::info_of;
 
@@ -153,7 +153,9 @@ impl Engine {
         };
         known.sort_by_key(|(id, candidate)| (candidate.received, *id));
         let candidates: Vec<Candidate> = known.iter().map(|(_, candidate)| *candidate).collect();
-        let groups = plan_merges(&candidates, extent, self.merge_age_span_max());
+        let budget_bytes = self.options.memory_budget_bytes as u64;
+        let bounds = GroupBounds { age_span_max: self.merge_age_span_max(), budget_bytes };
+        let groups = plan_merges(&candidates, extent, bounds);
         groups.into_iter().map(|group| known[group].iter().map(|(id, _)| *id).collect()).collect()
     }
 

@@ -54,12 +54,18 @@ pub enum Defect {
     ForgetDirtyTraces,
     /// A trace index answers without verifying the whole id.
     TrustTraceHash,
+    /// A section of a segment is used without verifying its checksum.
+    SkipSectionChecksum,
+    /// Recovery passes over the deletes in logs.
+    ForgetDeletes,
+    /// What was deleted from segments is not written to the manifest.
+    LoseDeletedMarks,
 }
 
 #[cfg(any(test, feature = "canaries"))]
 impl Defect {
     /// Every defect, in the order of declaration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::SkipLogSync,
         Self::SkipSegmentSync,
         Self::SkipManifestSync,
@@ -79,6 +85,9 @@ impl Defect {
         Self::KeepDuplicates,
         Self::ForgetDirtyTraces,
         Self::TrustTraceHash,
+        Self::SkipSectionChecksum,
+        Self::ForgetDeletes,
+        Self::LoseDeletedMarks,
     ];
 }
 
@@ -194,7 +203,7 @@ mod tests {
     #[test]
     fn the_list_of_all_defects_is_complete_and_in_order() {
         let positions: Vec<usize> = Defect::ALL.iter().map(|&defect| defect as usize).collect();
-        assert_eq!(positions, (0..=Defect::TrustTraceHash as usize).collect::<Vec<_>>());
+        assert_eq!(positions, (0..=Defect::LoseDeletedMarks as usize).collect::<Vec<_>>());
     }
 
     #[test]

@@ -60,6 +60,27 @@ impl SequencePages {
         }
         Ok(())
     }
+
+    /// The least sequence of a row from this one on, however far the next one is.
+    ///
+    /// # Errors
+    /// Corrupt if a page it needs is damaged.
+    pub fn least_from(&self, segment: &Segment, from: u64, counter: &ReadCounter) -> Result<Option<u64>> {
+        let (mut page, mut found) = (Vec::new(), None::<u64>);
+        for (index, (least, greatest)) in self.0.iter().enumerate() {
+            if *greatest < from || *least > *greatest || found.is_some_and(|found| found <= (*least).max(from)) {
+                continue;
+            }
+            let least = if *least >= from {
+                Some(*least)
+            } else {
+                segment.sequences_of_page(index, counter, &mut page)?;
+                page.iter().copied().filter(|sequence| *sequence >= from).min()
+            };
+            found = found.into_iter().chain(least).min();
+        }
+        Ok(found)
+    }
 }
 
 impl Segment {

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tailspan::{AppendOptions, CrashChoice, Durability, Input, Query, SimulatedDisk, Span, Storage, Store, TraceId};
+use tailspan::{
+    AppendOptions, CrashChoice, Durability, Input, Query, Retention, SimulatedDisk, Span, Storage, Store, TraceId,
+};
 
 use super::numbered::{SERVICE, TRACE_SPANS, number_of, span};
 
@@ -81,9 +83,10 @@ impl Record {
 
     /// Takes note of a delete of what is durable of these numbers. It is durable if it was done.
     pub fn deleted(&mut self, numbers: Range<u64>, done: bool) {
-        let durable = |number: &u64| {
-            self.batches.iter().any(|batch| batch.standing == Standing::Durable && batch.numbers.contains(number))
+        let is_there = |at: usize, batch: &Batch, number: u64| {
+            batch.standing == Standing::Durable && batch.numbers.contains(&number) && !self.may_be_deleted(at, number)
         };
+        let durable = |number: &u64| self.batches.iter().enumerate().any(|(at, batch)| is_there(at, batch, *number));
         let standing = if done { Standing::Durable } else { Standing::Failed };
         let (traces, numbers) = (numbers.clone(), numbers.filter(durable).collect());
         self.deletions.push(Deletion { traces, numbers, after: self.batches.len(), standing });
@@ -129,14 +132,18 @@ pub enum Step {
     Seal,
     /// Merges everything to one segment.
     Merge,
+    /// Copies the store to another disk.
+    Backup,
+    /// Lets everything go, these numbers, after a merge.
+    Retain(Range<u64>),
     Reopen,
 }
 
 /// The reference workload: both durabilities, late spans, a second delivery, deletes from head and segments and
-/// spans that come after them, sealing, merging, reopening.
+/// spans that come after them, sealing, merging, a backup, retention, reopening.
 pub fn script() -> Vec<Step> {
     use Durability::{Buffered, Sync};
-    use Step::{Again, Append, Delete, Merge, Reopen, Seal};
+    use Step::{Again, Append, Backup, Delete, Merge, Reopen, Retain, Seal};
     vec![
         Append(0..4, Sync),
         Append(4..9, Buffered),
@@ -164,8 +171,16 @@ pub fn script() -> Vec<Step> {
         Delete(60..65),
         Delete(20..25),
         Append(70..73, Sync),
+        Backup,
         Merge,
         Append(73..77, Sync),
+        Append(77..80, Buffered),
+        Merge,
+        Retain(0..80),
+        Append(80..84, Sync),
+        Append(84..88, Buffered),
+        Seal,
+        Append(88..90, Sync),
     ]
 }
 
@@ -224,6 +239,18 @@ fn run_steps(disk: &SimulatedDisk, script: &[Step], record: &mut Record) -> Resu
                 store.merge_all().map_err(|_| Failure)?;
                 record.synced();
             }
+            Step::Backup => {
+                let copy = SimulatedDisk::new(9);
+                store.backup_into(&copy).map_err(|_| Failure)?;
+                let (copied, held) = (open(&copy), contents(&store));
+                let copied = copied.and_then(|copied| contents(&copied));
+                assert!(copied.is_ok() && copied == held, "a backup is the store");
+            }
+            Step::Retain(numbers) => {
+                let retained = store.retain(&Retention::new().max_bytes(0));
+                record.deleted(numbers.clone(), retained.is_ok());
+                retained.map(drop).map_err(|_| Failure)?;
+            }
             Step::Reopen => {
                 store.close().map_err(|_| Failure)?;
                 record.synced();
@@ -236,9 +263,10 @@ fn run_steps(disk: &SimulatedDisk, script: &[Step], record: &mut Record) -> Resu
     Ok(())
 }
 
-/// A disk whose power is cut after `n` operations of the reference workload.
+/// A disk whose power is cut after `n` operations of the reference workload. The same ids for all `n`: two moments may
+/// leave the same image.
 pub fn crashed_after(n: u64) -> (SimulatedDisk, Record) {
-    let disk = SimulatedDisk::new(n);
+    let disk = SimulatedDisk::new(1);
     disk.crash_after(n);
     let record = run(&disk, &script());
     (disk, record)
@@ -286,20 +314,30 @@ pub fn contents(store: &Store) -> Result<BTreeMap<u64, Span>, String> {
     Ok(found)
 }
 
-/// Whether a disk found after a crash keeps what the writers were promised. It is opened, read, opened again,
-/// crashed again, and written to.
+/// The numbers of the spans in a store, in order.
+pub type Numbers = Vec<u64>;
+
+/// What the writers were promised of what is found.
 ///
 /// # Errors
 /// The first promise that does not hold.
-pub fn judge(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
-    let store = open(disk)?;
-    let found = contents(&store)?;
+pub fn keeps_promises(found: &Numbers, records: &[Record], loss: Loss) -> Verdict {
     for record in records {
-        keeps_batches(&found, record, loss)?;
-        keeps_deletions(&found, record)?;
+        keeps_batches(found, record, loss)?;
+        keeps_deletions(found, record)?;
     }
     let tried: u64 = records.iter().flat_map(|r| &r.batches).map(|b| b.numbers.clone().count() as u64).sum();
-    ensure(found.len() as u64 <= tried, || format!("{} spans, only {tried} were written", found.len()))?;
+    ensure(found.len() as u64 <= tried, || format!("{} spans, only {tried} were written", found.len()))
+}
+
+/// Whether a disk found after a crash is a sound store, whatever was promised; what is in it. It is opened, read, opened
+/// again, crashed again, and written to.
+///
+/// # Errors
+/// The first promise that does not hold.
+pub fn stands_alone(disk: &SimulatedDisk, loss: Loss) -> Result<Numbers, String> {
+    let store = open(disk)?;
+    let found = contents(&store)?;
     ensure(store.recovery().damage.is_empty(), || format!("a crash is no damage: {:?}", store.recovery().damage))?;
     // A segment whose edit was torn is used beside the log it was made from; its records are united when read.
     let adopted = loss == Loss::PowerAgain || !store.recovery().notes.is_empty();
@@ -308,7 +346,8 @@ pub fn judge(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
     drop(store);
     opens_the_same_again(disk, &found)?;
     opens_the_same_again(&disk.crash_image(CrashChoice::LoseUnsynced), &found)?;
-    takes_spans(disk, &found, rows)
+    takes_spans(disk, &found, rows)?;
+    Ok(found.into_keys().collect())
 }
 
 /// Whether a record may be stored in two parts.
@@ -318,19 +357,11 @@ enum Rows {
     MayRepeat,
 }
 
-/// As [`judge`], a panic told as a violation too.
-///
-/// # Errors
-/// As [`judge`].
-pub fn judge_without_panic(disk: &SimulatedDisk, records: &[Record], loss: Loss) -> Verdict {
-    without_panic(|| judge(disk, records, loss))
-}
-
 /// What the check says, a panic told as a violation.
 ///
 /// # Errors
 /// As `check`.
-pub fn without_panic(check: impl FnOnce() -> Verdict) -> Verdict {
+pub fn without_panic<T>(check: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
     checked.unwrap_or_else(|_| Err("a panic, told above".to_owned()))
 }
@@ -341,14 +372,14 @@ pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Verdict {
 }
 
 /// Batches whole or not at all, those that are sure, and a prefix of the others.
-fn keeps_batches(found: &BTreeMap<u64, Span>, record: &Record, loss: Loss) -> Verdict {
+fn keeps_batches(found: &Numbers, record: &Record, loss: Loss) -> Verdict {
     let mut hole = None;
     for (at, batch) in record.batches.iter().enumerate() {
         let numbers = || batch.numbers.clone().filter(|number| !record.may_be_deleted(at, *number));
         if numbers().count() == 0 {
             continue;
         }
-        let there = numbers().filter(|number| found.contains_key(number)).count();
+        let there = numbers().filter(|number| found.binary_search(number).is_ok()).count();
         let whole = there == numbers().count();
         ensure(whole || there == 0, || format!("{there} spans of the batch {batch:?}"))?;
         ensure(whole || !loss.spares(batch.standing), || format!("the batch {batch:?} is lost"))?;
@@ -362,7 +393,7 @@ fn keeps_batches(found: &BTreeMap<u64, Span>, record: &Record, loss: Loss) -> Ve
 }
 
 /// What was deleted is gone; a delete that failed took all or nothing.
-pub fn keeps_deletions(found: &BTreeMap<u64, Span>, record: &Record) -> Verdict {
+pub fn keeps_deletions(found: &Numbers, record: &Record) -> Verdict {
     for deletion in &record.deletions {
         let later = record.batches.get(deletion.after..).unwrap_or_default();
         let other = |number: &u64| {
@@ -371,7 +402,7 @@ pub fn keeps_deletions(found: &BTreeMap<u64, Span>, record: &Record) -> Verdict 
                 || others.into_iter().any(|o| o.numbers.contains(number))
         };
         let numbers: Vec<u64> = deletion.numbers.iter().copied().filter(|number| !other(number)).collect();
-        let there = numbers.iter().filter(|number| found.contains_key(number)).count();
+        let there = numbers.iter().filter(|number| found.binary_search(number).is_ok()).count();
         let gone = there == 0 || (deletion.standing == Standing::Failed && there == numbers.len());
         ensure(gone, || {
             format!("{there} spans are there of the deleted {numbers:?}, which is {:?}", deletion.standing)

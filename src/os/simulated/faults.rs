@@ -79,6 +79,8 @@ pub enum FaultKind {
     PermissionDenied,
     /// Half of the bytes are written, then nothing more.
     ShortWrite,
+    /// The file ends before all bytes were read.
+    ShortRead,
 }
 
 impl FaultKind {
@@ -92,6 +94,7 @@ impl FaultKind {
             Self::ReadOnly => io::ErrorKind::ReadOnlyFilesystem.into(),
             Self::PermissionDenied => io::ErrorKind::PermissionDenied.into(),
             Self::ShortWrite => io::ErrorKind::WriteZero.into(),
+            Self::ShortRead => io::ErrorKind::UnexpectedEof.into(),
         }
     }
 

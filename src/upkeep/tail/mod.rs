@@ -30,7 +30,7 @@ use crate::part::ReadCounter;
 
 pub use cursor::TailCursor;
 use repeats::repeats;
-use window::{KnownPages, Place, places_in, spans_of};
+use window::{KnownPages, Place, next_row, places_in, spans_of};
 
 /// Sequences of a window.
 const WINDOW_SEQUENCES: u64 = 16_384;
@@ -279,6 +279,10 @@ impl Tail {
         let mut damage = Vec::new();
         self.places = places_in(&self.snapshot, &(self.next..self.window_end), &mut self.pages, &mut damage).into();
         self.damage.extend(damage);
+        if self.places.is_empty() {
+            // Part of a gap: what follows it tells how long it is.
+            self.window_end = next_row(&self.snapshot, self.window_end, &self.pages).unwrap_or(self.end).min(self.end);
+        }
         true
     }
 

@@ -66,6 +66,25 @@ impl KnownPages {
     }
 }
 
+/// The least sequence of a row from this one on: what a part says it spans may be far more than it has rows. Damage that
+/// hides a part's rows was told when its window was read.
+pub(super) fn next_row(snapshot: &Snapshot, from: u64, known: &KnownPages) -> Option<u64> {
+    let counter = ReadCounter::default();
+    let sealed = snapshot.segments.iter().filter_map(|part| {
+        let pages = match known.0.get(&part.segment.id()) {
+            Some(pages) => pages.as_ref()?,
+            // Not one of its windows was read yet.
+            None => return Some(part.segment.directory().sequences.0.max(from)),
+        };
+        pages.least_from(&part.segment, from, &counter).ok()?
+    });
+    let chapters = snapshot.chapters.iter().filter_map(|chapter| {
+        let at = chapter.rows.partition_point(|row| chapter.sequence(row) < from);
+        chapter.rows.get(at).map(|row| chapter.sequence(row))
+    });
+    sealed.chain(chapters).min()
+}
+
 /// The live rows of a window, in the order of appends. Rows that damage hides are left out, and the damage is
 /// told.
 pub(super) fn places_in(
