@@ -31,7 +31,7 @@ pub use analytics::{
     TracePath, ValueShare, WaitGroup, WaitKey, WaitQuery, WaitReport,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use ingest::{Appended, Damage, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence};
+pub use ingest::{Appended, Damage, DeleteSummary, MergeSummary, RecoveryReport, SealSummary, Sequence, Work};
 pub use interchange::{
     otlp_json_traces, otlp_to_zipkin, write_otlp_json, write_zipkin_json, zipkin_json, zipkin_to_otlp,
 };

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::ingest::{
-    Appended, DeleteSummary, Engine, Extent, HeadSink, MergeSummary, RecoveryReport, SealSummary, Sequence,
+    Appended, DeleteSummary, Engine, Extent, HeadSink, MergeSummary, RecoveryReport, SealSummary, Sequence, Work,
 };
 use crate::interchange::{read_otlp, read_otlp_json, read_zipkin_json};
 use crate::model::{Span, TraceId, deliver};
@@ -339,6 +339,11 @@ impl Store {
     /// TooLarge if a doubled trace is, Io if a directory cannot be listed.
     pub fn stats(&self) -> Result<Stats> {
         Stats::gather(self.engine())
+    }
+
+    /// What the write path did since this store was opened: time by kind of work, and what was written. Costs nothing.
+    pub fn work(&self) -> Work {
+        self.engine().work()
     }
 
     /// Reads every byte and lists what is damaged.

@@ -21,6 +21,7 @@ use crate::part::ReadCounter;
 use super::engine::{Engine, Live, Writer, closed_error};
 use super::marks::{mark_dirty, mark_doubled};
 use super::sealed_spans::Twin;
+use super::work::{Labour, Output};
 
 /// Rows of a sealed trace up to which a late span is compared with them when it arrives.
 const COMPARED_ROWS_MAX: u32 = 4_096;
@@ -191,7 +192,8 @@ impl Engine {
         feed: impl FnOnce(&mut HeadSink<'_>) -> Result<()>,
     ) -> Result<Appended> {
         let writer = self.writer()?;
-        let mut live = self.room(when_full)?;
+        let mut live = self.timed(Labour::WaitingForRoom, || self.room(when_full))?;
+        let began = self.clock.monotonic_nanos();
         if live.head.rotate_first {
             self.begin_log(writer, &mut live)?;
         }
@@ -215,7 +217,7 @@ impl Engine {
         };
         let fed = feed(&mut sink);
         let HeadSink { accepted, duplicates, rejected, .. } = sink;
-        let logged = fed.and_then(|()| log_growth(writer, &mut live, accepted));
+        let logged = fed.and_then(|()| self.log_growth(writer, &mut live, accepted));
         let position = match logged {
             Ok(position) => position,
             Err(error) => {
@@ -236,7 +238,8 @@ impl Engine {
             let _ = self.rotate(writer, &mut live);
         }
         drop(live);
-        writer.log.settle(position, durability)?;
+        self.work.took(Labour::Appending, self.clock.monotonic_nanos().saturating_sub(began));
+        self.timed(Labour::WaitingForSync, || writer.log.settle(position, durability))?;
         self.acknowledged.finish(&sequences);
         Ok(Appended { accepted, duplicates, rejected: rejected.into_iter().collect(), sequence })
     }
@@ -251,7 +254,7 @@ impl Engine {
         if sequence.0 > next {
             return Err(Error::invalid(format!("sequence {} was not given out; the last is {next}", sequence.0)));
         }
-        writer.log.wait_durable(writer.log.position())
+        self.timed(Labour::WaitingForSync, || writer.log.wait_durable(writer.log.position()))
     }
 
     /// Waits until the head has room, or fails.
@@ -289,34 +292,35 @@ impl Engine {
         live.head.rotate_first = false;
         Ok(())
     }
-}
 
-/// Appends the growth of the active chapter to the log.
-fn log_growth(writer: &Writer, live: &mut Live, accepted: u64) -> Result<crate::log::LogPosition> {
-    if accepted == 0 {
-        return Ok(writer.log.position());
-    }
-    let head = &mut live.head;
-    let chapter = head.builder.chapter();
-    debug_assert!(chapter.schema().classes.len() >= head.logged.classes, "a chapter only grows");
-    let payload = &mut head.record;
-    payload.as_mut_vec().clear();
-    encode_record(chapter, &head.logged, payload);
-    let count = u32::try_from(accepted).map_err(|_| Error::invalid("more than 4 billion spans at once"))?;
-    let record = NewRecord { kind: RecordKind::Batch, chapter: head.chapter, count };
-    let written = writer.log.append(record, &[payload.as_slice()]);
-    if payload.len() > RECORD_BYTES_KEPT_MAX {
-        head.record = ByteWriter::new();
-    }
-    match written {
-        Ok(appended) => {
-            head.logged = Mark::of(head.builder.chapter());
-            head.next_sequence = appended.first_sequence + u64::from(count);
-            Ok(appended.position)
+    /// Appends the growth of the active chapter to the log.
+    fn log_growth(&self, writer: &Writer, live: &mut Live, accepted: u64) -> Result<crate::log::LogPosition> {
+        if accepted == 0 {
+            return Ok(writer.log.position());
         }
-        Err(error) => {
-            head.rotate_first = error.kind() != ErrorKind::Invalid;
-            Err(error)
+        let head = &mut live.head;
+        let chapter = head.builder.chapter();
+        debug_assert!(chapter.schema().classes.len() >= head.logged.classes, "a chapter only grows");
+        let payload = &mut head.record;
+        payload.as_mut_vec().clear();
+        encode_record(chapter, &head.logged, payload);
+        let count = u32::try_from(accepted).map_err(|_| Error::invalid("more than 4 billion spans at once"))?;
+        let record = NewRecord { kind: RecordKind::Batch, chapter: head.chapter, count };
+        let written = writer.log.append(record, &[payload.as_slice()]);
+        if payload.len() > RECORD_BYTES_KEPT_MAX {
+            head.record = ByteWriter::new();
+        }
+        match written {
+            Ok(appended) => {
+                head.logged = Mark::of(head.builder.chapter());
+                head.next_sequence = appended.first_sequence + u64::from(count);
+                self.work.wrote(Output::Log, u64::from(count), appended.bytes);
+                Ok(appended.position)
+            }
+            Err(error) => {
+                head.rotate_first = error.kind() != ErrorKind::Invalid;
+                Err(error)
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ use super::recovery::RecoveryReport;
 use super::refresh::Footprint;
 use super::seal::SealSummary;
 use super::sealed_spans::SealedSpans;
+use super::work::{Counters, Labour, Work};
 
 /// Sixteenths of the memory budget at which a head is sealed: the rest is for the head that follows and for the
 /// sealing itself.
@@ -47,6 +48,7 @@ pub struct Engine {
     pub(super) acknowledged: Arc<Acknowledged>,
     /// How the files looked when a read-only store was last read.
     pub(super) footprint: Mutex<Footprint>,
+    pub(super) work: Counters,
     pub(super) recovery: RecoveryReport,
 }
 
@@ -218,6 +220,16 @@ impl Engine {
             live.generations.iter().flat_map(|g| g.chapters.iter().cloned()).collect();
         chapters.extend(live.head.chapters());
         Arc::new(Snapshot::new(live.segments.clone(), chapters))
+    }
+
+    /// Runs `work` and counts the time it takes.
+    pub(super) fn timed<T>(&self, labour: Labour, work: impl FnOnce() -> T) -> T {
+        self.work.time(labour, self.clock.as_ref(), work)
+    }
+
+    /// What was done since the store was opened.
+    pub fn work(&self) -> Work {
+        self.work.read()
     }
 
     /// What opening found and lost.

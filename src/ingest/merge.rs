@@ -32,6 +32,7 @@ use super::marks::{doubled_beside, trace_marks};
 use super::merge_plan::{Candidate, Extent, GroupBounds, plan_merges};
 use super::retire::Upkeep;
 use super::seal::info_of;
+use super::work::{Labour, Output};
 
 /// How long merging waits after a failure before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -198,7 +199,10 @@ impl Engine {
                 self.remove_segment_files(writer, ids)?;
             }
         }
-        summary.elapsed = Duration::from_nanos(self.clock.monotonic_nanos().saturating_sub(began));
+        let nanos = self.clock.monotonic_nanos().saturating_sub(began);
+        self.work.took(Labour::Merging, nanos);
+        self.work.wrote(Output::Merged, rows_written, bytes_written);
+        summary.elapsed = Duration::from_nanos(nanos);
         self.changed.notify_all();
         Ok(summary)
     }

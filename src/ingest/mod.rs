@@ -19,6 +19,7 @@ mod refresh;
 mod retire;
 mod seal;
 mod sealed_spans;
+mod work;
 
 pub use acknowledged::Acknowledged;
 pub use append::{Appended, HeadSink, Sequence};
@@ -30,3 +31,4 @@ pub use open::OpenRequest;
 pub use recovery::{Damage, RecoveryReport};
 pub use retire::{SealedPart, Upkeep};
 pub use seal::SealSummary;
+pub use work::Work;

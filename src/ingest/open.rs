@@ -33,6 +33,7 @@ use super::recovery::{Damage, RecoveryReport};
 use super::refresh::Footprint;
 use super::seal::{SealSummary, info_of};
 use super::sealed_spans::SealedSpans;
+use super::work::Counters;
 
 /// Times a read-only opening begins again because a writer removed a file meanwhile.
 const ATTEMPTS: usize = 8;
@@ -318,6 +319,7 @@ impl OpenRequest {
             retention: Mutex::new(clock),
             acknowledged: Arc::new(Acknowledged::up_to(contained.next_sequence)),
             footprint: Mutex::default(),
+            work: Counters::default(),
             recovery,
         }
     }

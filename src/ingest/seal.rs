@@ -20,6 +20,7 @@ use super::delete::mark_deleted;
 use super::engine::{Engine, Head, Live, Writer, closed_error};
 use super::generation::Generation;
 use super::marks::{doubled_beside, trace_marks};
+use super::work::{Labour, Output};
 
 /// What sealing did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +118,7 @@ impl Engine {
             self.retire_empty(writer, generation)?;
             SealSummary::default()
         } else {
-            self.seal_rows(writer, generation)?
+            self.timed(Labour::Sealing, || self.seal_rows(writer, generation))?
         };
         self.remove_logs(generation)?;
         self.storage.sync_directory(Directory::Log)?;
@@ -154,6 +155,7 @@ impl Engine {
                 let _ = self.storage.remove(&id.segment_path());
             }
         })?;
+        self.work.wrote(Output::Sealed, spans, bytes);
         self.lock().sealed.add(&summary);
         Ok(summary)
     }

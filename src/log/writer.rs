@@ -61,6 +61,8 @@ pub struct AppendedRecord {
     pub first_sequence: u64,
     /// What to wait for until it is durable.
     pub position: LogPosition,
+    /// Its length, header and padding included.
+    pub bytes: u64,
 }
 
 /// A log that is complete and durable.
@@ -144,7 +146,8 @@ impl LogWriter {
         }
         state.len = header.end();
         state.next_sequence = header.next_sequence();
-        Ok(AppendedRecord { first_sequence, position: state.position() })
+        let bytes = state.len - header.offset;
+        Ok(AppendedRecord { first_sequence, position: state.position(), bytes })
     }
 
     /// Returns when the position is durable.
