@@ -15,6 +15,8 @@ pub struct Report<'a> {
     out: &'a mut dyn Write,
     json: bool,
     rows: u64,
+    /// False where the outcome alone tells that nothing was found.
+    remarks: bool,
     /// The line at hand: JSON is written in pieces of a few bytes.
     line: Vec<u8>,
     /// What the destination can show.
@@ -49,7 +51,19 @@ impl Look {
 impl<'a> Report<'a> {
     /// A report to `out`, of JSON lines or for people.
     pub fn new(out: &'a mut dyn Write, json: bool, look: Look) -> Self {
-        Self { out, json, rows: 0, line: Vec::new(), look }
+        Self { out, json, rows: 0, remarks: true, line: Vec::new(), look }
+    }
+
+    /// The report of one question of many, whose outcomes are told some other way than by [`Report::remark`].
+    pub fn of_many(out: &'a mut dyn Write, json: bool) -> Self {
+        Self { remarks: false, ..Self::new(out, json, Look::PLAIN) }
+    }
+
+    /// Says on standard error why there is no result.
+    pub fn remark(&self, why: impl std::fmt::Display) {
+        if self.remarks {
+            warn(why);
+        }
     }
 
     /// True if results are JSON lines.
@@ -102,6 +116,12 @@ impl<'a> Report<'a> {
         self.rows += table.rows.len() as u64;
         table.write(self.out)
     }
+}
+
+/// A line on standard error for something that does not stop the command.
+pub fn warn(message: impl std::fmt::Display) {
+    // Results matter more than warnings: if standard error is gone, go on.
+    let _ = writeln!(io::stderr(), "warning: {message}");
 }
 
 /// Which side of its column a cell keeps to.

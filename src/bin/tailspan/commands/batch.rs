@@ -16,7 +16,7 @@ use tailspan::Store;
 use super::{run_on, warn_of_damage};
 use crate::args::{Cli, Command, StoreCommand};
 use crate::outcome::{Outcome, code_of, is_broken_pipe, message_of, usage};
-use crate::output::{Look, Report};
+use crate::output::Report;
 
 const EXAMPLE: &str = r#"Example:
   echo '["find","--service=checkout","--json"]' | tailspan batch my-store"#;
@@ -99,7 +99,7 @@ fn run_line(
     if command.writes() {
         return Err(usage("a batch only reads; run this command by itself"));
     }
-    let mut report = Report::new(out, command.common().json, Look::PLAIN);
+    let mut report = Report::of_many(out, command.common().json);
     let outcome = run_on(store, &command, &mut report);
     *rows = report.rows();
     outcome

@@ -5,8 +5,8 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use tailspan::{CriticalPathReport, PathPiece, Query, Store, TraceId, TracePath};
 
+use super::explain;
 use super::figures::finish;
-use super::{explain, warn};
 use crate::args::Common;
 use crate::filters::Filters;
 use crate::outcome::{Outcome, usage};
@@ -56,7 +56,7 @@ pub fn run(store: &Store, args: &CriticalPathArgs, report: &mut Report<'_>) -> a
     }
     let id = TraceId::parse(id).map_err(|e| usage(format!("'{id}' is no trace id: {e}")))?;
     let Some(path) = snapshot.trace_critical_path(id)? else {
-        warn(format_args!("trace {id} is not in {}", args.common.store.display()));
+        report.remark(format_args!("trace {id} is not in {}", args.common.store.display()));
         return Ok(Outcome::NotFound);
     };
     if report.json() {

@@ -32,7 +32,7 @@ pub mod upkeep;
 pub mod wait;
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -40,6 +40,7 @@ use tailspan::Store;
 
 use crate::args::StoreCommand;
 use crate::outcome::Outcome;
+pub use crate::output::warn;
 use crate::output::{Look, Report};
 
 /// Losses reported one by one; the rest is counted.
@@ -106,12 +107,6 @@ pub fn warn_of_damage(store: &Store) -> bool {
         warn(format_args!("{} more; tailspan verify lists all", damage.len() - COMPLAINTS_MAX));
     }
     !damage.is_empty()
-}
-
-/// A line on standard error for something that does not stop the command.
-pub fn warn(message: impl std::fmt::Display) {
-    // Results matter more than warnings: if standard error is gone, go on.
-    let _ = writeln!(io::stderr(), "warning: {message}");
 }
 
 /// Runs `write` on the file, or on the report's own destination if none is named.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use tailspan::{Store, TraceId};
 
-use super::{explain, warn, with_output};
+use super::{explain, with_output};
 use crate::args::Common;
 use crate::formats::write_spans;
 use crate::input::Format;
@@ -65,7 +65,7 @@ pub fn run(store: &Store, args: &TraceArgs, report: &mut Report<'_>) -> anyhow::
     let snapshot = args.bound.on(store.snapshot());
     let spans = if args.lenient { snapshot.trace_lenient(id)? } else { snapshot.trace(id)? };
     if spans.is_empty() {
-        warn(format_args!("trace {id} is not in {}", args.common.store.display()));
+        report.remark(format_args!("trace {id} is not in {}", args.common.store.display()));
         return Ok(Outcome::NotFound);
     }
     let default = if report.json() { TraceFormat::OtlpJson } else { TraceFormat::Tree };
