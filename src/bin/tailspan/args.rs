@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, batch, compare, compare_stores, concurrency, critical_path, delete, demo, export, fanout, find, heatmap,
-    import, latency, links, lists, pairs, retain, root_cause, series, slowest, stats, tail, trace, upkeep, wait,
+    backup, batch, bench, compare, compare_stores, concurrency, critical_path, delete, demo, export, fanout, find,
+    heatmap, import, latency, links, lists, pairs, retain, root_cause, series, slowest, stats, tail, trace, upkeep,
+    wait,
 };
 
 /// Store distributed-tracing spans in a folder and ask questions about them.
@@ -47,6 +48,8 @@ pub enum Command {
     /// Take spans from SDKs and answer Zipkin's API
     #[cfg(feature = "collector")]
     Serve(Box<crate::serve::ServeArgs>),
+    /// Import your own spans into a new store, ask about them, and tell what it all took
+    Bench(bench::BenchArgs),
     /// Show what tailspan does: built-in traffic goes into a store and is asked about
     Demo(demo::DemoArgs),
 }

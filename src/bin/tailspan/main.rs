@@ -30,7 +30,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use args::{Cli, Command};
-use commands::{batch, compare_stores, demo, import, on_store, tail};
+use commands::{batch, bench, compare_stores, demo, import, on_store, tail};
 use outcome::{Outcome, code_of, is_broken_pipe, message_of};
 
 fn main() -> ExitCode {
@@ -48,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Import(args) => import::run(&args, &mut out)?,
         Command::OnStore(command) => on_store(&command, &mut out)?,
         Command::Batch(args) => batch::run(&args, &mut out)?,
+        Command::Bench(args) => bench::run(&args, &mut out)?,
         Command::Demo(args) => demo::run(&args, &mut out)?,
         Command::Tail(args) => tail::run(&args, &mut out)?,
         Command::CompareStores(args) => compare_stores::run(&args, &mut out)?,

@@ -131,7 +131,7 @@ fn parse_by(path: &Path, words: &[String], grammar: &mut clap::Command) -> anyho
 }
 
 /// Processor time of all threads of this process so far.
-fn cpu_nanos() -> u64 {
+pub(super) fn cpu_nanos() -> u64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
     u64::try_from(nanos).unwrap_or(0)

@@ -105,21 +105,23 @@ struct Group {
 
 /// What has come in so far.
 #[derive(Clone, Default)]
-struct Totals {
-    accepted: u64,
-    duplicates: u64,
-    rejected: BTreeMap<RejectReason, u64>,
-    unreadable: u64,
-    read_bytes: u64,
+pub(super) struct Totals {
+    pub accepted: u64,
+    pub duplicates: u64,
+    pub rejected: BTreeMap<RejectReason, u64>,
+    pub unreadable: u64,
+    pub read_bytes: u64,
+    /// Time the reader spent on decompressing and splitting, known at the end.
+    pub reading: Duration,
 }
 
 impl Totals {
-    fn rejected_count(&self) -> u64 {
+    pub fn rejected_count(&self) -> u64 {
         self.rejected.values().sum()
     }
 
     /// Spans of the input these totals account for.
-    fn seen(&self) -> u64 {
+    pub fn seen(&self) -> u64 {
         self.accepted + self.duplicates + self.rejected_count()
     }
 
@@ -156,45 +158,67 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 }
 
 /// Runs the three stages until the input ends or one of them fails.
-fn pump(store: &Store, args: &ImportArgs, progress: &ProgressBar, report: &mut Report<'_>) -> anyhow::Result<Totals> {
+pub(super) fn pump(
+    store: &Store,
+    args: &ImportArgs,
+    progress: &ProgressBar,
+    report: &mut Report<'_>,
+) -> anyhow::Result<Totals> {
     let (readings_in, readings) = sync_channel(PARCELS_AHEAD);
     let (groups_in, groups) = sync_channel(GROUPS_AHEAD);
     let durability = args.durability.of_store();
     thread::scope(|scope| {
-        scope.spawn(move || read_all(&args.files, args.format, &readings_in));
+        let reader = scope.spawn(move || read_all(&args.files, args.format, readings_in));
         let appender = scope.spawn(move || append_all(store, durability, &readings, &groups_in));
         // Returning early drops `groups`; the other stages then fail to send and end too.
         let acknowledged = acknowledge_all(store, durability, groups, progress, report);
-        let appended = match appender.join() {
-            Ok(appended) => appended,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
+        let appended = appender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         acknowledged?;
-        appended
+        let reading = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(Totals { reading, ..appended? })
     })
 }
 
-/// The reader: it ends early only if the appender did.
-fn read_all(files: &[PathBuf], format: Option<Format>, readings: &SyncSender<Reading>) {
+/// The reader: it ends early only if the appender did. Returns how long it worked, waiting for the appender left out.
+fn read_all(files: &[PathBuf], format: Option<Format>, readings: SyncSender<Reading>) -> Duration {
+    let began = Instant::now();
+    let mut feed = Feed { readings, waited: Duration::ZERO };
     for path in files {
         let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
-        let mut sent = readings.send(Reading::File(name));
+        let mut sent = feed.send(Reading::File(name));
         if sent.is_ok() {
-            sent = read_one(path, format, readings);
+            sent = read_one(path, format, &mut feed);
         }
         if sent.is_err() {
-            return;
+            break;
         }
+    }
+    began.elapsed().saturating_sub(feed.waited)
+}
+
+/// The way to the appender.
+struct Feed {
+    readings: SyncSender<Reading>,
+    /// How long the appender was busy with what it had.
+    waited: Duration,
+}
+
+impl Feed {
+    fn send(&mut self, reading: Reading) -> Result<(), SendError<Reading>> {
+        let began = Instant::now();
+        let sent = self.readings.send(reading);
+        self.waited += began.elapsed();
+        sent
     }
 }
 
-fn read_one(path: &Path, format: Option<Format>, readings: &SyncSender<Reading>) -> Result<(), SendError<Reading>> {
+fn read_one(path: &Path, format: Option<Format>, feed: &mut Feed) -> Result<(), SendError<Reading>> {
     match Source::open(path) {
-        Ok(source) => input::read(source, format, |parcel| readings.send(Reading::Parcel(parcel))),
+        Ok(source) => input::read(source, format, |parcel| feed.send(Reading::Parcel(parcel))),
         Err(error) => {
             let mut parcel = Parcel::default();
             parcel.bad(Place::Byte(0), format!("cannot read the file: {error}"));
-            readings.send(Reading::Parcel(parcel))
+            feed.send(Reading::Parcel(parcel))
         }
     }
 }
@@ -323,7 +347,7 @@ fn acknowledge_all(
 }
 
 /// A bar on a terminal, nothing elsewhere; without a length (standard input) only the count moves.
-fn progress_bar(total: Option<u64>) -> ProgressBar {
+pub(super) fn progress_bar(total: Option<u64>) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
     let template = match total {
         Some(_) => "{wide_bar} {percent:>3} %  {msg}  {elapsed}, {eta} left",

@@ -1,8 +1,9 @@
-//! One file a command. Each has its flags and a `run(&Store, &Args, &mut Report)`; only `import`, `batch`,
+//! One file a command. Each has its flags and a `run(&Store, &Args, &mut Report)`; only `import`, `bench`, `batch`,
 //! `tail`, `compare-stores` and `demo` open stores themselves.
 
 pub mod backup;
 pub mod batch;
+pub mod bench;
 pub mod compare;
 pub mod compare_stores;
 pub mod concurrency;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use tailspan::{Stats, Store};
 
 use super::warn;
@@ -23,21 +23,7 @@ pub struct StatsArgs {
 pub fn run(store: &Store, _args: &StatsArgs, report: &mut Report<'_>) -> anyhow::Result<Outcome> {
     let stats = store.stats()?;
     if report.json() {
-        report.row(&json!({
-            "spans": stats.spans,
-            "rows": stats.rows,
-            "traces": stats.traces,
-            "segments": stats.segments,
-            "bytesOnDisk": stats.bytes_on_disk,
-            "columns": stats.columns,
-            "indexes": stats.indexes,
-            "rollupBytes": stats.rollup_bytes,
-            "logBytes": stats.log_bytes,
-            "awaitingErasure": stats.awaiting_erasure,
-            "writeAmplification": stats.times_written.mean,
-            "timesWrittenMax": stats.times_written.max,
-            "problems": stats.problems,
-        }))?;
+        report.row(&json_of(&stats))?;
     } else {
         print(&stats, report)?;
     }
@@ -45,7 +31,27 @@ pub fn run(store: &Store, _args: &StatsArgs, report: &mut Report<'_>) -> anyhow:
     Ok(Outcome::Done.or_damaged(!stats.problems.is_empty()))
 }
 
-fn print(stats: &Stats, report: &mut Report<'_>) -> anyhow::Result<()> {
+/// The figures as one JSON object.
+pub(super) fn json_of(stats: &Stats) -> Value {
+    json!({
+        "spans": stats.spans,
+        "rows": stats.rows,
+        "traces": stats.traces,
+        "segments": stats.segments,
+        "bytesOnDisk": stats.bytes_on_disk,
+        "columns": stats.columns,
+        "indexes": stats.indexes,
+        "rollupBytes": stats.rollup_bytes,
+        "logBytes": stats.log_bytes,
+        "awaitingErasure": stats.awaiting_erasure,
+        "writeAmplification": stats.times_written.mean,
+        "timesWrittenMax": stats.times_written.max,
+        "problems": stats.problems,
+    })
+}
+
+/// Prints the figures for people.
+pub(super) fn print(stats: &Stats, report: &mut Report<'_>) -> anyhow::Result<()> {
     report.line(&format!(
         "{} in {}, {} in {} and the log",
         many(stats.spans, "span"),
