@@ -6,6 +6,7 @@
 //! Throughput is spans of the store a second, whatever the question needs to read of them.
 
 mod common {
+    pub mod stores;
     pub mod workload;
 }
 
@@ -20,7 +21,8 @@ use tailspan::{
     SeriesQuery, Snapshot, SpanSet, WaitKey, WaitQuery,
 };
 
-use common::workload::{BEGIN, Dice, attribute, fill, messages, open, text, trace_id};
+use common::stores::{fill, open};
+use common::workload::{BEGIN, Dice, attribute, messages, text, trace_id};
 
 const TRACES: u64 = 30_000;
 const SPANS_A_TRACE: u64 = 11;

@@ -4,6 +4,8 @@
 //! run, since machines differ and are noisy.
 
 mod common {
+    pub mod calls;
+    pub mod stores;
     pub mod workload;
 }
 
@@ -11,56 +13,17 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::trace::v1 as pb;
 use tailspan::{Durability, Order, Query, Store, TraceId};
 
-use common::workload::{self, BEGIN, Dice, attribute, fill, open, text, trace_id};
+use common::calls::{SPANS_A_TRACE, messages};
+use common::stores::{fill, open};
+use common::workload::trace_id;
 
 const TRACES: u64 = 20_000;
-const SPANS_A_TRACE: u64 = 10;
 const SPANS: u64 = TRACES * SPANS_A_TRACE;
-const SERVICES: [&str; 6] = ["frontend", "checkout", "payment", "bank-adapter", "inventory", "email"];
-
-fn span(trace: u64, index: u64, dice: &mut Dice) -> pb::Span {
-    let start = BEGIN + trace * 700_000 + index * 40_000;
-    let failed = dice.next().is_multiple_of(150);
-    pb::Span {
-        trace_id: trace_id(trace).to_vec(),
-        span_id: (dice.next() | 1).to_be_bytes().to_vec(),
-        name: format!("operation-{}", dice.next() % 40),
-        kind: (2 + index % 2) as i32,
-        flags: 1,
-        start_time_unix_nano: start,
-        end_time_unix_nano: start + dice.duration(),
-        status: Some(pb::Status { message: String::new(), code: if failed { 2 } else { 0 } }),
-        attributes: vec![
-            text("http.request.method", if dice.next().is_multiple_of(4) { "POST" } else { "GET" }),
-            text("url.path", format!("/api/orders/{}", dice.next() % 50_000)),
-            attribute("http.response.status_code", Value::IntValue(if failed { 500 } else { 200 })),
-            text("app.user.id", format!("u-{:06}", trace * 7919 % 200_000)),
-            text("network.peer.address", format!("10.2.{}.{}", dice.next() % 16, dice.next() % 250)),
-            attribute("network.peer.port", Value::IntValue(32_768 + (dice.next() % 28_000) as i64)),
-        ],
-        ..Default::default()
-    }
-}
-
-/// The workload as OTLP messages of 1,000 spans: chains of calls between services.
-fn messages() -> Vec<Vec<u8>> {
-    workload::messages(&SERVICES.map(str::to_owned), TRACES, |trace, dice| {
-        let mut parent = Vec::new();
-        let call = |index: u64| {
-            let mut span = span(trace, index, dice);
-            span.parent_span_id = std::mem::replace(&mut parent, span.span_id.clone());
-            ((dice.next() % SERVICES.len() as u64) as usize, span)
-        };
-        (0..SPANS_A_TRACE).map(call).collect()
-    })
-}
 
 fn append(c: &mut Criterion) {
-    let messages = messages();
+    let messages = messages(TRACES);
     let mut group = c.benchmark_group("append");
     group.sample_size(10).throughput(Throughput::Elements(SPANS));
     for (name, durability) in [
@@ -83,7 +46,7 @@ fn append(c: &mut Criterion) {
 }
 
 fn seal(c: &mut Criterion) {
-    let messages = messages();
+    let messages = messages(TRACES);
     let mut group = c.benchmark_group("seal");
     group.sample_size(10).throughput(Throughput::Elements(SPANS));
     group.bench_function("200k spans", |b| {
@@ -105,7 +68,7 @@ fn seal(c: &mut Criterion) {
 }
 
 fn merge(c: &mut Criterion) {
-    let messages = messages();
+    let messages = messages(TRACES);
     let (one, other) = messages.split_at(messages.len() / 2);
     let mut group = c.benchmark_group("merge");
     group.sample_size(10).throughput(Throughput::Elements(SPANS));
@@ -133,7 +96,7 @@ fn merge(c: &mut Criterion) {
 fn whole(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(&directory, Durability::Buffered);
-    fill(&store, &messages());
+    fill(&store, &messages(TRACES));
     store.seal().expect("sealing works");
     let mut group = c.benchmark_group("whole store");
     group.sample_size(10).throughput(Throughput::Elements(SPANS));
@@ -152,7 +115,7 @@ fn whole(c: &mut Criterion) {
 fn queries(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(&directory, Durability::Buffered);
-    fill(&store, &messages());
+    fill(&store, &messages(TRACES));
     store.seal().expect("sealing works");
     let snapshot = store.snapshot();
     let mut trace = 0;

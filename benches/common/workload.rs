@@ -1,11 +1,10 @@
-//! What the workloads of the benches share: seeded dice, OTLP messages grouped by service, a store that holds them.
+//! What the workloads of the benches share: seeded dice, OTLP messages grouped by service.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1 as pb;
 use prost::Message;
-use tailspan::{Durability, Store};
 
 const TRACES_A_MESSAGE: u64 = 100;
 /// When the first trace starts.
@@ -76,18 +75,4 @@ fn resource_spans(service: &str) -> pb::ResourceSpans {
         scope_spans: vec![pb::ScopeSpans { scope: Some(scope), ..Default::default() }],
         ..Default::default()
     }
-}
-
-/// Appends the messages; all of their spans are accepted.
-pub fn fill(store: &Store, messages: &[Vec<u8>]) {
-    for message in messages {
-        let appended = store.append_otlp(message).expect("the workload is sound");
-        assert_eq!(appended.rejected_count(), 0, "the workload is sound");
-    }
-}
-
-/// A store in this directory that seals when it is told to.
-pub fn open(directory: &tempfile::TempDir, durability: Durability) -> Store {
-    let builder = Store::builder(directory.path()).durability(durability).seal_automatically(false);
-    builder.open().expect("a new store")
 }
