@@ -284,7 +284,7 @@ fn sent(trace: u64, dice: &mut Dice) -> Vec<(usize, pb::Span)> {
 fn wait(c: &mut Criterion, services: &[String]) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(&directory, Durability::Buffered);
-    fill(&store, &messages(services, TRACES, sent));
+    fill(&store, &messages(services, 0..TRACES, sent));
     store.seal().expect("sealing works");
     let (snapshot, question) = (store.snapshot(), WaitQuery::new(Query::new()).by(vec![WaitKey::Destination]));
     let mut group = group(c, "wait");
@@ -301,7 +301,7 @@ fn figures(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(&directory, Durability::Buffered);
     let services: Vec<String> = (0..SERVICES).map(|service| format!("service-{service:02}")).collect();
-    fill(&store, &messages(&services, TRACES, calls));
+    fill(&store, &messages(&services, 0..TRACES, calls));
     store.seal().expect("sealing works");
     let snapshot = store.snapshot();
     latency(c, &snapshot);

@@ -23,7 +23,7 @@ const TRACES: u64 = 20_000;
 const SPANS: u64 = TRACES * SPANS_A_TRACE;
 
 fn append(c: &mut Criterion) {
-    let messages = messages(TRACES);
+    let messages = messages(0..TRACES);
     let mut group = c.benchmark_group("append");
     group.sample_size(10).throughput(Throughput::Elements(SPANS));
     for (name, durability) in [
@@ -46,7 +46,7 @@ fn append(c: &mut Criterion) {
 }
 
 fn seal(c: &mut Criterion) {
-    let messages = messages(TRACES);
+    let messages = messages(0..TRACES);
     let mut group = c.benchmark_group("seal");
     group.sample_size(10).throughput(Throughput::Elements(SPANS));
     group.bench_function("200k spans", |b| {
@@ -68,7 +68,7 @@ fn seal(c: &mut Criterion) {
 }
 
 fn merge(c: &mut Criterion) {
-    let messages = messages(TRACES);
+    let messages = messages(0..TRACES);
     let (one, other) = messages.split_at(messages.len() / 2);
     let mut group = c.benchmark_group("merge");
     group.sample_size(10).throughput(Throughput::Elements(SPANS));
@@ -96,7 +96,7 @@ fn merge(c: &mut Criterion) {
 fn whole(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(&directory, Durability::Buffered);
-    fill(&store, &messages(TRACES));
+    fill(&store, &messages(0..TRACES));
     store.seal().expect("sealing works");
     let mut group = c.benchmark_group("whole store");
     group.sample_size(10).throughput(Throughput::Elements(SPANS));
@@ -115,7 +115,7 @@ fn whole(c: &mut Criterion) {
 fn queries(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open(&directory, Durability::Buffered);
-    fill(&store, &messages(TRACES));
+    fill(&store, &messages(0..TRACES));
     store.seal().expect("sealing works");
     let snapshot = store.snapshot();
     let mut trace = 0;

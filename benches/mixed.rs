@@ -68,7 +68,7 @@ struct Answers {
 
 fn main() {
     let spans = size();
-    let messages = messages(spans / SPANS_A_TRACE);
+    let messages = messages(0..spans / SPANS_A_TRACE);
     let input_bytes: usize = messages.iter().map(Vec::len).sum();
     println!("{spans} spans in {} messages, {} MB as OTLP", messages.len(), input_bytes / 1_000_000);
     let runs = PLANS.map(|plan| {

@@ -1,5 +1,7 @@
 //! A workload of chains of calls between a few services, ten spans a trace, as OTLP messages.
 
+use std::ops::Range;
+
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1 as pb;
 
@@ -34,8 +36,8 @@ fn span(trace: u64, index: u64, dice: &mut Dice) -> pb::Span {
     }
 }
 
-/// So many traces as OTLP messages of 1,000 spans: chains of calls between services.
-pub fn messages(traces: u64) -> Vec<Vec<u8>> {
+/// The traces of these numbers as OTLP messages of 1,000 spans: chains of calls between services.
+pub fn messages(traces: Range<u64>) -> Vec<Vec<u8>> {
     workload::messages(&SERVICES.map(str::to_owned), traces, |trace, dice| {
         let mut parent = Vec::new();
         let call = |index: u64| {

@@ -1,5 +1,7 @@
 //! What the workloads of the benches share: seeded dice, OTLP messages grouped by service.
 
+use std::ops::Range;
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -45,19 +47,19 @@ pub fn trace_id(trace: u64) -> [u8; 16] {
     (u128::from(dice.next()) << 64 | u128::from(dice.next())).to_be_bytes()
 }
 
-/// So many traces as OTLP messages of a hundred traces each, grouped by resource. `spans_of` makes the spans of a
+/// The traces of these numbers as OTLP messages of a hundred traces each, grouped by resource. `spans_of` makes the spans of a
 /// trace, each with the index of its service.
 pub fn messages(
     services: &[String],
-    traces: u64,
+    traces: Range<u64>,
     mut spans_of: impl FnMut(u64, &mut Dice) -> Vec<(usize, pb::Span)>,
 ) -> Vec<Vec<u8>> {
-    let mut dice = Dice(42);
+    let mut dice = Dice(42 ^ traces.start << 8);
     let mut out = Vec::new();
-    for first in (0..traces).step_by(TRACES_A_MESSAGE as usize) {
+    for first in traces.clone().step_by(TRACES_A_MESSAGE as usize) {
         let mut request =
             ExportTraceServiceRequest { resource_spans: services.iter().map(|name| resource_spans(name)).collect() };
-        for trace in first..(first + TRACES_A_MESSAGE).min(traces) {
+        for trace in first..(first + TRACES_A_MESSAGE).min(traces.end) {
             for (service, span) in spans_of(trace, &mut dice) {
                 request.resource_spans[service].scope_spans[0].spans.push(span);
             }

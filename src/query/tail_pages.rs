@@ -69,7 +69,7 @@ pub fn tail_pages(
     rows.sort_unstable();
     let mut numbers: Vec<u32> = rows.iter().map(|row| row / PAGE_ROWS as u32).collect();
     numbers.dedup();
-    let found = PageSet::from_sorted(numbers.into_iter());
+    let found = PageSet::from_sorted(numbers);
     if unproven.is_empty() {
         return Some(TailPages { pages: found, rows: Some(rows) });
     }
