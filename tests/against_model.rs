@@ -24,6 +24,7 @@ mod common {
 }
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::ask::Ask;
 use common::check::Expected;
@@ -46,8 +47,15 @@ fn cases(default: u32, share: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
+/// Every other store maps its files, the others read them piece by piece.
+fn maps_files() -> bool {
+    static OPENED: AtomicU64 = AtomicU64::new(0);
+    OPENED.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
+}
+
 fn open(directory: &Path) -> Store {
     Store::builder(directory)
+        .map_files(maps_files())
         .durability(Durability::Buffered)
         .seal_automatically(false)
         .block_rows(1024)
@@ -76,7 +84,8 @@ fn batches<'s>(spans: &'s [Span], cuts: &[Index]) -> Vec<&'s [Span]> {
 /// The store itself, and one opened beside it that only reads.
 fn check_both(store: &Store, directory: &Path, expected: &mut Expected, state: &str) {
     expected.check(store, state);
-    expected.check(&Store::open_read_only(directory).unwrap(), &format!("{state}, read beside"));
+    let beside = Store::builder(directory).read_only().create(false).map_files(maps_files()).open().unwrap();
+    expected.check(&beside, &format!("{state}, read beside"));
 }
 
 /// Head, reopened, sealed, reopened.

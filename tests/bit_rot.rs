@@ -2,6 +2,8 @@
 //! store or of an older day. After each the store opens, takes spans, shows nothing that was never written, and says
 //! what it lost.
 //!
+//! Half of the cases find files in memory, as maps are, and half read them piece by piece.
+//!
 //! By default one case in fifty is tried, chosen by a seed that is printed; all whole-file cases are. `TAILSPAN_BIT_ROT=all`
 //! tries every one, a number one in so many; `TAILSPAN_BIT_ROT_SEED` chooses others.
 
@@ -159,14 +161,15 @@ struct Tally {
     worst: BTreeMap<String, Cost>,
 }
 
-fn judge(fixture: &Fixture, case: &Case, again: bool) -> Result<Cost, String> {
+fn judge(fixture: &Fixture, case: &Case, again: bool, reads_on_demand: bool) -> Result<Cost, String> {
     let files = case.files();
     let last_log = fixture.disk.file_names().into_iter().rfind(|name| name.starts_with("log/"));
     let silent_tail =
         matches!(case, Case::Cut(..) | Case::Older(..)) && last_log.is_some_and(|log| files.contains(&log));
     let reach = Reach { files, free: case.is_free(), silent_tail, again };
-    let checked =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fixture.judge(&case.apply(fixture), &reach)));
+    let disk = case.apply(fixture);
+    disk.read_on_demand(reads_on_demand);
+    let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fixture.judge(&disk, &reach)));
     checked.unwrap_or_else(|_| Err("a panic, told above".to_owned()))
 }
 
@@ -192,7 +195,8 @@ fn whatever_rots_is_noticed_or_harmless_and_costs_no_more_than_it_must() {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(at) else { break };
-                    let verdict = judge(&fixture, case, case.is_of_a_whole_file() || at.is_multiple_of(AGAIN_EVERY));
+                    let again = case.is_of_a_whole_file() || at.is_multiple_of(AGAIN_EVERY);
+                    let verdict = judge(&fixture, case, again, scatter(at as u64).is_multiple_of(2));
                     let mut tally = tally.lock().expect("no panic while it is held");
                     match verdict {
                         Ok(cost) => {

@@ -5,7 +5,7 @@
 
 use crate::catalog::Snapshot;
 use crate::error::{Error, Result};
-use crate::limits::Limits;
+use crate::limits::{Limits, PAGE_ROWS};
 use crate::model::{Span, SpanId, TraceId};
 use crate::part::ReadCounter;
 use crate::query::{
@@ -13,8 +13,10 @@ use crate::query::{
 };
 use crate::segment::{Detail, RowFinder, Segment};
 
+use super::class_totals::class_totals;
 use super::grouper::Grouper;
 use super::heat_counts::HeatCounts;
+use super::measure::KEPT_MAX;
 use super::part_tables::{DURATION, ERROR};
 use super::select::{SelectedRanks, Wanted, select_rolled};
 use super::stepped::{each_row, plain_totals, whole_totals};
@@ -249,6 +251,22 @@ impl<'q> Feed<'q> {
             return Ok(None);
         }
         whole_totals(&mut self.matching, &self.parts, &mut self.grouper)
+    }
+
+    /// The totals of every group with histograms, where a class says the group of its spans; `None` if it does not, or
+    /// so few rows can match that keeping their durations is better.
+    ///
+    /// # Errors
+    /// As [`Feed::new`].
+    pub fn class_totals(&mut self) -> Result<Option<Vec<Totals>>> {
+        if self.unit != Unit::Span || self.matching.is_by_trace() || !self.grouper.is_by_group() {
+            return Ok(None);
+        }
+        let pages: usize = self.parts.iter().map(|part| self.matching.pages(part).len()).sum();
+        if pages <= KEPT_MAX / PAGE_ROWS {
+            return Ok(None);
+        }
+        class_totals(&mut self.matching, &self.parts, &mut self.grouper).map(Some)
     }
 
     fn spans_by_page(&mut self, sink: &mut Sink<'_>) -> Result<()> {

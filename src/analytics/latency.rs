@@ -241,7 +241,7 @@ impl Figures {
             return Ok(Self { totals, selected, incomplete: false });
         }
         if !quantiles.is_empty()
-            && let Some(totals) = feed.whole_totals()?
+            && let Some(totals) = feed.whole_totals()?.map_or_else(|| feed.class_totals(), |totals| Ok(Some(totals)))?
             && let Some(figures) = Self::of_rolled(totals, feed, quantiles, limits)?
         {
             return Ok(figures);

@@ -10,7 +10,7 @@ use super::select::{KeptAll, SelectedRanks, Wanted, select};
 use super::totals::{Totals, add_batch};
 
 /// Durations that are kept from the first pass, so that few samples need no second.
-const KEPT_MAX: usize = 1 << 18;
+pub const KEPT_MAX: usize = 1 << 18;
 
 /// Totals and quantiles of every group.
 pub struct Measured {

@@ -12,6 +12,7 @@
 
 mod adjusted;
 mod adjusted_pass;
+mod class_totals;
 mod compare;
 mod concurrency;
 mod critical_path;

@@ -112,68 +112,83 @@ fn pick(
     feed: &mut dyn SampleSource,
     out: &mut SelectedRanks,
 ) -> Result<()> {
-    let mut found: Vec<(Wanted, (u32, u64))> = Vec::new();
+    let mut picked = Picked::default();
     for (wanted, of, rank) in picks {
         let first = kept.partition_point(|k| k.of < of);
         let at = kept.get(first + rank.saturating_sub(1) as usize).filter(|k| k.of == of);
-        found.extend(at.map(|at| (wanted, at.key())));
-    }
-    let keys: Vec<(u32, u64)> = found.iter().map(|(_, key)| *key).collect();
-    let values = match smallest_of_all(kept, &keys, listed, feed) {
-        Ok(values) => values,
-        // A damaged page must not hide all others.
-        Err(_) => {
-            let mut values = FxHashMap::default();
-            for key in keys {
-                values.insert(key, smallest_ids(kept, key, listed, feed)?);
-            }
-            values
-        }
-    };
-    for (wanted, key) in found {
-        if let Some(ids) = values.get(&key).copied().flatten() {
-            out.insert(wanted, Selected { value: key.1, ids });
+        if let Some(key) = at.map(Kept::key) {
+            picked.add(wanted, key, || equal_to(kept, key).iter().map(|k| k.place));
         }
     }
-    Ok(())
+    picked.name(listed, feed, out)
 }
 
-/// The smallest ids of each of these durations, looked up together in the order of their places.
-fn smallest_of_all(
-    kept: &[Kept],
-    keys: &[(u32, u64)],
-    listed: &[SampleIds],
-    feed: &dyn SampleSource,
-) -> Result<FxHashMap<(u32, u64), Option<SampleIds>>> {
-    let (mut values, mut places) = (FxHashMap::default(), Vec::new());
-    for key in keys {
-        if values.insert(*key, None).is_none() {
-            places.extend(equal_to(kept, *key).iter().map(|k| (k.place, *key)));
+/// A range or group, and a duration in it.
+type Key = (u32, u64);
+
+/// Values of ranks, and the samples that have them.
+#[derive(Default)]
+struct Picked {
+    found: Vec<(Wanted, Key)>,
+    /// The places of the samples of each value.
+    places: FxHashMap<Key, Vec<Place>>,
+}
+
+impl Picked {
+    /// Adds the value of a rank, and the places of all samples of it.
+    fn add<P: Iterator<Item = Place>>(&mut self, wanted: Wanted, key: Key, places: impl FnOnce() -> P) {
+        self.found.push((wanted, key));
+        self.places.entry(key).or_insert_with(|| places().collect());
+    }
+
+    /// Finds the smallest ids of each value.
+    fn name(mut self, listed: &[SampleIds], feed: &mut dyn SampleSource, out: &mut SelectedRanks) -> Result<()> {
+        let values = match self.smallest_of_all(listed, feed) {
+            Ok(values) => values,
+            // A damaged page must not hide all others.
+            Err(_) => {
+                let mut values = FxHashMap::default();
+                for (key, places) in &mut self.places {
+                    values.insert(*key, smallest_ids(places, listed, feed)?);
+                }
+                values
+            }
+        };
+        for (wanted, key) in self.found {
+            if let Some(ids) = values.get(&key).copied().flatten() {
+                out.insert(wanted, Selected { value: key.1, ids });
+            }
         }
+        Ok(())
     }
-    places.sort_unstable();
-    let only: Vec<Place> = places.iter().map(|(place, _)| *place).collect();
-    for ((_, key), ids) in places.into_iter().zip(feed.ids_at(&only, listed)?) {
-        let known = values.entry(key).or_insert(None);
-        *known = Some(known.map_or(ids, |known: SampleIds| known.min(ids)));
+
+    /// The smallest ids of each value, looked up together in the order of their places.
+    fn smallest_of_all(
+        &self,
+        listed: &[SampleIds],
+        feed: &dyn SampleSource,
+    ) -> Result<FxHashMap<Key, Option<SampleIds>>> {
+        let all = self.places.iter().flat_map(|(key, places)| places.iter().map(|place| (*place, *key)));
+        let mut all: Vec<(Place, Key)> = all.collect();
+        all.sort_unstable();
+        let only: Vec<Place> = all.iter().map(|(place, _)| *place).collect();
+        let mut values = FxHashMap::default();
+        for ((_, key), ids) in all.into_iter().zip(feed.ids_at(&only, listed)?) {
+            let known = values.entry(key).or_insert(None);
+            *known = Some(known.map_or(ids, |known: SampleIds| known.min(ids)));
+        }
+        Ok(values)
     }
-    Ok(values)
 }
 
 fn equal_to(kept: &[Kept], key: (u32, u64)) -> &[Kept] {
     &kept[kept.partition_point(|k| k.key() < key)..kept.partition_point(|k| k.key() <= key)]
 }
 
-/// The smallest ids of the durations equal to this one.
-fn smallest_ids(
-    kept: &[Kept],
-    key: (u32, u64),
-    listed: &[SampleIds],
-    feed: &mut dyn SampleSource,
-) -> Result<Option<SampleIds>> {
-    let mut places: Vec<Place> = equal_to(kept, key).iter().map(|k| k.place).collect();
+/// The smallest ids of the samples at these places.
+fn smallest_ids(places: &mut [Place], listed: &[SampleIds], feed: &mut dyn SampleSource) -> Result<Option<SampleIds>> {
     places.sort_unstable();
-    match feed.ids_at(&places, listed) {
+    match feed.ids_at(places, listed) {
         Ok(ids) => Ok(ids.into_iter().min()),
         Err(error) => feed.problem(error).map(|()| None),
     }
@@ -244,26 +259,75 @@ pub fn select_rolled(
         return select(wanted, totals, feed, limits).map(Some);
     }
     let bounds: Vec<(u32, Durations)> = ranges.iter().map(|range| (range.group, range.first..=range.last)).collect();
-    let (mut kept, mut listed) = (Vec::new(), Vec::new());
-    let mut keep = |of: u32, place: Place, duration: u64| kept.push(Kept { of, place, duration });
-    if let Err(error) = feed.rows_within(&bounds, &mut listed, &mut keep) {
+    let (mut rows, mut listed) = (RowsOfRanges::new(&ranges), Vec::new());
+    if let Err(error) = feed.rows_within(&bounds, &mut listed, &mut |of, place, nanos| rows.add(of, place, nanos)) {
         // It is met again, and told, by the scan that follows.
         return if error.kind() == ErrorKind::Corrupt { Ok(None) } else { Err(error) };
     }
-    kept.sort_unstable_by_key(Kept::key);
-    let mut found = kept.chunk_by(|a, b| a.of == b.of).map(|of_range| of_range.len() as u64);
-    if kept.chunk_by(|a, b| a.of == b.of).count() != ranges.len()
-        || !ranges.iter().all(|r| found.next() == Some(r.count))
-    {
+    if !rows.is_complete() {
         return Ok(None);
     }
-    let mut out = SelectedRanks::default();
-    let picks: Vec<(Wanted, u32, u64)> = (0u32..)
-        .zip(&ranges)
-        .flat_map(|(at, range)| range.ranks.iter().map(move |rank| ((range.group, *rank), at, *rank - range.below)))
-        .collect();
-    pick(&kept, &listed, picks.into_iter(), feed, &mut out)?;
+    let (mut out, mut picked) = (SelectedRanks::default(), Picked::default());
+    for (at, range) in (0u32..).zip(&ranges) {
+        let rows = rows.of(at as usize);
+        for rank in &range.ranks {
+            let value = value_of_rank(rows, *rank - range.below);
+            let same = |row: &&(u64, Place)| row.0 == value;
+            picked.add((range.group, *rank), (at, value), || rows.iter().filter(same).map(|(_, place)| *place));
+        }
+    }
+    picked.name(&listed, feed, &mut out)?;
     Ok(Some(out))
+}
+
+/// Durations and places of the rows of ranges whose counts are known: each range has its stretch.
+struct RowsOfRanges {
+    rows: Vec<(u64, Place)>,
+    /// Where the next row of each range goes.
+    next: Vec<usize>,
+    /// Where each range ends.
+    ends: Vec<usize>,
+    /// True if a range had more rows than were counted.
+    overflowed: bool,
+}
+
+impl RowsOfRanges {
+    fn new(ranges: &[Range]) -> Self {
+        let mut end = 0;
+        let ends: Vec<usize> = ranges
+            .iter()
+            .map(|range| {
+                end += range.count as usize;
+                end
+            })
+            .collect();
+        let next = ends.iter().zip(ranges).map(|(end, range)| end - range.count as usize).collect();
+        Self { rows: vec![(0, (0, 0)); end], next, ends, overflowed: false }
+    }
+
+    fn add(&mut self, of: u32, place: Place, nanos: u64) {
+        let (next, end) = (&mut self.next[of as usize], self.ends[of as usize]);
+        match self.rows.get_mut(*next).filter(|_| *next < end) {
+            Some(row) => *row = (nanos, place),
+            None => self.overflowed = true,
+        }
+        *next += 1;
+    }
+
+    fn is_complete(&self) -> bool {
+        !self.overflowed && self.next == self.ends
+    }
+
+    fn of(&mut self, range: usize) -> &mut [(u64, Place)] {
+        let begin = range.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &mut self.rows[begin..self.ends[range]]
+    }
+}
+
+/// The duration of a rank, from 1 and at most the number of rows, which are put in another order.
+fn value_of_rank(rows: &mut [(u64, Place)], rank: u64) -> u64 {
+    let (_, row, _) = rows.select_nth_unstable_by_key(rank as usize - 1, |(nanos, _)| *nanos);
+    row.0
 }
 
 /// The buckets in which the ranks lie, by group, ascending.

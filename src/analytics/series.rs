@@ -112,7 +112,7 @@ pub fn series(snapshot: &Snapshot, query: &SeriesQuery, limits: &Limits) -> Resu
         let place = |at: usize| (points[at].start_unix_nano, std::cmp::Reverse(points[at].figures.count));
         place(*a).cmp(&place(*b)).then_with(|| points[*a].figures.group.cmp(&points[*b].figures.group))
     });
-    put_in_order(&mut points, &order);
+    put_in_order(&mut points, order);
     let incomplete = figures.incomplete;
     let (mut explain, reason) = feed.finish(limits);
     let mut reason = reason.or_else(|| incomplete.then(|| "some values could not be read".to_owned()));
@@ -129,15 +129,17 @@ pub fn series(snapshot: &Snapshot, query: &SeriesQuery, limits: &Limits) -> Resu
     Ok(Series { points, complete: reason.is_none(), reason, explain })
 }
 
-/// Puts at every place what stood at the one that `order` names.
-fn put_in_order<T>(items: &mut [T], order: &[usize]) {
-    for at in 0..items.len() {
-        let mut from = order[at];
-        // What stood at a place before this one was exchanged for what stood at its own.
-        while from < at {
-            from = order[from];
+/// Puts at every place what stood at the one that `order` names: a cycle of places after the other, each met once.
+fn put_in_order<T>(items: &mut [T], mut order: Vec<usize>) {
+    for start in 0..items.len() {
+        let mut at = start;
+        while order[at] != start {
+            let from = order[at];
+            items.swap(at, from);
+            order[at] = at;
+            at = from;
         }
-        items.swap(at, from);
+        order[at] = at;
     }
 }
 
@@ -157,7 +159,7 @@ mod tests {
         fn things_stand_in_the_order_asked_for(order in (0..40usize).prop_flat_map(|len| Just((0..len).collect::<Vec<_>>()).prop_shuffle())) {
             let mut items: Vec<String> = (0..order.len()).map(|at| at.to_string()).collect();
             let expected: Vec<String> = order.iter().map(|at| items[*at].clone()).collect();
-            put_in_order(&mut items, &order);
+            put_in_order(&mut items, order);
             prop_assert_eq!(items, expected);
         }
     }

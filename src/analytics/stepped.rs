@@ -150,7 +150,7 @@ pub fn each_row<'q>(
     Ok(())
 }
 
-fn facts_of(span: &Span) -> u8 {
+pub(super) fn facts_of(span: &Span) -> u8 {
     let duration = if span.duration_nanos().is_some() { DURATION } else { 0 };
     duration | if span.is_error() { ERROR } else { 0 }
 }

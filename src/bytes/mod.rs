@@ -11,7 +11,7 @@ mod varint;
 mod words;
 mod writer;
 
-pub use cast::{as_bytes, le_u32, le_u64, pod_slice, read_pods};
+pub use cast::{as_bytes, as_bytes_mut, extend_pods, le_u32, le_u64, pod_slice, read_pods};
 pub use checksum::{Seed, checksum, hash64};
 pub use compress::{compress, decompress_into};
 pub use reader::Reader;

@@ -15,8 +15,9 @@
 use std::io;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{FileId, LogHeader};
+use crate::log::{FileId, LOG_HEADER_BYTES, LogHeader};
 use crate::os::{Directory, DirectoryEntry, Storage};
+use crate::segment::SEGMENT_HEAD_BYTES;
 
 use super::frame::{Frames, MANIFEST_HEADER_BYTES, MANIFEST_MAGIC, ManifestHeader};
 use super::invariants;
@@ -184,7 +185,7 @@ fn look_once(storage: &dyn Storage, segment_store: &dyn Fn(&[u8]) -> Option<u64>
 fn list_log(storage: &dyn Storage, entry: &DirectoryEntry) -> Result<Option<ListedLog>> {
     let Some(id) = FileId::from_log_name(&entry.name) else { return Ok(None) };
     let bytes = storage.map(&id.log_path())?;
-    let header = match LogHeader::parse(bytes.bytes()) {
+    let header = match LogHeader::parse(bytes.head(LOG_HEADER_BYTES)?) {
         Ok(header) => Some(header),
         Err(error) if error.kind() == ErrorKind::Unsupported => return Err(error.at(id.log_path())),
         Err(_) => None,
@@ -255,7 +256,7 @@ fn elect_store(
     let mut votes: Vec<u64> = manifests.chain(logs).collect();
     if votes.is_empty() || votes.iter().any(|vote| Some(vote) != votes.first()) {
         let maps = listing.segments.iter().filter_map(|id| storage.map(&id.segment_path()).ok());
-        votes.extend(maps.filter_map(|map| segment_store(map.bytes())));
+        votes.extend(maps.filter_map(|map| segment_store(map.head(SEGMENT_HEAD_BYTES).ok()?)));
     }
     let count = |id: &u64| votes.iter().filter(|vote| *vote == id).count();
     let most = votes.iter().map(count).max()?;

@@ -16,12 +16,12 @@
 //! too, or a sync fails, it is unknown whether the commit will be there after a crash: the manifest closes,
 //! and the files that the commit names must be left alone until the store was opened again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::FileId;
 use crate::os::defects::{self, Defect};
-use crate::os::{Directory, Storage, WritableFile};
+use crate::os::{Directory, Mutex, MutexGuard, Storage, WritableFile};
 
 use super::edit::Edit;
 use super::frame::{ManifestHeader, frame};

@@ -141,6 +141,22 @@ impl Chapter {
         self.links.shrink_to_fit();
     }
 
+    /// Empties it for other spans; its room is kept.
+    pub fn begin_anew(&mut self, first_sequence: u64) {
+        self.first_sequence = first_sequence;
+        self.strings.truncate(0);
+        self.schema.fields.clear();
+        self.schema.shapes.clear();
+        self.schema.classes.clear();
+        self.resources.clear();
+        self.scopes.clear();
+        self.wide.clear();
+        self.rows.clear();
+        self.values.clear();
+        self.events.clear();
+        self.links.clear();
+    }
+
     /// The value a code stands for in a field of this type.
     pub fn value(&self, value_type: ValueType, code: u32) -> Result<Value> {
         Ok(match value_type {

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use crate::bytes::{Reader, Writer, as_bytes, read_pods};
+use crate::bytes::{Reader, Writer, as_bytes, extend_pods};
 use crate::column::{
     NONE, Table, ValueType, decode_resource, decode_schema, decode_scope, encode_resource, encode_schema, encode_scope,
     optional, read_optional,
@@ -19,7 +19,7 @@ use crate::column::{
 use crate::error::{Error, Result, ensure};
 
 use super::builder::Mark;
-use super::chapter::{Chapter, ChapterResource, EventRow, LinkRow, Row, WIDE};
+use super::chapter::{Chapter, ChapterResource, WIDE};
 
 /// Appends what `chapter` gained since `from`.
 pub fn encode_record(chapter: &Chapter, from: &Mark, out: &mut Writer) {
@@ -87,11 +87,11 @@ fn read_sections(chapter: &mut Chapter, gained: [usize; 11], reader: &mut Reader
     for _ in 0..scopes {
         chapter.scopes.push(Arc::new(decode_scope(&mut Reader::new(reader.block("scope")?))?));
     }
-    chapter.wide.extend(read_list::<u64>(reader, wide, "wide values")?);
-    chapter.rows.extend(read_list::<Row>(reader, rows, "rows")?);
-    chapter.values.extend(read_list::<u32>(reader, values, "values")?);
-    chapter.events.extend(read_list::<EventRow>(reader, events, "events")?);
-    chapter.links.extend(read_list::<LinkRow>(reader, links, "links")?);
+    read_list(reader, wide, "wide values", &mut chapter.wide)?;
+    read_list(reader, rows, "rows", &mut chapter.rows)?;
+    read_list(reader, values, "values", &mut chapter.values)?;
+    read_list(reader, events, "events", &mut chapter.events)?;
+    read_list(reader, links, "links", &mut chapter.links)?;
     reader.finish("record")
 }
 
@@ -190,7 +190,7 @@ fn read_counts(reader: &mut Reader<'_>) -> Result<[usize; 11]> {
     Ok(out)
 }
 
-fn read_list<T: bytemuck::Pod>(reader: &mut Reader<'_>, count: usize, what: &str) -> Result<Vec<T>> {
+fn read_list<T: bytemuck::Pod>(reader: &mut Reader<'_>, count: usize, what: &str, out: &mut Vec<T>) -> Result<()> {
     let len = count.checked_mul(size_of::<T>()).ok_or_else(|| Error::corrupt(format!("{what}: too many")))?;
-    read_pods(reader.bytes(len, what)?, what)
+    extend_pods(reader.bytes(len, what)?, what, out)
 }

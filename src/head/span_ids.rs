@@ -147,6 +147,16 @@ impl SpanIds {
         self.traces.insert(id.low(), late);
     }
 
+    /// Notes a trace that is not known to be late, unless it is noted already.
+    pub fn note_trace(&mut self, id: TraceId) {
+        self.traces.entry(id.low()).or_insert(false);
+    }
+
+    /// Asks of each trace, by the low half of its id, whether it also lies in another part.
+    pub fn find_late(&mut self, mut is_late: impl FnMut(u64) -> bool) {
+        self.traces.iter_mut().for_each(|(low, late)| *late = is_late(*low));
+    }
+
     /// Low halves of the ids of late traces.
     pub fn late(&self) -> impl Iterator<Item = u64> + '_ {
         self.traces.iter().filter(|(_, late)| **late).map(|(low, _)| *low)

@@ -11,8 +11,10 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+
+use crate::os::{Condvar, Mutex, MutexGuard};
 
 use super::engine::Engine;
 

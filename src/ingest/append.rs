@@ -1,7 +1,7 @@
 //! Appending: into the active chapter, one log record, then the durability that was asked for.
 
 use std::collections::BTreeMap;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -15,6 +15,7 @@ use crate::limits::CHAPTER_SPANS;
 use crate::log::{NewRecord, RecordKind};
 use crate::model::{RejectReason, Resource, ResourceToken, Scope, ScopeToken, Span, SpanRef, SpanSink, TraceId};
 use crate::options::{Durability, WhenFull};
+use crate::os::MutexGuard;
 use crate::os::defects::{self, Defect};
 use crate::part::ReadCounter;
 

@@ -137,7 +137,7 @@ impl Head {
 }
 
 /// The chapters without the rows of these traces, and how many went; `None` if there were none.
-fn without(
+pub(super) fn without(
     chapters: &[Arc<FrozenChapter>],
     dead: &FxHashSet<TraceId>,
     found: &mut FxHashSet<TraceId>,

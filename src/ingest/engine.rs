@@ -1,7 +1,7 @@
 //! What is live: the head that grows, generations waiting to be sealed, segments.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use rustc_hash::FxHashSet;
 
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::head::{ChapterBuilder, FrozenChapter, Mark, SpanIds};
 use crate::log::{FileId, LogWriter};
 use crate::options::Options;
-use crate::os::{Clock, LockGuard, Storage};
+use crate::os::{Clock, Condvar, LockGuard, Mutex, MutexGuard, Storage};
 
 use super::acknowledged::Acknowledged;
 use super::clock::RetentionClock;

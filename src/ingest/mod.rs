@@ -16,6 +16,7 @@ mod open;
 mod put_aside;
 mod recovery;
 mod refresh;
+mod replayed;
 mod retire;
 mod seal;
 mod sealed_spans;

@@ -5,32 +5,31 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use rustc_hash::FxHashSet;
 
 use crate::bytes::Seed;
 use crate::catalog::{Adoption, Contents, Edit, Found, Manifest, Plan, SegmentPart, look, plan};
 use crate::error::{Error, ErrorKind, Result};
-use crate::head::{Chapter, FrozenChapter, Rows, SpanIds, apply_record, trace_id_of};
 use crate::index::TraceSet;
-use crate::log::{FileId, LogIdentity, LogWriter, RecordKind, ReplayReport, replay};
+use crate::log::{FileId, LogIdentity, LogWriter};
 use crate::model::TraceId;
 use crate::options::Options;
-use crate::os::defects::{self, Defect};
-use crate::os::{Clock, Directory, LockGuard, Storage};
+use crate::os::{Clock, Condvar, Directory, LockGuard, Mutex, Storage};
 use crate::part::ReadCounter;
-use crate::segment::{Segment, store_of_segment};
+use crate::segment::{SEGMENT_HEAD_BYTES, Segment, store_of_segment};
 
 use super::acknowledged::Acknowledged;
 use super::clock::RetentionClock;
-use super::delete::{mark_deleted, read_ids};
+use super::delete::mark_deleted;
 use super::engine::{Engine, Head, Live, Writer};
-use super::generation::{Generation, REPLAYED};
-use super::marks::{mark_all_dirty, mark_dirty, mark_replayed_twice, read_dirty_bytes, trace_marks};
+use super::generation::Generation;
+use super::marks::{mark_all_dirty, read_dirty_bytes, trace_marks};
 use super::put_aside::{put_aside, put_aside_of_log};
 use super::recovery::{Damage, RecoveryReport};
 use super::refresh::Footprint;
+use super::replayed::{Gathering, gather};
 use super::seal::{SealSummary, info_of};
 use super::sealed_spans::SealedSpans;
 use super::work::Counters;
@@ -139,9 +138,11 @@ impl OpenRequest {
         report.notes.extend(clock.why_held(found.catalog.clock()));
         let mut segments = self.open_segments(&found, &plan, store_id, reuse, &mut report)?;
         let adopted = self.adopt(&plan, store_id, lock.is_some(), now, &mut segments, &mut report)?;
-        let replayed = self.replay_logs(&plan, store_id, lock.is_some(), &mut report)?;
+        let writing = lock.is_some();
+        let (replayed, gathered) =
+            gather(|gathering| self.replay_logs(&plan, store_id, writing, gathering, &mut report))?;
         // A delete covers what was appended before it: all segments are older than any log.
-        delete_again(&mut segments, &replayed.deleted, &mut report)?;
+        delete_again(&mut segments, &gathered.deleted, &mut report)?;
         let sealed = segments.iter().map(|s| s.segment.directory().sequences.1).max().unwrap_or(0);
         let next = replayed.next_sequence.max(sealed);
         let writer = match lock {
@@ -167,14 +168,16 @@ impl OpenRequest {
         // When its spans were received is not in the log: before the clock was written down by an orderly
         // close, or at the latest now.
         let closed_at = found.catalog.clock().filter(|_| replayed.was_closed).map(|state| state.retention_nanos);
-        let generation = replayed.into_generation(next, closed_at.unwrap_or(now), &mut segments);
+        let generation = gathered.into_generation(replayed.logs, next, closed_at.unwrap_or(now), &mut segments);
         let generations = generation.map(Arc::new).into_iter().collect();
         let contained = Contained { segments, generations, next_sequence: next };
         Ok(self.engine(store_id, writer, clock, contained, report))
     }
 
     fn store_of_any_segment(&self, plan: &Plan) -> Option<u64> {
-        plan.adopt.iter().find_map(|id| store_of_segment(self.storage.map(&id.segment_path()).ok()?.bytes()))
+        plan.adopt
+            .iter()
+            .find_map(|id| store_of_segment(self.storage.map(&id.segment_path()).ok()?.head(SEGMENT_HEAD_BYTES).ok()?))
     }
 
     fn open_segments(
@@ -254,12 +257,19 @@ impl OpenRequest {
         Ok(infos)
     }
 
-    fn replay_logs(&self, plan: &Plan, store_id: u64, writing: bool, report: &mut RecoveryReport) -> Result<Replayed> {
-        let mut out = Replayed::default();
+    fn replay_logs(
+        &self,
+        plan: &Plan,
+        store_id: u64,
+        writing: bool,
+        gathering: &mut Gathering<'_, '_>,
+        report: &mut RecoveryReport,
+    ) -> Result<ReadLogs> {
+        let mut out = ReadLogs::default();
         for log in &plan.logs {
             let file = self.storage.map(&log.id.log_path())?;
             let identity = LogIdentity { store: store_id, file: log.id, ending: log.ending };
-            let replayed = out.replay(file.bytes(), identity)?;
+            let replayed = gathering.replay(file.bytes()?, identity)?;
             report.replayed_spans += replayed.sequences;
             report.torn_bytes += replayed.dropped_bytes;
             for damage in &replayed.damage {
@@ -268,11 +278,11 @@ impl OpenRequest {
                 report.lost(Damage::of_log(log.id, damage), words);
             }
             if writing {
-                put_aside_of_log(self.storage.as_ref(), log.id, file.bytes(), &replayed.damage)?;
+                put_aside_of_log(self.storage.as_ref(), log.id, file.bytes()?, &replayed.damage)?;
             }
             out.next_sequence =
                 out.next_sequence.max(replayed.next_sequence.unwrap_or(0)).max(log.first_sequence.unwrap_or(0));
-            let len = file.bytes().len() as u64;
+            let len = file.len_bytes();
             drop(file);
             if replayed.valid_bytes > 0 {
                 out.logs.push(log.id);
@@ -333,82 +343,14 @@ struct Contained {
     next_sequence: u64,
 }
 
-/// What replay gathers.
+/// What reading the logs found beside their spans.
 #[derive(Default)]
-struct Replayed {
-    chapters: Vec<Chapter>,
+struct ReadLogs {
+    /// Those that are kept.
     logs: Vec<FileId>,
     /// True if the newest log that was written to ends with the mark of an orderly close.
     was_closed: bool,
-    /// Traces that the logs delete.
-    deleted: Vec<TraceId>,
-    /// Rows of these in the logs.
-    dead_rows: u64,
     next_sequence: u64,
-}
-
-impl Replayed {
-    fn replay(&mut self, bytes: &[u8], identity: LogIdentity) -> Result<ReplayReport> {
-        let mut open: Option<u32> = None;
-        let (chapters, deleted, dead_rows) = (&mut self.chapters, &mut self.deleted, &mut self.dead_rows);
-        replay(bytes, identity, |header, payload| {
-            if header.kind == RecordKind::Delete {
-                let mut ids = read_ids(payload)?;
-                if defects::active(Defect::ForgetDeletes) {
-                    ids.clear();
-                }
-                let dead: FxHashSet<TraceId> = ids.iter().copied().collect();
-                for chapter in chapters.iter_mut() {
-                    let before = chapter.rows.len();
-                    chapter.remove_rows(|row| dead.contains(&trace_id_of(row)));
-                    *dead_rows += (before - chapter.rows.len()) as u64;
-                }
-                deleted.extend(ids);
-                open = None;
-                return Ok(());
-            }
-            if open != Some(header.chapter) {
-                open = Some(header.chapter);
-                chapters.last_mut().into_iter().for_each(Chapter::shrink);
-                chapters.push(Chapter { first_sequence: header.first_sequence, ..Chapter::default() });
-            }
-            match chapters.last_mut() {
-                Some(chapter) => apply_record(chapter, payload),
-                None => Ok(()),
-            }
-        })
-    }
-
-    /// The replayed spans as a generation that is sealed like any other; segments learn which of their
-    /// traces go on in it.
-    fn into_generation(mut self, next: u64, received: u64, segments: &mut [SegmentPart]) -> Option<Generation> {
-        self.chapters.last_mut().into_iter().for_each(Chapter::shrink);
-        let chapters: Vec<Arc<FrozenChapter>> =
-            self.chapters.into_iter().filter(|c| !c.rows.is_empty()).map(|c| Arc::new(FrozenChapter::new(c))).collect();
-        if chapters.is_empty() && self.logs.is_empty() {
-            return None;
-        }
-        let mut ids = SpanIds::default();
-        let rows = Rows { frozen: &chapters, active: None };
-        let counter = ReadCounter::default();
-        for (place, row) in (0..).zip(chapters.iter().flat_map(|chapter| &chapter.rows)) {
-            ids.insert(&rows, place, row);
-            let id = trace_id_of(row);
-            if ids.trace(id).is_none() {
-                let mut late = false;
-                segments.iter_mut().for_each(|part| late |= mark_dirty(part, id.low(), &counter));
-                ids.set_trace(id, late);
-            }
-        }
-        mark_replayed_twice(&chapters, &ids, segments, &counter);
-        // Lost records leave gaps, so the first sequence is not the last less the spans.
-        let first = chapters.first().map_or(next, |chapter| chapter.first_sequence.min(next));
-        let bytes = chapters.iter().map(|c| c.heap_bytes()).sum::<usize>() + ids.heap_bytes();
-        let (logs, sequences, deleted) = (self.logs, first..next, Vec::new());
-        let received = (received, received);
-        let dead_rows = self.dead_rows;
-        Some(Generation { number: REPLAYED, deleted, dead_rows, received, chapters, logs, sequences, ids, bytes })
-    }
 }
 
 fn read_dirty(bytes: &[u8], segment: &Segment) -> (TraceSet, TraceSet) {
@@ -492,7 +434,7 @@ fn remove_leftovers(storage: &dyn Storage, manifest: &Manifest, plan: &Plan) -> 
 /// Keeps a file that proved to be no segment of this store in quarantine, and takes it out of `seg/`.
 fn quarantine(storage: &dyn Storage, id: FileId) -> Result<()> {
     let path = id.segment_path();
-    put_aside(storage, &id.segment_name(), Some(&path), storage.map(&path)?.bytes())?;
+    put_aside(storage, &id.segment_name(), Some(&path), storage.map(&path)?.bytes()?)?;
     storage.remove(&path)?;
     storage.sync_directory(Directory::Segments)
 }

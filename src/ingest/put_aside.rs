@@ -32,7 +32,7 @@ pub(super) fn put_aside(storage: &dyn Storage, name: &str, path: Option<&str>, b
         if !taken {
             break;
         }
-        if storage.map(&aside)?.bytes() == bytes {
+        if storage.map(&aside)?.bytes()? == bytes {
             storage.sync_directory(Directory::Quarantine)?;
             return Ok(aside);
         }
@@ -106,7 +106,7 @@ impl Engine {
     fn copy_aside(&self, id: FileId) -> Result<String> {
         let path = id.segment_path();
         let file = self.storage.map(&path)?;
-        put_aside(self.storage.as_ref(), &id.segment_name(), Some(&path), file.bytes())
+        put_aside(self.storage.as_ref(), &id.segment_name(), Some(&path), file.bytes()?)
     }
 }
 

@@ -29,9 +29,9 @@ impl Footprint {
     pub fn of(storage: &dyn Storage) -> Result<Self> {
         let mut manifests = storage.list(Directory::Root)?;
         manifests.retain(|entry| entry.name.starts_with("MANIFEST"));
-        let manifest = storage.map("MANIFEST").ok();
-        let head = manifest.map(|file| file.bytes().iter().copied().take(MANIFEST_HEAD_BYTES).collect());
-        Ok(Self { manifests, head: head.unwrap_or_default(), logs: storage.list(Directory::Log)? })
+        let manifest = storage.map("MANIFEST");
+        let head = manifest.and_then(|file| file.head(MANIFEST_HEAD_BYTES).map(<[u8]>::to_vec)).unwrap_or_default();
+        Ok(Self { manifests, head, logs: storage.list(Directory::Log)? })
     }
 }
 

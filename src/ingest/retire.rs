@@ -16,14 +16,14 @@
 //! (no segment is published between the commit and the change of the list), `live`. Nothing here waits for
 //! an append, and an append never waits for more than the change of the list in memory.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::catalog::{Edit, SegmentInfo, SegmentPart};
 use crate::error::Result;
 use crate::index::TraceSet;
 use crate::log::FileId;
-use crate::os::Directory;
+use crate::os::{Directory, MutexGuard};
 
 use super::engine::{Engine, closed_error};
 use super::generation::REPLAYED;

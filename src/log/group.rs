@@ -3,13 +3,13 @@
 //! The handle that syncs is a token: whoever took it out of the state is the leader, and there is no second
 //! one until it is back.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::os::WritableFile;
 use crate::os::defects::{self, Defect};
+use crate::os::{Condvar, Mutex, MutexGuard, WritableFile};
 
 use super::names::FileId;
 use super::record::LOG_HEADER_BYTES;

@@ -14,13 +14,11 @@ mod writer;
 mod tests;
 
 pub use names::FileId;
-pub use record::{LogHeader, RecordKind};
+pub use record::{LOG_HEADER_BYTES, LogHeader, RecordHeader, RecordKind};
 pub use replay::{LogDamage, LogEnding, LogIdentity, ReplayReport, replay};
 pub use writer::{LogPosition, LogWriter, NewRecord};
 
 #[cfg(test)]
-pub use record::{
-    LOG_HEADER_BYTES, LOG_MAGIC, LOG_VERSION, RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_PAYLOAD_BYTES_MAX,
-};
+pub use record::{LOG_MAGIC, LOG_VERSION, RECORD_HEADER_BYTES, RECORD_MAGIC, RECORD_PAYLOAD_BYTES_MAX};
 #[cfg(test)]
 pub use writer::AppendedRecord;

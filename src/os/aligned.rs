@@ -5,13 +5,11 @@
 //! beside them, and the last word is padded with zeros that nobody sees.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 
-use super::storage::FileBytes;
-use crate::bytes::{as_bytes, read_pods};
-
-/// Bytes copied at a time when a file is read into words.
-const CHUNK_LEN_BYTES: usize = 64 << 10;
+use super::storage::{FileBytes, checked_range};
+use crate::bytes::{as_bytes, as_bytes_mut};
+use crate::error::{Error, Result};
 
 /// Owned bytes aligned to 8.
 #[derive(Clone, Default)]
@@ -21,28 +19,46 @@ pub(super) struct AlignedBytes {
 }
 
 impl AlignedBytes {
-    /// Reads exactly `len_bytes`; fails if there are fewer or no memory for them.
-    pub(super) fn read(mut from: impl Read, len_bytes: u64) -> io::Result<Self> {
-        let len_bytes = usize::try_from(len_bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    /// Zeros.
+    ///
+    /// # Errors
+    /// Io if there is no memory for them.
+    pub(super) fn zeroed(len_bytes: usize) -> Result<Self> {
         let mut words = Vec::new();
-        words.try_reserve_exact(len_bytes.div_ceil(8)).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let mut left = len_bytes;
-        let mut chunk = vec![0u8; CHUNK_LEN_BYTES.min(len_bytes.next_multiple_of(8))];
-        while left > 0 {
-            let (taken, padded) = (left.min(CHUNK_LEN_BYTES), left.min(CHUNK_LEN_BYTES).next_multiple_of(8));
-            from.read_exact(&mut chunk[..taken])?;
-            chunk[taken..padded].fill(0);
-            let whole_words = read_pods(&chunk[..padded], "a chunk").map_err(io::Error::other)?;
-            words.extend::<Vec<u64>>(whole_words);
-            left -= taken;
-        }
+        let no_memory = |_| Error::io(format!("making room for {len_bytes} bytes"), io::ErrorKind::OutOfMemory.into());
+        words.try_reserve_exact(len_bytes.div_ceil(8)).map_err(no_memory)?;
+        words.resize(len_bytes.div_ceil(8), 0);
         Ok(Self { words, len_bytes })
+    }
+
+    /// A copy of these bytes.
+    ///
+    /// # Errors
+    /// Io if there is no memory for it.
+    pub(super) fn copy_of(bytes: &[u8]) -> Result<Self> {
+        let mut out = Self::zeroed(bytes.len())?;
+        out.bytes_mut().copy_from_slice(bytes);
+        Ok(out)
+    }
+
+    /// All bytes.
+    pub(super) fn whole(&self) -> &[u8] {
+        &as_bytes(&self.words)[..self.len_bytes]
+    }
+
+    /// All bytes, to be written.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut as_bytes_mut(&mut self.words)[..self.len_bytes]
     }
 }
 
 impl FileBytes for AlignedBytes {
-    fn bytes(&self) -> &[u8] {
-        &as_bytes(&self.words)[..self.len_bytes]
+    fn len_bytes(&self) -> u64 {
+        self.len_bytes as u64
+    }
+
+    fn range(&self, offset: u64, len: usize) -> Result<&[u8]> {
+        Ok(&self.whole()[checked_range(self.len_bytes(), offset, len)?])
     }
 }
 
@@ -58,23 +74,17 @@ mod tests {
 
     #[test]
     fn any_length_comes_back_whole_and_aligned() {
-        for len in [0, 1, 7, 8, 9, CHUNK_LEN_BYTES - 1, CHUNK_LEN_BYTES, CHUNK_LEN_BYTES + 3, 3 * CHUNK_LEN_BYTES + 8] {
+        for len in [0, 1, 7, 8, 9, 65_535, 65_536, 65_539, 200_000] {
             let source: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-            let read = AlignedBytes::read(source.as_slice(), len as u64).unwrap();
-            assert_eq!(read.bytes(), source, "{len} bytes");
-            assert!(read.bytes().as_ptr().addr().is_multiple_of(8), "{len} bytes");
+            let copy = AlignedBytes::copy_of(&source).unwrap();
+            assert_eq!(copy.bytes().unwrap(), source, "{len} bytes");
+            assert!(copy.whole().as_ptr().addr().is_multiple_of(8), "{len} bytes");
         }
     }
 
     #[test]
-    fn a_source_shorter_than_promised_is_an_error() {
-        let error = AlignedBytes::read([1u8, 2].as_slice(), 3).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-    }
-
-    #[test]
     fn a_length_beyond_memory_is_an_error_and_no_abort() {
-        let error = AlignedBytes::read(io::empty(), u64::MAX / 2).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+        let error = AlignedBytes::zeroed(usize::MAX / 4).unwrap_err();
+        assert_eq!(error.io_kind(), Some(io::ErrorKind::OutOfMemory));
     }
 }

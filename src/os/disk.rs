@@ -10,16 +10,17 @@
 //! ```
 //!
 //! A map costs no copy, but a medium that fails to read a page of it kills the process with SIGBUS;
-//! [`Disk::without_mmap`] reads into memory instead, where the same failure is an error.
+//! [`Disk::without_mmap`] reads what is asked for instead, where the same failure is an error.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::aligned::AlignedBytes;
 use super::mmap::Mapped;
+use super::on_demand::{OnDemand, ReadAt};
 use super::storage::{Directory, DirectoryEntry, FileBytes, LockGuard, Storage, WritableFile};
 use super::{defects, lock, random};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,7 +39,7 @@ enum Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     Mapped,
-    Copied,
+    OnDemand,
 }
 
 /// A store's directory on a real file system.
@@ -61,10 +62,10 @@ impl Disk {
         Self { access: Access::ReadOnly, ..Self::new(path) }
     }
 
-    /// Reads published files into memory instead of mapping them.
+    /// Reads what is asked for of published files, when it is, instead of mapping them.
     #[must_use]
     pub fn without_mmap(self) -> Self {
-        Self { reading: Reading::Copied, ..self }
+        Self { reading: Reading::OnDemand, ..self }
     }
 
     /// The full path of a file named relative to the store. Names come from numbers in the manifest, yet
@@ -196,11 +197,12 @@ impl Storage for Disk {
         if !found.is_file() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
-        // The operating system refuses an empty map.
-        if self.reading == Reading::Copied || found.len() == 0 {
-            return Ok(Arc::new(AlignedBytes::read(file, found.len()).map_err(failed)?));
-        }
-        Ok(Arc::new(Mapped::of(&file).map_err(failed)?))
+        Ok(match self.reading {
+            Reading::OnDemand => Arc::new(OnDemand::new(Arc::new(OpenFile { file, path: full }), found.len())),
+            // The operating system refuses an empty map.
+            Reading::Mapped if found.len() == 0 => Arc::new(AlignedBytes::default()),
+            Reading::Mapped => Arc::new(Mapped::of(&file).map_err(failed)?),
+        })
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
@@ -278,6 +280,26 @@ fn sync_parent(path: &Path) -> Result<()> {
     // Resolved first: the parent of `.`, or of a symbolic link, is not in its text.
     let resolved = fs::canonicalize(path).map_err(|error| Error::io(format!("resolving {}", path.display()), error))?;
     resolved.parent().map_or(Ok(()), sync_directory_at)
+}
+
+/// An open file that is read here and there.
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl ReadAt for OpenFile {
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let len = out.len();
+        let doing = || format!("reading {len} bytes at byte {offset} of {}", self.path.display());
+        match self.file.read_exact_at(out, offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(Error::corrupt(format!("{}: the file was cut", doing())))
+            }
+            read => read.map_err(|error| Error::io(doing(), error)),
+        }
+    }
 }
 
 /// An open file at whose end bytes are written.

@@ -9,7 +9,8 @@ use std::io;
 
 use memmap2::Mmap;
 
-use super::storage::FileBytes;
+use super::storage::{FileBytes, checked_range};
+use crate::error::Result;
 
 /// A mapped file.
 #[derive(Debug)]
@@ -29,9 +30,13 @@ impl Mapped {
 }
 
 impl FileBytes for Mapped {
-    fn bytes(&self) -> &[u8] {
+    fn len_bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn range(&self, offset: u64, len: usize) -> Result<&[u8]> {
         // A map begins at a page of memory, far more than 8 bytes of alignment.
-        &self.0
+        Ok(&self.0[checked_range(self.len_bytes(), offset, len)?])
     }
 }
 
@@ -47,13 +52,13 @@ mod tests {
         file.write_all(b"still here").unwrap();
         let map = Mapped::of(file.as_file()).unwrap();
         drop(file);
-        assert_eq!(map.bytes(), b"still here");
+        assert_eq!(map.bytes().unwrap(), b"still here");
     }
 
     #[test]
     fn a_map_is_aligned_for_numbers_of_eight_bytes() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[7; 24]).unwrap();
-        assert!(Mapped::of(&file).unwrap().bytes().as_ptr().addr().is_multiple_of(8));
+        assert!(Mapped::of(&file).unwrap().bytes().unwrap().as_ptr().addr().is_multiple_of(8));
     }
 }

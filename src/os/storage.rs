@@ -8,6 +8,7 @@
 //! directory; before that any subset of writes, renames, creations and removals may survive a crash.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,8 +79,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Reads a whole file. Fails if it is longer than `len_max`.
     fn read(&self, path: &str, len_max: u64) -> Result<Vec<u8>>;
 
-    /// Opens a whole published file for reading in place (mapped where possible). The bytes stay valid
-    /// after the file is removed.
+    /// Opens a published file for reading in place: mapped, in memory, or read as it is asked for. The bytes stay
+    /// valid after the file is removed.
     fn map(&self, path: &str) -> Result<Arc<dyn FileBytes>>;
 
     /// Renames a file, replacing the target.
@@ -146,8 +147,46 @@ pub trait WritableFile: Send + fmt::Debug {
 
 /// The bytes of a published file.
 pub trait FileBytes: Send + Sync + fmt::Debug {
-    /// All of it, aligned to at least 8 bytes.
-    fn bytes(&self) -> &[u8];
+    /// Length in bytes.
+    fn len_bytes(&self) -> u64;
+
+    /// So many bytes from `offset` on. Their address is that of the file's first byte plus the offset, modulo 8, and
+    /// that one is aligned.
+    ///
+    /// # Errors
+    /// Corrupt if they lie outside the file, Io if the medium fails to read them.
+    fn range(&self, offset: u64, len: usize) -> Result<&[u8]>;
+
+    /// The same file with nothing read yet; `None` if the bytes are those of now in any case.
+    fn afresh(&self) -> Option<Arc<dyn FileBytes>> {
+        None
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// Io if the medium fails.
+    fn bytes(&self) -> Result<&[u8]> {
+        self.head(usize::MAX)
+    }
+
+    /// The first `len_max` bytes, or all if there are fewer.
+    ///
+    /// # Errors
+    /// Io if the medium fails.
+    fn head(&self, len_max: usize) -> Result<&[u8]> {
+        self.range(0, usize::try_from(self.len_bytes()).unwrap_or(usize::MAX).min(len_max))
+    }
+}
+
+/// The place of a range in a file of this length.
+///
+/// # Errors
+/// Corrupt if it lies outside.
+pub(super) fn checked_range(file_len: u64, offset: u64, len: usize) -> Result<Range<usize>> {
+    let end = offset.checked_add(len as u64).filter(|end| *end <= file_len);
+    let outside = || Error::corrupt(format!("{len} bytes from byte {offset} on lie outside the file of {file_len}"));
+    Ok(offset as usize..end.ok_or_else(outside)? as usize)
 }
 
 /// The writer's lock; dropping it gives it up.

@@ -249,11 +249,11 @@ fn damaged_rollups_cost_no_answer() {
     let open = |bytes: &[u8]| Segment::open(1, "seg/1".to_owned(), map(bytes), Seed { store: 7, file: 1 }).unwrap();
     let kinds = [SectionKind::Rollup, SectionKind::Steps, SectionKind::TailLists, SectionKind::OddTraces];
     let kinds = kinds.map(|kind| kind as u8);
-    let directory = open(sound.bytes()).directory().clone();
+    let directory = open(sound.bytes().unwrap()).directory().clone();
     let sections: Vec<_> = directory.sections.iter().filter(|section| kinds.contains(&section.kind)).collect();
     assert_eq!(sections.len(), 7, "two rollups, two of steps, two tail lists and the odd traces");
     for section in sections {
-        let mut bytes = sound.bytes().to_vec();
+        let mut bytes = sound.bytes().unwrap().to_vec();
         bytes[(section.offset + section.len / 2) as usize] ^= 0x10;
         assert_eq!(open(&bytes).verify().len(), 1, "parity mends it, and it is told");
         // Without parity.

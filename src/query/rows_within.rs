@@ -277,24 +277,31 @@ const ROUND_PAGES: usize = 256;
 struct RangeScan<'s> {
     sought: &'s RangesOfClasses,
     left: &'s [Vec<u32>],
-    /// Begin, length and number of the first range of each class, in a table of its own: most classes look for one.
-    first: Vec<(u64, u64, u32)>,
-    more: Vec<bool>,
-    any_more: bool,
+    /// For each class, its place among the hulls: classes are many, and most of an operation look for the same.
+    hull_of_class: Vec<u32>,
+    /// Begin and length of what holds all ranges that a class looks for.
+    hulls: Vec<(u64, u64)>,
 }
 
 impl<'s> RangeScan<'s> {
-    const NOTHING: (u64, u64, u32) = (u64::MAX, 0, 0);
+    /// The hull of classes that look for nothing.
+    const NOTHING: u32 = 0;
 
     fn new(sought: &'s RangesOfClasses, left: &'s [Vec<u32>]) -> Self {
-        let first = left
-            .iter()
-            .map(|wanted| wanted.first().map(|at| (&sought.ranges[*at as usize].0, *at)))
-            .map(|first| first.map_or(Self::NOTHING, |(range, at)| (*range.start(), range.end() - range.start(), at)))
-            .collect();
-        let more: Vec<bool> = left.iter().map(|wanted| wanted.len() > 1).collect();
-        let any_more = more.contains(&true);
-        Self { sought, left, first, more, any_more }
+        let mut known: FxHashMap<&[u32], u32> = FxHashMap::default();
+        known.insert(&[], Self::NOTHING);
+        let mut hulls = vec![(u64::MAX, 0)];
+        let mut hull_of_class = Vec::with_capacity(left.len());
+        for wanted in left {
+            hull_of_class.push(*known.entry(wanted).or_insert_with(|| {
+                let ranges = || wanted.iter().map(|range| &sought.ranges[*range as usize].0);
+                let begin = ranges().map(|range| *range.start()).min().unwrap_or(u64::MAX);
+                let end = ranges().map(|range| *range.end()).max().unwrap_or(begin);
+                hulls.push((begin, end.saturating_sub(begin)));
+                hulls.len() as u32 - 1
+            }));
+        }
+        Self { sought, left, hull_of_class, hulls }
     }
 
     /// Visits the rows of these pages.
@@ -314,7 +321,7 @@ impl<'s> RangeScan<'s> {
             let first_row = page * PAGE_ROWS as u32;
             if few {
                 hits.clear();
-                let is_sought = |class: u64| self.first[class as usize] != Self::NOTHING;
+                let is_sought = |class: u64| self.hull_of_class[class as usize] != Self::NOTHING;
                 hits.extend((first_row..).zip(&classes).filter(|(_, class)| is_sought(**class)).map(|(row, _)| row));
                 few = hits.len() <= SINGLE_ROWS;
             }
@@ -329,9 +336,10 @@ impl<'s> RangeScan<'s> {
             ensure(classes.len() == durations.len(), || format!("page {page}: columns of different lengths"))?;
             let mut sought = 0;
             for ((row, class), duration) in (first_row..).zip(&classes).zip(&durations) {
-                let (begin, len, _) = self.first[*class as usize];
-                sought += usize::from(begin != u64::MAX);
-                if duration.wrapping_sub(begin) <= len || self.any_more {
+                let hull = self.hull_of_class[*class as usize];
+                let (begin, len) = self.hulls[hull as usize];
+                sought += usize::from(hull != Self::NOTHING);
+                if duration.wrapping_sub(begin) <= len {
                     self.row((*class as usize, row, *duration), visit);
                 }
             }
@@ -343,13 +351,6 @@ impl<'s> RangeScan<'s> {
     /// Visits a row of this class, number and duration as often as it lies in a range its class looks for.
     #[inline]
     fn row(&self, (class, row, duration): (usize, u32, u64), visit: &mut RangeVisitor<'_>) {
-        let first = self.first[class];
-        let (begin, len, range) = first;
-        if duration.wrapping_sub(begin) <= len && first != Self::NOTHING {
-            visit(range, row, duration);
-        }
-        if self.any_more && self.more[class] {
-            each_holding(self.sought, &self.left[class][1..], duration, |range| visit(range, row, duration));
-        }
+        each_holding(self.sought, &self.left[class], duration, |range| visit(range, row, duration));
     }
 }

@@ -19,6 +19,7 @@
 
 use crate::bytes::{Reader, Seed, Writer, checksum};
 use crate::error::{Error, ErrorKind, Result, ensure};
+use crate::os::FileBytes;
 
 /// First bytes of a segment.
 pub const SEGMENT_MAGIC: [u8; 8] = *b"TSPNSEG\x01";
@@ -33,7 +34,7 @@ const HEADER_CHECKED_LEN: usize = 32;
 /// Length of the footer in bytes.
 pub const FOOTER_LEN: usize = 24;
 /// Bytes at the end of a file in which a footer is looked for if the last is damaged.
-const TAIL_LEN: usize = 16 << 20;
+const TAIL_LEN: u64 = 16 << 20;
 /// Footers that are tried.
 const FOOTERS_TRIED: usize = 16;
 /// Length of a page directory entry in bytes.
@@ -485,39 +486,41 @@ pub fn encode_footer(seed: Seed, offset: u64, directory: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// Unsupported for a newer version; corrupt if both are damaged, or of another store.
-pub fn read_directory(file: &[u8], seed: Seed) -> Result<SegmentDirectory> {
+pub fn read_directory(file: &dyn FileBytes, seed: Seed) -> Result<SegmentDirectory> {
     // The checksum of a directory tells store and file as well as a header does.
-    let header = check_header(file, seed);
+    let header = file.head(HEADER_LEN).and_then(|bytes| check_header(bytes, seed));
     if let Err(error) = &header
         && error.kind() == ErrorKind::Unsupported
     {
         return header.map(|()| SegmentDirectory::default());
     }
-    let tail = &file[file.len().saturating_sub(TAIL_LEN)..];
+    let len = file.len_bytes();
+    let problem = match directory_before(file, len, seed) {
+        Ok(directory) => return Ok(directory),
+        Err(problem) => problem,
+    };
+    let tail_at = len.saturating_sub(TAIL_LEN);
+    let tail = file.range(tail_at, (len - tail_at) as usize)?;
     let ends = (0..tail.len().saturating_sub(FOOTER_MAGIC.len() - 1)).rev();
     let ends = ends.filter(|at| tail[*at..].starts_with(&FOOTER_MAGIC)).take(FOOTERS_TRIED);
-    let last = directory_before(file, file.len(), seed);
-    let mut others = ends.map(|at| directory_before(file, file.len() - tail.len() + at + FOOTER_MAGIC.len(), seed));
-    match last {
-        Ok(directory) => Ok(directory),
-        Err(problem) => others.find_map(Result::ok).ok_or_else(|| header.err().unwrap_or(problem)),
-    }
+    let mut others = ends.map(|at| directory_before(file, tail_at + (at + FOOTER_MAGIC.len()) as u64, seed));
+    others.find_map(Result::ok).ok_or_else(|| header.err().unwrap_or(problem))
 }
 
 /// The directory whose footer ends here.
-fn directory_before(file: &[u8], end: usize, seed: Seed) -> Result<SegmentDirectory> {
-    let footer_at = end.checked_sub(FOOTER_LEN).ok_or_else(|| Error::corrupt("the file is too short"))?;
-    let mut reader = Reader::new(&file[footer_at..end]);
+fn directory_before(file: &dyn FileBytes, end: u64, seed: Seed) -> Result<SegmentDirectory> {
+    let footer_at = end.checked_sub(FOOTER_LEN as u64).ok_or_else(|| Error::corrupt("the file is too short"))?;
+    let mut reader = Reader::new(file.range(footer_at, FOOTER_LEN)?);
     let offset = reader.u64("directory offset")?;
     let len = reader.u32("directory length")?;
     let sum = reader.u32("directory checksum")?;
     let magic: [u8; 8] = reader.array("footer magic")?;
     ensure(magic == FOOTER_MAGIC, || "the footer is damaged".to_owned())?;
-    let end = offset.checked_add(len.into()).filter(|end| *end <= footer_at as u64);
-    let end = end.ok_or_else(|| Error::corrupt("the directory lies outside the file"))?;
-    let bytes = &file[offset as usize..end as usize];
+    let lies_before = offset.checked_add(len.into()).is_some_and(|end| end <= footer_at);
+    ensure(lies_before, || "the directory lies outside the file".to_owned())?;
+    let bytes = file.range(offset, len as usize)?;
     ensure(checksum(seed, offset, bytes) == sum, || format!("segment directory at byte {offset}: checksum differs"))?;
-    SegmentDirectory::decode(bytes, file.len() as u64)
+    SegmentDirectory::decode(bytes, file.len_bytes())
 }
 
 /// The store id in the header of what begins like a segment, unverified.

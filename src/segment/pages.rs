@@ -80,7 +80,7 @@ impl Segment {
         let count = open.entry.values.saturating_sub(first).min(PAGE_ROWS as u64) as usize;
         ensure(count > 0, || format!("segment {}: column {column}, page {page} is empty", self.name()))?;
         let (from, to, sum) = self.place_in(open, page)?;
-        let mut bytes = self.file_bytes().get(from as usize..to as usize).ok_or_else(missing)?;
+        let mut bytes = self.file_range(from, to)?;
         counter.count_page(bytes.len());
         let mark = open.first_mark + page;
         if !self.pages_verified.has(mark) {

@@ -17,6 +17,11 @@ use super::layout::{
 use super::reader::Segment;
 use super::rows::IntegerCursor;
 
+/// True if the column of this code is a rank list. Each of its numbers stands for a page of rows, not for a row.
+pub(super) fn is_rank_list(code: u32) -> bool {
+    (RANK_COLUMN_FIRST..OVERFLOW_COLUMN_FIRST).contains(&code) || code >= OVERFLOW_RANK_COLUMN_FIRST
+}
+
 /// The rank lists of a segment, by column.
 #[derive(Debug)]
 pub(super) struct RankLists(FxHashMap<u32, OnceLock<Option<Box<[u32]>>>>);
@@ -24,10 +29,7 @@ pub(super) struct RankLists(FxHashMap<u32, OnceLock<Option<Box<[u32]>>>>);
 impl RankLists {
     /// The lists of a segment, none of which was read.
     pub(super) fn of(directory: &SegmentDirectory) -> Self {
-        let is_rank = |column: &&ColumnEntry| {
-            let code = column.code;
-            (RANK_COLUMN_FIRST..OVERFLOW_COLUMN_FIRST).contains(&code) || code >= OVERFLOW_RANK_COLUMN_FIRST
-        };
+        let is_rank = |column: &&ColumnEntry| is_rank_list(column.code);
         Self(directory.columns.iter().filter(is_rank).map(|column| (column.code, OnceLock::new())).collect())
     }
 }

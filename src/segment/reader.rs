@@ -100,7 +100,7 @@ impl Segment {
     /// # Errors
     /// Corrupt, naming the file, if header, footer or directory are damaged; Unsupported for a newer version.
     pub fn open(id: u64, name: String, file: Arc<dyn FileBytes>, seed: Seed) -> Result<Self> {
-        let directory = read_directory(file.bytes(), seed).map_err(|e| e.at(format!("segment {name}")))?;
+        let directory = read_directory(file.as_ref(), seed).map_err(|e| e.at(format!("segment {name}")))?;
         let sections: FxHashMap<(u8, u32), usize> =
             directory.sections.iter().enumerate().map(|(i, s)| ((s.kind, s.key), i)).collect();
         let (columns, pages) = open_columns(&directory, &sections);
@@ -141,12 +141,19 @@ impl Segment {
 
     /// Length of the file in bytes.
     pub fn len_bytes(&self) -> u64 {
-        self.file.bytes().len() as u64
+        self.file.len_bytes()
     }
 
-    /// The file as it is, not verified.
-    pub(super) fn file_bytes(&self) -> &[u8] {
-        self.file.bytes()
+    /// Bytes of the file as they are, not verified.
+    pub(super) fn file_range(&self, from: u64, end: u64) -> Result<&[u8]> {
+        let outside = || Error::corrupt(format!("segment {}: nothing lies from byte {from} to {end}", self.name));
+        let len = end.checked_sub(from).filter(|_| end <= self.len_bytes()).ok_or_else(outside)?;
+        self.file.range(from, len as usize).map_err(|error| error.at(format!("segment {}", self.name)))
+    }
+
+    /// The same file as it is now; `None` if this one shows just that.
+    pub(super) fn afresh(&self) -> Option<Result<Self>> {
+        self.file.afresh().map(|file| Self::open(self.id, self.name.clone(), file, self.seed))
     }
 
     /// What is mixed into the checksums of the file.
@@ -206,7 +213,7 @@ impl Segment {
     /// Corrupt if its checksum differs.
     pub(super) fn section_at(&self, index: usize) -> Result<&[u8]> {
         let section = &self.directory.sections[index];
-        let bytes = &self.file.bytes()[section.offset as usize..(section.offset + section.len) as usize];
+        let bytes = self.file_range(section.offset, section.offset + section.len)?;
         if !self.verified[index].load(Ordering::Relaxed) {
             let skipped = defects::active(Defect::SkipSectionChecksum);
             if checksum(self.seed, section.offset, bytes) != section.checksum && !skipped {
@@ -242,8 +249,9 @@ impl Segment {
             return Some(mended);
         }
         let syndrome = self.syndrome.get_or_init(|| {
-            let (file, parity) = (self.file.bytes(), self.directory.parity);
-            let covered = file.get(..usize::try_from(parity.covered).ok()?)?;
+            // Read for this alone, where files are read: it is nearly the whole of it.
+            let file = self.file.afresh().unwrap_or_else(|| self.file.clone());
+            let covered = file.range(0, usize::try_from(self.directory.parity.covered).ok()?).ok()?;
             Syndrome::of(covered, self.parity()?)
         });
         let is_right = |bytes: &[u8]| checksum(self.seed, offset, bytes) == sum;
@@ -254,7 +262,7 @@ impl Segment {
     pub(super) fn parity(&self) -> Option<&[u8]> {
         let entry = self.directory.parity;
         let end = entry.offset.checked_add(entry.len.into())?;
-        let strip = self.file.bytes().get(usize::try_from(entry.offset).ok()?..usize::try_from(end).ok()?)?;
+        let strip = self.file_range(entry.offset, end).ok()?;
         (strip.len().is_power_of_two() && checksum(self.seed, entry.offset, strip) == entry.checksum).then_some(strip)
     }
 

@@ -4,11 +4,9 @@ use crate::bytes::Reader;
 use crate::column::{RowSource, Table};
 use crate::error::Result;
 
-use super::layout::{
-    FIELD_COLUMN_FIRST, Fixed, OVERFLOW_COLUMN_FIRST, OVERFLOW_RANK_COLUMN_FIRST, PAGE_ENTRY_LEN, RANK_COLUMN_FIRST,
-    SectionKind,
-};
+use super::layout::{FIELD_COLUMN_FIRST, Fixed, OVERFLOW_COLUMN_FIRST, PAGE_ENTRY_LEN, SectionKind};
 use super::overflow::columns_of_terms;
+use super::rank_lists::is_rank_list;
 use super::reader::Segment;
 
 /// Bytes of one thing.
@@ -96,7 +94,7 @@ impl Segment {
     }
 
     fn column_name(&self, code: u32) -> Result<String> {
-        if code >= OVERFLOW_RANK_COLUMN_FIRST || (RANK_COLUMN_FIRST..OVERFLOW_COLUMN_FIRST).contains(&code) {
+        if is_rank_list(code) {
             return Ok("ranks".to_owned());
         }
         if code >= OVERFLOW_COLUMN_FIRST {

@@ -14,6 +14,7 @@ use super::layout::{
     ColumnEntry, ColumnForm, EDGE_TAILS, Fixed, ROLLUP_GROUPS, SectionKind, encode_footer, encode_header,
 };
 use super::overflow::columns_of_terms;
+use super::rank_lists::is_rank_list;
 use super::reader::Segment;
 
 /// The problem of a unit that is read all the same.
@@ -35,6 +36,17 @@ pub struct UnitDamage {
 impl Segment {
     /// Reads every section and page; the damaged ones, in file order. What parity mends affects no row.
     pub fn verify(&self) -> Vec<UnitDamage> {
+        match self.afresh() {
+            None => self.verify_here(),
+            Some(Ok(segment)) => segment.verify_here(),
+            Some(Err(error)) => {
+                let (unit, rows_affected) = ("directory".to_owned(), self.directory().rows);
+                vec![UnitDamage { offset: 0, unit, problem: error.to_string(), rows_affected }]
+            }
+        }
+    }
+
+    fn verify_here(&self) -> Vec<UnitDamage> {
         self.doubt();
         let mut out = self.verify_ends();
         for section in &self.directory().sections {
@@ -47,7 +59,9 @@ impl Segment {
             for page in 0..(column.values as usize).div_ceil(PAGE_ROWS) {
                 let offset = self.place_of_page(column.code, page).map_or(column.offset, |(from, _, _)| from);
                 let unit = format!("column {} page {page}", column.code);
-                let rows = (PAGE_ROWS as u64).min(self.directory().rows);
+                let numbers = PAGE_ROWS as u64;
+                let rows = if is_rank_list(column.code) { numbers * numbers } else { numbers };
+                let rows = rows.min(self.directory().rows);
                 out.extend(self.damage_of(unit, offset, self.verify_page(column, page), rows));
             }
         }
@@ -66,11 +80,11 @@ impl Segment {
 
     /// Header, parity and both directories: of each there is another copy, or it is one.
     fn verify_ends(&self) -> Vec<UnitDamage> {
-        let (file, parity, seed) = (self.file_bytes(), self.directory().parity, self.seed());
+        let (parity, seed) = (self.directory().parity, self.seed());
         let directory = self.directory().encode();
         let differs = |from: u64, written: &[u8]| {
             let end = from.saturating_add(written.len() as u64);
-            file.get(from as usize..end as usize) != Some(written)
+            self.file_range(from, end).ok() != Some(written)
         };
         let mut out = Vec::new();
         let mut damaged = |offset: u64, unit: &str, problem: &str| {

@@ -103,8 +103,9 @@ impl StoreBuilder {
         self
     }
 
-    /// Whether segments are mapped, which is the default, or read into memory as a whole when the store is opened. A
-    /// medium that fails to read a page of a map kills the process; one that fails a read is an error.
+    /// Whether segments are mapped, which is the default, or their pages read when a question first needs them. A
+    /// medium that fails to read a page of a map kills the process; one that fails a read is an error of that question.
+    /// What was read of a segment stays in memory as long as the segment is open.
     pub fn map_files(mut self, mapped: bool) -> Self {
         self.mapped = mapped;
         self

@@ -156,7 +156,7 @@ impl Copy<'_> {
     fn segment(&mut self, id: FileId) -> Result<Option<u64>> {
         let path = id.segment_path();
         let Some(file) = still_there(self.source.map(&path))? else { return Ok(None) };
-        let len_bytes = file.bytes().len() as u64;
+        let len_bytes = file.len_bytes();
         if self.segments.contains(&id) {
             return Ok(Some(len_bytes));
         }
@@ -164,7 +164,7 @@ impl Copy<'_> {
         if linked {
             self.linked.insert(id);
         } else {
-            self.write(&path, file.bytes())?;
+            self.write(&path, file.bytes()?)?;
         }
         self.segments.insert(id);
         Ok(Some(len_bytes))
@@ -176,8 +176,8 @@ impl Copy<'_> {
         for log in plan.logs.iter().filter(|log| log.named) {
             let Some(file) = still_there(self.source.map(&log.id.log_path()))? else { return Ok(None) };
             let identity = LogIdentity { store, file: log.id, ending: log.ending };
-            let valid = replay(file.bytes(), identity, |_, _| Ok(()))?.valid_bytes;
-            let valid = file.bytes().get(..usize::try_from(valid).unwrap_or(usize::MAX)).unwrap_or_default();
+            let valid = replay(file.bytes()?, identity, |_, _| Ok(()))?.valid_bytes;
+            let valid = file.bytes()?.get(..usize::try_from(valid).unwrap_or(usize::MAX)).unwrap_or_default();
             if !valid.is_empty() {
                 self.write(&log.id.log_path(), valid)?;
                 logs.insert(log.id);

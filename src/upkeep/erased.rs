@@ -76,12 +76,12 @@ pub fn verify_erased(engine: &Engine, id: TraceId) -> Result<ErasureReport> {
             report.files_checked += 1;
             let holding = if let Some(segment) = FileId::from_segment_name(&entry.name) {
                 let seed = Seed { store: engine.store_id(), file: segment.0 };
-                in_segment(Segment::open(segment.0, entry.name.clone(), bytes.clone(), seed), bytes.bytes(), id)?
+                in_segment(Segment::open(segment.0, entry.name.clone(), bytes.clone(), seed), bytes.bytes()?, id)?
             } else if let Some(log) = FileId::from_log_name(&entry.name) {
                 let identity = LogIdentity { store: engine.store_id(), file: log, ending: LogEnding::Open };
-                in_log(bytes.bytes(), identity, id)?
+                in_log(bytes.bytes()?, identity, id)?
             } else {
-                in_other(bytes.bytes(), id)
+                in_other(bytes.bytes()?, id)
             };
             match holding {
                 Holding::Rows(0) => {}

@@ -51,7 +51,7 @@ fn verify_segment(engine: &Engine, id: FileId, rows: u64, report: &mut VerifyRep
         Err(error) => return Err(error),
     };
     report.files_checked += 1;
-    report.bytes_checked += file.bytes().len() as u64;
+    report.bytes_checked += file.len_bytes();
     let seed = crate::bytes::Seed { store: engine.store_id(), file: id.0 };
     match Segment::open(id.0, id.segment_name(), file, seed) {
         Ok(segment) => report.damaged.extend(segment.verify().into_iter().map(|unit| Damage {
@@ -76,9 +76,9 @@ fn verify_log(engine: &Engine, id: FileId, ending: LogEnding, report: &mut Verif
         Err(error) => return Err(error),
     };
     report.files_checked += 1;
-    report.bytes_checked += file.bytes().len() as u64;
+    report.bytes_checked += file.len_bytes();
     let identity = LogIdentity { store: engine.store_id(), file: id, ending };
-    let replayed = replay(file.bytes(), identity, |_, _| Ok(()))?;
+    let replayed = replay(file.bytes()?, identity, |_, _| Ok(()))?;
     report.damaged.extend(replayed.damage.iter().map(|damage| Damage::of_log(id, damage)));
     Ok(())
 }

@@ -311,10 +311,10 @@ impl Fixture {
             code.is_some_and(|code: u32| !SHARED_COLUMNS.contains(&code))
         };
         let hurt: Vec<_> = verified.damaged.iter().filter(|unit| unit.rows_affected > 0).collect();
-        let pages = hurt.iter().filter(|unit| of_rows(&unit.kind)).count();
         // A page may begin and end inside a trace.
-        let page_max = pages * PAGE_ROWS + 2 * TRACE_SPANS as usize;
-        if pages == hurt.len() && lost.len() > page_max {
+        let rows: usize = hurt.iter().map(|unit| (unit.rows_affected as usize).max(PAGE_ROWS)).sum();
+        let lost_max = rows + 2 * TRACE_SPANS as usize;
+        if hurt.iter().all(|unit| of_rows(&unit.kind)) && lost.len() > lost_max {
             return Err(format!("{} spans are lost by {:?}", lost.len(), verified.damaged));
         }
         Ok(())

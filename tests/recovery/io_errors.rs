@@ -14,7 +14,7 @@ use tailspan::{Fault, FaultKind, OperationKind};
 use super::crash::{Verdict, without_panic};
 use super::fault::judge_fault;
 
-const OPERATIONS: [OperationKind; 13] = [
+const OPERATIONS: [OperationKind; 14] = [
     OperationKind::Append,
     OperationKind::Sync,
     OperationKind::Create,
@@ -26,6 +26,7 @@ const OPERATIONS: [OperationKind; 13] = [
     OperationKind::Open,
     OperationKind::Read,
     OperationKind::Map,
+    OperationKind::ReadPiece,
     OperationKind::List,
     OperationKind::Lock,
 ];

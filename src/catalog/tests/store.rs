@@ -168,7 +168,7 @@ fn recover(storage: &Arc<dyn Storage>, found: &Found, opened: &mut Opened) -> Re
 fn sequences_of_log(disk: &dyn Storage, identity: LogIdentity) -> Result<(Vec<u64>, ReplayReport)> {
     let mut sequences = Vec::new();
     let map = disk.map(&identity.file.log_path())?;
-    let report = replay(map.bytes(), identity, |header, payload| {
+    let report = replay(map.bytes()?, identity, |header, payload| {
         let mut r = Reader::new(payload);
         ensure(r.bytes(5, "span")? == b"span ", || "no span".into())?;
         assert_eq!(r.u64("sequence")?, header.first_sequence);
@@ -193,11 +193,11 @@ fn write_segment(disk: &dyn Storage, id: FileId, sequences: &BTreeSet<u64>) -> R
 
 pub(super) fn read_segment(disk: &dyn Storage, id: FileId) -> Result<Vec<u64>> {
     let map = disk.map(&id.segment_path())?;
-    let mut r = Reader::new(map.bytes());
+    let mut r = Reader::new(map.bytes()?);
     ensure(r.bytes(8, "magic")? == SEGMENT_MAGIC && r.u64("store")? == STORE, || "no segment".into())?;
     let count = r.count(1, "sequences")?;
     let sequences = (0..count).map(|_| r.varint("sequence")).collect::<Result<_>>()?;
-    let computed = checksum(Seed { store: STORE, file: id.0 }, 0, &map.bytes()[..r.position()]);
+    let computed = checksum(Seed { store: STORE, file: id.0 }, 0, &map.bytes()?[..r.position()]);
     ensure(r.u32("checksum")? == computed, || "segment: the checksum fails".into())?;
     Ok(sequences)
 }

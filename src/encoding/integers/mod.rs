@@ -71,7 +71,7 @@ impl IntegerCodec {
     }
 }
 
-/// Decodes the `count` values of a page into `out`, cleared first.
+/// Decodes the `count` values of a page into `out`, in place of what was there.
 ///
 /// # Errors
 /// Corrupt unless the bytes are a whole page of `count` values; `out` then holds nothing of use.
@@ -111,7 +111,7 @@ pub fn reads_singly(page: &[u8]) -> bool {
 
 fn decode_into<T: Lane>(page: &[u8], count: usize, out: &mut Vec<T>) -> Result<()> {
     check_count(count)?;
-    out.clear();
+    // What was there before is written over, every value of it, or is of no use.
     out.resize(count, T::default());
     let (codec, body) = split_codec(page)?;
     match codec {

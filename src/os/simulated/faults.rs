@@ -28,8 +28,10 @@ pub enum OperationKind {
     Open,
     /// A file read whole.
     Read,
-    /// A file mapped.
+    /// A file mapped, or opened to be read on demand.
     Map,
+    /// A piece of a file read on demand.
+    ReadPiece,
     /// A directory listed.
     List,
     /// The writer's lock taken.
@@ -39,7 +41,7 @@ pub enum OperationKind {
 impl OperationKind {
     /// True if it changes what a crash may leave, and so is counted among the operations of a disk.
     pub fn is_mutating(self) -> bool {
-        !matches!(self, Self::Open | Self::Read | Self::Map | Self::List | Self::Lock)
+        !matches!(self, Self::Open | Self::Read | Self::Map | Self::ReadPiece | Self::List | Self::Lock)
     }
 
     /// How an error message begins.
@@ -56,6 +58,7 @@ impl OperationKind {
             Self::Open => "opening for append",
             Self::Read => "reading",
             Self::Map => "mapping",
+            Self::ReadPiece => "reading a piece of",
             Self::List => "listing",
             Self::Lock => "locking",
         }

@@ -127,6 +127,12 @@ impl SimulatedDisk {
         self.state().capacity_bytes = bytes;
     }
 
+    /// Whether published files are read piece by piece as they are asked for, each an operation of its own, or are
+    /// in memory once they are opened, which is the default. Crash images inherit it.
+    pub fn read_on_demand(&self, on_demand: bool) {
+        self.state().reads_on_demand = on_demand;
+    }
+
     /// The paths of all files, sorted.
     pub fn file_names(&self) -> Vec<String> {
         let state = self.state();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::aligned::AlignedBytes;
 use super::super::defects;
+use super::super::on_demand::{OnDemand, ReadAt};
 use super::super::storage::{Directory, DirectoryEntry, FileBytes, LockGuard, Storage, WritableFile};
 use super::names::FileId;
 use super::state::{Outcome, directory_path};
@@ -66,12 +67,17 @@ impl Storage for SimulatedDisk {
     }
 
     fn map(&self, path: &str) -> Result<Arc<dyn FileBytes>> {
-        let outcome = {
+        let (outcome, on_demand) = {
             let mut state = self.state();
-            let bytes = state.bytes(OperationKind::Map, path);
-            bytes.and_then(|bytes| AlignedBytes::read(bytes, bytes.len() as u64))
+            let on_demand = state.reads_on_demand;
+            (state.bytes(OperationKind::Map, path).map(AlignedBytes::copy_of), on_demand)
         };
-        Ok(Arc::new(self.named(OperationKind::Map, path, outcome)?))
+        let bytes = self.named(OperationKind::Map, path, outcome)??;
+        if !on_demand {
+            return Ok(Arc::new(bytes));
+        }
+        let len = bytes.len_bytes();
+        Ok(Arc::new(OnDemand::new(Arc::new(Pieces { disk: self.clone(), path: path.to_owned(), bytes }), len)))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
@@ -171,5 +177,22 @@ impl WritableFile for Handle {
 
     fn sync_handle(&self) -> Result<Box<dyn WritableFile>> {
         Ok(self.disk.writable(self.file, &self.path, Role::OnlySyncs))
+    }
+}
+
+/// A file whose pieces are read one by one; the power may go and reads may fail in between.
+#[derive(Debug)]
+struct Pieces {
+    disk: SimulatedDisk,
+    path: String,
+    bytes: AlignedBytes,
+}
+
+impl ReadAt for Pieces {
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let outcome = self.disk.state().admit_whole(OperationKind::ReadPiece, &self.path);
+        self.disk.named(OperationKind::ReadPiece, &self.path, outcome)?;
+        out.copy_from_slice(self.bytes.range(offset, out.len())?);
+        Ok(())
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct State {
     stale: Vec<u8>,
     pub(super) locked: bool,
     pub(super) capacity_bytes: Option<u64>,
+    /// Published files are read piece by piece.
+    pub(super) reads_on_demand: bool,
     pub(super) faults: Faults,
     pub(super) history: Vec<(OperationKind, String)>,
     pub(super) operations_max: Option<u64>,
@@ -70,6 +72,7 @@ impl State {
             stale: Vec::new(),
             locked: false,
             capacity_bytes: None,
+            reads_on_demand: false,
             faults: Faults::default(),
             history: Vec::new(),
             operations_max: None,
@@ -247,7 +250,8 @@ impl State {
     /// A disk as a crash at this moment leaves it, with its power back on.
     pub(super) fn after_crash(&self, choice: CrashChoice) -> Self {
         let mut survival = Survival::new(choice, self.seed);
-        let mut left = Self { capacity_bytes: self.capacity_bytes, ..Self::new(self.seed) };
+        let mut left =
+            Self { capacity_bytes: self.capacity_bytes, reads_on_demand: self.reads_on_demand, ..Self::new(self.seed) };
         left.next_file = self.next_file;
         left.random = self.random.clone();
         for (directory, folder) in &self.folders {

@@ -150,6 +150,14 @@ pub(super) fn spans_of(
                 group.iter().map(|index| chapter.span(places[*index].row)).collect::<Result<_>>()?
             }
         };
+        // Two tables of a damaged segment may tell different rows: no span then belongs to a place for certain.
+        if read.len() != group.len() {
+            return Err(Error::corrupt(format!(
+                "{} rows of a trace are listed, {} are there",
+                group.len(),
+                read.len()
+            )));
+        }
         let may_repeat = snapshot.segments.get(part).is_none_or(|sealed| sealed.dirty.contains(first.ordinal));
         for (index, span) in group.iter().zip(read) {
             bytes += span.held_bytes();

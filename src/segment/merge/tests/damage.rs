@@ -26,7 +26,7 @@ fn segments(seed: u64, count: usize) -> (Vec<Segment>, Vec<u8>) {
     let mut dice = Dice(seed);
     let spans = dice.spans(count, count as u64 / 4, 400);
     let segments = seal(&dice.deal(spans, 3));
-    let bytes = segments[0].file_bytes().to_vec();
+    let bytes = segments[0].file_range(0, segments[0].len_bytes()).unwrap().to_vec();
     (segments, bytes)
 }
 
@@ -120,8 +120,13 @@ struct Rotting {
 }
 
 impl FileBytes for Rotting {
-    fn bytes(&self) -> &[u8] {
-        if self.is_rotten.load(Ordering::Relaxed) { self.rotten.bytes() } else { self.sound.bytes() }
+    fn len_bytes(&self) -> u64 {
+        self.sound.len_bytes()
+    }
+
+    fn range(&self, offset: u64, len: usize) -> crate::error::Result<&[u8]> {
+        let rotten = self.is_rotten.load(Ordering::Relaxed);
+        if rotten { self.rotten.range(offset, len) } else { self.sound.range(offset, len) }
     }
 }
 

@@ -114,7 +114,7 @@ pub fn merge_file(segments: &[Segment], dead: &[TraceSet]) -> Result<Option<Arc<
     let merged = merge_segments(&input, disk.create("seg/m").unwrap(), seed(99))?;
     Ok(merged.map(|(directory, len)| {
         let file = disk.map("seg/m").unwrap();
-        assert_eq!((file.bytes().len() as u64, open(99, file.clone()).directory()), (len, &directory));
+        assert_eq!((file.len_bytes(), open(99, file.clone()).directory()), (len, &directory));
         file
     }))
 }
