@@ -16,8 +16,6 @@ use tower::ServiceExt;
 
 use super::server::run;
 
-pub const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-
 /// Calls a method with a message and reads the answer.
 pub fn call(
     address: &str,

@@ -25,7 +25,8 @@ pub struct Server {
 impl Server {
     /// Starts it on this store and waits until its doors are open.
     pub fn start(store: &Path, flags: &[&str]) -> Self {
-        let ports = ["--otlp-grpc=127.0.0.1:0", "--otlp-http=127.0.0.1:0", "--zipkin=127.0.0.1:0"];
+        let ports =
+            ["--otlp-grpc=127.0.0.1:0", "--otlp-http=127.0.0.1:0", "--zipkin=127.0.0.1:0", "--page=127.0.0.1:0"];
         let mut command = Command::new(env!("CARGO_BIN_EXE_tailspan"));
         command.arg("serve").arg(store).args(ports).args(flags).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
@@ -47,7 +48,7 @@ impl Server {
         Self { child, doors }
     }
 
-    /// The address of a door: `otlp-grpc`, `otlp-http` or `zipkin`.
+    /// The address of a door: `otlp-grpc`, `otlp-http`, `zipkin` or `page`.
     pub fn door(&self, name: &str) -> &str {
         &self.doors[name]
     }

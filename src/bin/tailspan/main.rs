@@ -53,7 +53,10 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Tail(args) => tail::run(&args, &mut out)?,
         Command::CompareStores(args) => compare_stores::run(&args, &mut out)?,
         #[cfg(feature = "collector")]
-        Command::Serve(args) => serve::run(&args, &mut out)?,
+        Command::Serve(_) => {
+            let args = serve::settle(std::env::args_os().collect(), |name| std::env::var(name).ok())?;
+            serve::run(&args, &mut out)?
+        }
     };
     out.flush()?;
     Ok(outcome)

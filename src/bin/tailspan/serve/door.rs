@@ -12,11 +12,13 @@ use anyhow::Context;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use super::settings::ServeArgs;
 
@@ -33,6 +35,7 @@ pub struct Door {
     router: Router,
     connections: Arc<Semaphore>,
     header_time: Duration,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Door {
@@ -42,11 +45,11 @@ impl Door {
         address: SocketAddr,
         router: Router,
         connections: Arc<Semaphore>,
-        args: &ServeArgs,
+        (args, tls): (&ServeArgs, Option<TlsAcceptor>),
     ) -> anyhow::Result<Self> {
         let taken = TcpListener::bind(address).await;
         let listener = taken.with_context(|| format!("cannot listen on {address}; choose another with --{name}"))?;
-        Ok(Self { listener, router, connections, header_time: args.header_time.0 })
+        Ok(Self { listener, router, connections, header_time: args.header_time.0, tls })
     }
 
     /// Where it is, with the port that was chosen if none was named.
@@ -86,10 +89,10 @@ impl Door {
         &self,
         stream: TcpStream,
         permit: OwnedSemaphorePermit,
-        watcher: hyper_util::server::graceful::Watcher,
+        watcher: Watcher,
         mut stopped: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (router, header_time) = (self.router.clone(), self.header_time);
+        let (router, header_time, tls) = (self.router.clone(), self.header_time, self.tls.clone());
         async move {
             let first = tokio::select! {
                 first = timeout(header_time, stream.readable()) => first,
@@ -98,13 +101,28 @@ impl Door {
             if !matches!(first, Ok(Ok(()))) {
                 return;
             }
-            let builder = http(header_time);
-            let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-            // A client that breaks off or breaks the rules is no trouble of ours.
-            let _ = watcher.watch(connection.into_owned()).await;
+            let Some(tls) = tls else {
+                speak(stream, router, header_time, watcher).await;
+                drop(permit);
+                return;
+            };
+            // A client that never shakes hands is let go like one that never says what it wants.
+            if let Ok(Ok(stream)) = timeout(header_time, tls.accept(stream)).await {
+                speak(stream, router, header_time, watcher).await;
+            }
             drop(permit);
         }
     }
+}
+
+/// Serves requests until the client has no more, or breaks off, or breaks the rules, which is no trouble of ours.
+async fn speak<S>(stream: S, router: Router, header_time: Duration, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let builder = http(header_time);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let _ = watcher.watch(connection.into_owned()).await;
 }
 
 fn http(header_time: Duration) -> Builder<TokioExecutor> {

@@ -13,6 +13,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 pub enum Cause {
     /// The request is wrong: it must not be sent again as it is.
     Invalid,
+    /// What it asks for is not there.
+    NotFound,
     /// It is larger than a limit.
     TooLarge,
     /// It is in a format that is not spoken here.
@@ -54,6 +56,7 @@ impl Refusal {
     pub fn http_status(&self) -> StatusCode {
         match self.cause {
             Cause::Invalid => StatusCode::BAD_REQUEST,
+            Cause::NotFound => StatusCode::NOT_FOUND,
             Cause::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Cause::UnknownFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Cause::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -67,6 +70,7 @@ impl Refusal {
     pub fn grpc_code(&self) -> Code {
         match self.cause {
             Cause::Invalid | Cause::TooLarge | Cause::UnknownFormat => Code::InvalidArgument,
+            Cause::NotFound => Code::NotFound,
             Cause::TooSlow => Code::DeadlineExceeded,
             Cause::Busy => Code::ResourceExhausted,
             Cause::Unavailable => Code::Unavailable,

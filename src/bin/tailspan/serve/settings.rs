@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
+use super::logs::{LogFormat, LogLevel};
 use crate::commands::import::DurabilityWord;
 use crate::outcome::usage;
 use crate::sizes::parse_bytes;
@@ -17,6 +18,8 @@ const EXAMPLES: &str = "\
 Examples:
   tailspan serve my-store                                  OTLP on 4317 and 4318, Zipkin on 9411, this machine only
   tailspan serve my-store --zipkin=off --durability=interval
+  tailspan serve my-store --config=serve.toml --query-tokens=tokens.txt
+  TAILSPAN_MEMORY=1GiB tailspan serve my-store             any flag; flags come first, then the environment, then the file
 
 SIGTERM or Ctrl-C finishes what is under way, closes the store and ends.";
 
@@ -35,6 +38,24 @@ pub struct ServeArgs {
     /// Where Zipkin's spans come in and its API answers
     #[arg(long, default_value = "127.0.0.1:9411", value_name = "ADDRESS")]
     pub zipkin: Address,
+    /// Where questions are answered over HTTP, at /api, and /metrics tells figures
+    #[arg(long, default_value = "127.0.0.1:4320", value_name = "ADDRESS")]
+    pub page: Address,
+    /// File of settings, in TOML, by the names of these flags
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// File of bearer tokens, one a line, of those who may send spans
+    #[arg(long, value_name = "FILE")]
+    pub ingest_tokens: Option<PathBuf>,
+    /// File of bearer tokens, one a line, of those who may ask
+    #[arg(long, value_name = "FILE")]
+    pub query_tokens: Option<PathBuf>,
+    /// File of the certificate and its chain, in PEM: every door then speaks TLS
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// File of the certificate's private key, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// Open doors on other interfaces than loopback, to whoever can reach them
     #[arg(long)]
     pub allow_remote: bool,
@@ -98,6 +119,12 @@ pub struct ServeArgs {
     /// Web pages that may ask, by origin; * for all
     #[arg(long, value_delimiter = ',', default_value = "*", value_name = "ORIGINS")]
     pub allowed_origins: Vec<String>,
+    /// Form of what is logged on standard error
+    #[arg(long, value_enum, default_value = "text", value_name = "FORM")]
+    pub log_format: LogFormat,
+    /// How much is logged
+    #[arg(long, value_enum, default_value = "info", value_name = "LEVEL")]
+    pub log_level: LogLevel,
     /// Let POST /test/purge empty the store: for test kits alone
     #[arg(long)]
     pub test_purge: bool,
@@ -111,21 +138,33 @@ pub struct ServeArgs {
 
 impl ServeArgs {
     /// The doors by name, with their addresses.
-    pub fn doors(&self) -> [(&'static str, Address); 3] {
-        [("otlp-grpc", self.otlp_grpc), ("otlp-http", self.otlp_http), ("zipkin", self.zipkin)]
+    pub fn doors(&self) -> [(&'static str, Address); 4] {
+        [("otlp-grpc", self.otlp_grpc), ("otlp-http", self.otlp_http), ("zipkin", self.zipkin), ("page", self.page)]
     }
 
     /// Fails if a door would be open to others than this machine and nobody said that it should.
     pub fn check_doors(&self) -> anyhow::Result<()> {
         for (name, address) in self.doors() {
             let remote = address.0.is_some_and(|address| !address.ip().is_loopback());
-            if remote && !self.allow_remote {
+            let guarded = self.asks_for_token(name) && self.tls_cert.is_some();
+            if remote && !self.allow_remote && !guarded {
                 return Err(usage(format!(
-                    "--{name}={address} is open to other machines; add --allow-remote if whoever can reach it may use it"
+                    "--{name}={address} is open to other machines; name files of tokens and a certificate (--tls-cert, \
+                     --tls-key), or add --allow-remote if whoever can reach it may use it"
                 )));
             }
         }
         Ok(())
+    }
+
+    /// True if nothing can be done at this door without a token.
+    fn asks_for_token(&self, door: &str) -> bool {
+        let (send, ask) = (self.ingest_tokens.is_some(), self.query_tokens.is_some());
+        match door {
+            "page" => ask,
+            "zipkin" => send && ask,
+            _ => send,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tailspan::{Snapshot, Store};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::super::measures;
 use super::super::refusal::{Cause, Refusal};
 use super::super::settings::ServeArgs;
 use super::search::too_long;
@@ -46,7 +47,8 @@ impl Api {
         T: Send + 'static,
         F: FnOnce(&Self, &Snapshot, Instant) -> Result<T, Refusal> + Send + 'static,
     {
-        let deadline = Instant::now() + self.query_time;
+        let start = Instant::now();
+        let deadline = start + self.query_time;
         let api = self.clone();
         let asked = async move {
             let permit = api.queries.clone().acquire_owned().await.map_err(|_| too_long())?;
@@ -57,7 +59,9 @@ impl Api {
             });
             answered.await.map_err(|error| Refusal::new(Cause::Internal, format!("the query {error}")))?
         };
-        timeout(self.query_time, asked).await.map_err(|_| too_long())?
+        let answer = timeout(self.query_time, asked).await;
+        measures::asked(start.elapsed());
+        answer.map_err(|_| too_long())?
     }
 
     /// A list of names. Browsers may keep it once there are so many that it will not change every minute.

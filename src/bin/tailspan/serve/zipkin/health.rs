@@ -59,6 +59,6 @@ pub async fn purge(State(api): State<Arc<Api>>) -> Result<StatusCode, Refusal> {
     Ok(StatusCode::OK)
 }
 
-fn json_of(body: &Value) -> Response {
+pub fn json_of(body: &Value) -> Response {
     json_response(body.to_string().into_bytes())
 }

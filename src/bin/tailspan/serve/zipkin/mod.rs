@@ -4,6 +4,8 @@
 //! words. Queries run on blocking threads, only so many at once, each for a limited time.
 
 mod ask;
+mod counts;
+mod formats;
 mod health;
 mod matching;
 mod names;
@@ -23,23 +25,33 @@ use axum::routing::{MethodRouter, get, post};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::intake::Intake;
+use super::measures::PROMETHEUS_TEXT;
 use super::settings::ServeArgs;
 use super::unpack::unpacked;
-use ask::Api;
+pub use ask::Api;
+use counts::Counts;
+pub use formats::translated;
+use take::Collector;
+pub use take::REPORT;
 
-/// Every path of this door.
-pub fn router(intake: Intake, args: &ServeArgs) -> Router {
-    let api = Api::new(intake.store().clone(), args);
+/// Every path of Zipkin's.
+pub fn router(intake: Intake, api: Arc<Api>, args: &ServeArgs) -> Router {
+    let mut paths = Router::new();
     // What is switched off is not there, as opposed to not allowed.
     let mut spans = MethodRouter::new().fallback(async |method: Method| match method {
         Method::GET | Method::POST => StatusCode::NOT_FOUND,
         _ => StatusCode::METHOD_NOT_ALLOWED,
     });
+    let counts = Arc::new(Counts::default());
+    let collector = Collector { intake, counts: counts.clone(), max: args.unpacked_max };
+    // gRPC packs its messages itself.
+    let mut grpc = Router::new();
     if args.zipkin_collector {
-        let max = args.unpacked_max;
-        spans = spans.post(async move |request: Request| take::spans(intake, max, request).await);
+        let (v1, report) = (collector.clone(), collector.clone());
+        spans = spans.post(async move |request: Request| collector.spans(request).await);
+        paths = paths.route("/api/v1/spans", post(async move |request: Request| v1.spans_v1(request).await));
+        grpc = grpc.route(REPORT, post(async move |request: Request| report.report(request).await));
     }
-    let mut paths = Router::new();
     if args.zipkin_query {
         spans = spans.get(names::spans);
         paths = paths
@@ -57,9 +69,13 @@ pub fn router(intake: Intake, args: &ServeArgs) -> Router {
     if args.test_purge {
         paths = paths.route("/test/purge", post(health::purge));
     }
-    let paths = paths.route("/health", get(health::health)).route("/info", get(health::info)).with_state(Arc::new(api));
+    let prometheus = counts.clone();
+    let paths = paths
+        .route("/metrics", get(async move || health::json_of(&counts.json())))
+        .route("/prometheus", get(async move || (PROMETHEUS_TEXT, prometheus.prometheus())));
+    let paths = paths.route("/health", get(health::health)).route("/info", get(health::info)).with_state(api);
     let both = Router::new().nest("/zipkin", paths.clone()).merge(paths);
-    unpacked(both).layer(cors(&args.allowed_origins)).layer(from_fn(no_trace))
+    unpacked(both).layer(cors(&args.allowed_origins)).merge(grpc)
 }
 
 /// Zipkin allows every origin unless told.
@@ -73,7 +89,11 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new().allow_origin(origin).allow_methods([Method::GET, Method::POST]).allow_headers(Any).vary([])
 }
 
-/// The method TRACE would echo credentials; it is allowed nowhere.
+/// The paths of this door without the method TRACE, which would echo credentials and is allowed nowhere.
+pub fn without_trace(router: Router) -> Router {
+    router.layer(from_fn(no_trace))
+}
+
 async fn no_trace(request: Request, next: Next) -> Response {
     if request.method() == Method::TRACE {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
