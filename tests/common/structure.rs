@@ -79,20 +79,22 @@ impl<'s> Nodes<'s> {
         let mut parents: Vec<Option<usize>> = spans.iter().map(|span| known_parent(&spans, span)).collect();
         let mut missing: BTreeMap<u64, usize> = BTreeMap::new();
         let mut all_parents = parents.clone();
-        for (at, span) in spans.iter().enumerate() {
-            let Some(named) = span.parent_span_id.map(|parent| parent.get()) else { continue };
-            if parents[at].is_none() && spans.iter().all(|other| other.span_id.get() != named) {
-                let next = spans.len() + missing.len();
-                all_parents[at] = Some(*missing.entry(named).or_insert(next));
-            }
+        let mut named_and_missing = |span: &Span| {
+            let named = span.parent_span_id.map(|parent| parent.get())?;
+            let next = spans.len() + missing.len();
+            spans.iter().all(|other| other.span_id.get() != named).then(|| *missing.entry(named).or_insert(next))
+        };
+        for (at, span) in spans.iter().enumerate().filter(|(at, _)| parents[*at].is_none()) {
+            all_parents[at] = named_and_missing(span);
         }
-        // Cycles: what no root leads to is cut at the earliest, as often as it takes.
+        // Cycles: what no root leads to is cut at the earliest, as often as it takes. A shared span may be cut from
+        // its client; the parent that it names, if that is missing, is then what it hangs on.
         let mut reached = HashSet::new();
         let tops: Vec<usize> = (0..spans.len()).filter(|at| parents[*at].is_none()).collect();
         tops.iter().for_each(|top| reach(*top, &parents, &mut reached));
         for at in 0..spans.len() {
             if !reached.contains(&at) {
-                (parents[at], all_parents[at]) = (None, None);
+                (parents[at], all_parents[at]) = (None, named_and_missing(spans[at]));
                 reach(at, &parents, &mut reached);
             }
         }
