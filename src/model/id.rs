@@ -45,6 +45,9 @@ impl TraceId {
         (bytes != [0; 16]).then_some(Self(bytes))
     }
 
+    /// The id that comes before all others.
+    pub(crate) const SMALLEST: Self = Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+
     /// The id whose upper and lower 64 bits these are, or none if both are zero.
     pub fn from_halves(high: u64, low: u64) -> Option<Self> {
         Self::from_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())

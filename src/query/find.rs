@@ -2,8 +2,8 @@
 //!
 //! A trace that lies in one segment alone (a clean one) comes from that segment's pages, newest first and
 //! only as many as the limit asks for. Traces of the head and dirty traces of segments (loose ones) are
-//! gathered first, since their place in the order depends on all their parts. Both streams are merged by
-//! [`SortKey`]. A loose candidate is then read in full, its records united, and judged by the reference
+//! gathered before those of their part, since their place in the order depends on all their parts. Both streams are
+//! merged by [`SortKey`]. A loose candidate is then read in full, its records united, and judged by the reference
 //! evaluator; a clean one is summed up from its outline and the rows the scan found.
 
 use std::cmp::Reverse;
@@ -29,9 +29,10 @@ use super::evaluate::{Matched, TraceMatcher};
 use super::explain::Explain;
 use super::loose_extents::LooseExtents;
 use super::mask::Mask;
+use super::newest_first::Candidates;
 use super::page::{PageToken, SortKey};
 use super::plan::rules_out;
-use super::predicate::{Criterion, Order, Query, QueryScope};
+use super::predicate::{Criterion, Query, QueryScope};
 use super::row_summary::{SealedTrace, summary_of_rows};
 use super::scan::PageScan;
 use super::search_plan::Planned;
@@ -97,6 +98,9 @@ pub fn row_criteria(query: &Query) -> Result<Vec<Criterion>> {
     Ok(criteria)
 }
 
+/// Loose traces that have a match: by the key of their group, an id of it and which criteria its spans meet.
+pub type Loose = FxHashMap<u128, (TraceId, u128)>;
+
 /// A search at work: what it asks, of what, and what came of it so far.
 pub struct Finder<'q> {
     pub(super) snapshot: &'q Snapshot,
@@ -104,6 +108,7 @@ pub struct Finder<'q> {
     criteria: &'q [Criterion],
     after: Option<SortKey>,
     ids: TraceIds,
+    extents: LooseExtents<'q>,
     pub(super) counter: &'q ReadCounter,
     pub(super) explain: Explain,
     problems: Vec<String>,
@@ -153,7 +158,8 @@ impl<'q> Finder<'q> {
     ) -> Self {
         let ids = if query.lenient { TraceIds::Lenient } else { TraceIds::Strict };
         let (explain, problems) = (Explain::default(), Vec::new());
-        Self { snapshot, query, criteria, after: None, ids, counter, explain, problems }
+        let extents = LooseExtents::new(snapshot, ids, counter);
+        Self { snapshot, query, criteria, after: None, ids, extents, counter, explain, problems }
     }
 
     /// What was read, and why the answer is not complete if it is not.
@@ -164,18 +170,26 @@ impl<'q> Finder<'q> {
     }
 
     fn run(&mut self, limits: &Limits) -> Result<Found> {
-        let mut loose: FxHashMap<u128, (TraceId, u128)> = FxHashMap::default();
+        let mut loose = Loose::default();
         self.scan_chapters(&mut loose)?;
-        let lazy = self.query.order == Order::Newest && self.query.scope == QueryScope::Span;
+        let (mut candidates, dropped) = match self.is_newest_first() {
+            true => (self.newest_first(loose)?, false),
+            false => self.all_candidates(loose, limits)?,
+        };
+        let found = self.take_first(&mut candidates, dropped, limits)?;
+        self.note_left(&candidates);
+        Ok(found)
+    }
+
+    /// The candidates of an order that only looking at every match tells, and whether there are more of them.
+    fn all_candidates(&mut self, mut loose: Loose, limits: &Limits) -> Result<(Candidates<'q>, bool)> {
         let limit = if self.query.limit == 0 { usize::MAX } else { self.query.limit };
         // One more tells whether anything follows.
         let mut best = BestCandidates::new(limit.min(limits.result_traces_max).saturating_add(1));
         let mut scans = Vec::new();
         for index in 0..self.snapshot.segments.len() {
             let Some(mut scan) = self.begin_segment(index, &mut loose)? else { continue };
-            if lazy {
-                scan.head = self.next_clean(&mut scan)?;
-            } else if self.query.scope == QueryScope::Span {
+            if self.query.scope == QueryScope::Span {
                 self.push_slowest(&mut scan, &mut best)?;
             } else {
                 while let Some(candidate) = self.next_clean(&mut scan)? {
@@ -187,26 +201,16 @@ impl<'q> Finder<'q> {
         let dropped = best.dropped();
         let mut pending = self.loose_candidates(loose)?;
         pending.extend(best.into_candidates().map(Reverse));
-        let found = self.take_first(&mut pending, &mut scans, dropped, limits)?;
-        for scan in &scans {
-            self.explain.pages_skipped += scan.left_pages();
-        }
-        Ok(found)
+        Ok((Candidates::known(pending, scans), dropped))
     }
 
     /// Judges candidates in order until the page or a limit is full; `dropped` if there are more of them.
-    fn take_first(
-        &mut self,
-        pending: &mut BinaryHeap<Reverse<Candidate>>,
-        scans: &mut [SegmentScan<'q>],
-        dropped: bool,
-        limits: &Limits,
-    ) -> Result<Found> {
+    fn take_first(&mut self, candidates: &mut Candidates<'q>, dropped: bool, limits: &Limits) -> Result<Found> {
         let matcher = TraceMatcher::new(self.query);
         let (mut found, mut held_bytes, mut last) = (Found::default(), 0, None);
         let token = |after: Option<SortKey>| after.map(|after| PageToken { after }.encode(self.query));
-        while let Some(candidate) = self.next_candidate(pending, scans)? {
-            let Some(summary) = self.judge(&candidate, scans, &matcher, limits)? else {
+        while let Some(candidate) = self.next_candidate(candidates)? {
+            let Some(summary) = self.judge(&candidate, &mut candidates.scans, &matcher, limits)? else {
                 last = Some(candidate.key);
                 continue;
             };
@@ -301,7 +305,7 @@ impl<'q> Finder<'q> {
         }
     }
 
-    pub(super) fn scan_chapters(&mut self, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<()> {
+    pub(super) fn scan_chapters(&mut self, loose: &mut Loose) -> Result<()> {
         for chapter in &self.snapshot.chapters {
             let resources: Vec<Arc<Resource>> = chapter.resources.iter().map(|r| r.resource.clone()).collect();
             let criteria = self.compile(&***chapter, &resources, &chapter.scopes);
@@ -326,16 +330,9 @@ impl<'q> Finder<'q> {
     }
 
     /// Plans a segment and gathers what its dirty traces meet; `None` if no page can hold a match.
-    pub(super) fn begin_segment(
-        &mut self,
-        index: usize,
-        loose: &mut FxHashMap<u128, (TraceId, u128)>,
-    ) -> Result<Option<SegmentScan<'q>>> {
+    pub(super) fn begin_segment(&mut self, index: usize, loose: &mut Loose) -> Result<Option<SegmentScan<'q>>> {
         let part = &self.snapshot.segments[index];
-        self.explain.parts_considered += 1;
-        self.explain.blocks_considered += part.segment.blocks();
-        self.explain.pages_considered += u64::from(part.segment.row_pages());
-        self.explain.bytes_considered += part.segment.len_bytes();
+        self.consider(&part.segment);
         let source = match part.segment.source() {
             Ok(source) => source,
             Err(error) => return self.problem(error).map(|()| None),
@@ -370,8 +367,15 @@ impl<'q> Finder<'q> {
         Ok(Some(scan))
     }
 
+    pub(super) fn consider(&mut self, segment: &Segment) {
+        self.explain.parts_considered += 1;
+        self.explain.blocks_considered += segment.blocks();
+        self.explain.pages_considered += u64::from(segment.row_pages());
+        self.explain.bytes_considered += segment.len_bytes();
+    }
+
     /// Notes a segment in which an index has no row that meets some criterion.
-    fn rule_out(&mut self, segment: &Segment, index: &str) {
+    pub(super) fn rule_out(&mut self, segment: &Segment, index: &str) {
         let pages = u64::from(segment.row_pages());
         *self.explain.by.entry(index.to_owned()).or_default() += pages;
         self.explain.pages_pruned += pages;
@@ -394,7 +398,7 @@ impl<'q> Finder<'q> {
     }
 
     /// Scans the planned pages that hold rows of dirty traces.
-    fn scan_dirty(&mut self, scan: &mut SegmentScan<'q>, loose: &mut FxHashMap<u128, (TraceId, u128)>) -> Result<()> {
+    fn scan_dirty(&mut self, scan: &mut SegmentScan<'q>, loose: &mut Loose) -> Result<()> {
         for ordinal in scan.part.loose() {
             let rows = match scan.part.segment.trace_rows(ordinal, self.counter) {
                 Ok(rows) => rows,
@@ -511,18 +515,15 @@ impl<'q> Finder<'q> {
         }
     }
 
-    pub(super) fn loose_candidates(
-        &mut self,
-        loose: FxHashMap<u128, (TraceId, u128)>,
-    ) -> Result<BinaryHeap<Reverse<Candidate>>> {
+    pub(super) fn loose_candidates(&mut self, loose: Loose) -> Result<BinaryHeap<Reverse<Candidate>>> {
         let wanted = self.wanted_bits();
-        let extents = LooseExtents::new(self.snapshot, self.ids, loose.len(), self.counter);
+        self.extents.expect(loose.len());
         let mut out = Vec::new();
         for (id, bits) in loose.into_values() {
             if bits != wanted {
                 continue;
             }
-            let extent = match extents.get(id) {
+            let extent = match self.extents.get(id) {
                 Ok(Some(extent)) => extent,
                 Ok(None) => continue,
                 Err(error) => {
@@ -537,24 +538,6 @@ impl<'q> Finder<'q> {
             }
         }
         Ok(BinaryHeap::from(out))
-    }
-
-    /// The candidate that comes first of all that are left.
-    fn next_candidate(
-        &mut self,
-        pending: &mut BinaryHeap<Reverse<Candidate>>,
-        scans: &mut [SegmentScan<'q>],
-    ) -> Result<Option<Candidate>> {
-        let lazily = scans.iter_mut().filter(|s| s.head.is_some()).min_by_key(|s| s.head);
-        let first = pending.peek().map(|Reverse(candidate)| *candidate);
-        match lazily {
-            Some(scan) if first.is_none_or(|first| scan.head < Some(first)) => {
-                let candidate = scan.head.take();
-                scan.head = self.next_clean(scan)?;
-                Ok(candidate)
-            }
-            _ => Ok(pending.pop().map(|Reverse(candidate)| candidate)),
-        }
     }
 
     /// Reads a candidate and sums it up, if it matches.

@@ -21,14 +21,17 @@ pub struct LooseExtents<'q> {
 }
 
 impl<'q> LooseExtents<'q> {
-    /// Made ready for about so many traces.
-    pub fn new(snapshot: &'q Snapshot, ids: TraceIds, count: usize, counter: &'q ReadCounter) -> Self {
-        let mut out = Self { snapshot, ids, counter, head: None, sealed: None };
-        if count > FEW && ids == TraceIds::Strict {
-            out.sealed = out.sealed_lows().ok();
-            out.head = out.sealed.is_some().then(|| snapshot.head_extents_by_id());
+    /// Of loose traces of a snapshot.
+    pub fn new(snapshot: &'q Snapshot, ids: TraceIds, counter: &'q ReadCounter) -> Self {
+        Self { snapshot, ids, counter, head: None, sealed: None }
+    }
+
+    /// Makes ready for about so many traces.
+    pub fn expect(&mut self, count: usize) {
+        if count > FEW && self.ids == TraceIds::Strict && self.head.is_none() {
+            self.sealed = self.sealed_lows().ok();
+            self.head = self.sealed.is_some().then(|| self.snapshot.head_extents_by_id());
         }
-        out
     }
 
     fn sealed_lows(&self) -> Result<FxHashSet<u64>> {

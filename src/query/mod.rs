@@ -28,6 +28,7 @@ mod matching;
 mod names;
 #[cfg(test)]
 mod names_tests;
+mod newest_first;
 mod number;
 #[cfg(test)]
 mod overflow_tests;

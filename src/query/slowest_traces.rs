@@ -52,11 +52,9 @@ impl<'q> Finder<'q> {
 
     /// True if a trace with a row on the page would be among the best, if it matches.
     fn may_better(&self, scan: &mut SegmentScan<'q>, page: u32, best: &BestCandidates) -> Result<bool> {
-        // The smallest id there is: no trace of this start and duration comes before.
-        let Some(smallest) = TraceId::from_halves(0, 1) else { return Ok(true) };
         for ordinal in scan.part.segment.traces_on(page)? {
             let (start, duration) = scan.extent(ordinal)?;
-            if best.would_take(SortKey::new(self.query.order, start, duration, smallest)) {
+            if best.would_take(SortKey::new(self.query.order, start, duration, TraceId::SMALLEST)) {
                 return Ok(true);
             }
         }
