@@ -82,9 +82,10 @@ fn a_trace_that_goes_on_later_stands_where_it_began() {
     let directory = tempfile::tempdir().unwrap();
     let store = store_of_segments(directory.path());
     // Of the oldest segment, with a span beside the newest, once sealed and once not.
-    store.append(&[span(7, 2, 200_000_000_000), span(121, 1, 121_000_000_000)]).unwrap();
+    let late = [span(7, 2, 200_000_000_000), span(121, 1, 121_000_000_000)];
+    assert_eq!(store.append(&late).unwrap().accepted, 2);
     store.seal().unwrap();
-    store.append(&[span(9, 2, 201_000_000_000)]).unwrap();
+    assert_eq!(store.append(&[span(9, 2, 201_000_000_000)]).unwrap().accepted, 1);
     let (ids, found) = newest(&store, 3);
     assert_eq!(ids, [121, 120, 119]);
     assert!(found.explain.parts_read < found.explain.parts_considered, "{:?}", found.explain);

@@ -17,11 +17,15 @@ struct Ground {
 impl Ground {
     /// A store in the log, and the same sealed.
     fn each_way() -> [Self; 2] {
+        let whole = [span(1, 1, 0, "checkout", 300), span(1, 2, 1, "pay", 200), span(1, 3, 2, "bank", 100)];
+        let broken = [span(2, 1, 0, "checkout", 300), span(2, 3, 2, "bank", 90)];
+        Self::of(&[&whole[..], &broken].concat())
+    }
+
+    /// The same of other spans.
+    fn of(spans: &[Value]) -> [Self; 2] {
         let grounds = [(); 2].map(|()| {
             let ground = Self { folder: tempfile::tempdir().expect("a folder for temporary files") };
-            let whole = [span(1, 1, 0, "checkout", 300), span(1, 2, 1, "pay", 200), span(1, 3, 2, "bank", 100)];
-            let broken = [span(2, 1, 0, "checkout", 300), span(2, 3, 2, "bank", 90)];
-            let spans: Vec<Value> = whole.into_iter().chain(broken).collect();
             let store = ground.store();
             let words = ["import".as_ref(), store.as_os_str(), "-".as_ref()];
             tailspan_reading(words, Value::from(spans).to_string().as_bytes()).expect(0);
@@ -89,6 +93,19 @@ fn only_certain_matches_are_found_unless_unknown_ones_are_asked_for() {
         assert_eq!(ground.find("{ } > { } | count() >= 2", &[]), [line(1, &[2, 3], "certain")]);
         assert_eq!(ground.find("{ nestedSetParent < 0 } && { duration < 95ms }", &[]), [line(2, &[1, 3], "certain")]);
         assert_eq!(ground.find("{ trace:id =~ \".*1\" && span:childCount = 0 }", &[]), [line(1, &[3], "certain")]);
+    }
+}
+
+#[test]
+fn spans_that_name_one_missing_parent_are_siblings() {
+    for ground in Ground::of(&[
+        span(1, 1, 0, "web", 9),
+        span(1, 3, 7, "pay", 3),
+        span(1, 4, 7, "bank", 2),
+        span(1, 5, 8, "mail", 1),
+    ]) {
+        assert_eq!(ground.find("{ } ~ { }", &[]), [line(1, &[3, 4], "certain")]);
+        assert_eq!(ground.find("{ name = \"bank\" } ~ { }", &[]), [line(1, &[3], "certain")]);
     }
 }
 

@@ -32,7 +32,7 @@ use super::super::segment_pages::SegmentPages;
 use super::bits::Bits;
 use super::forest::Forest;
 use super::part_conditions::{PageRows, PartConditions};
-use super::span_set::{Negation, SpanSet, Step};
+use super::span_set::{Negation, Relation, SpanSet, Step};
 use super::verdict::{evaluate, of_unknown};
 
 /// Pages whose masks are kept for their neighbours.
@@ -96,14 +96,15 @@ impl<'q> PartSet<'q> {
         let pages = SegmentPages { segment, source: segment.source()?, counter };
         let plans = self.conditions.pages(&pages);
         let upper = self.conditions.results().fold(PageSet::new(), |all, condition| all.or(&plans[condition]));
-        let certain = |step: &Step| match step {
+        let matters = |step: &Step| match step {
             Step::Spans(condition) => of_unknown(condition.gates()) == Some(true),
-            Step::Related(_, negation) => *negation == Negation::None,
+            // Spans that name one missing parent are siblings for certain.
+            Step::Related(relation, negation) => *negation == Negation::None || *relation == Relation::Sibling,
             Step::Count(..) => true,
             Step::Both | Step::Either => false,
         };
         let progress = RefCell::default();
-        let needs_orphans = unknown || self.set.steps.iter().any(certain);
+        let needs_orphans = unknown || self.set.steps.iter().any(matters);
         self.sealed = Some(Sealed { part, pages, plans, upper, needs_orphans, unknown, progress });
         Ok(())
     }
