@@ -97,8 +97,19 @@ impl<'a> BucketTable<'a> {
     /// Corrupt if the bytes are not as long as the count says.
     #[inline]
     pub(super) fn new(bytes: &'a [u8], hash_bits: u32, value_bits: u32, what: &str) -> Result<Self> {
+        let count = Reader::new(bytes).u32(what)?;
+        Self::of_count(bytes, count, hash_bits, value_bits, what)
+    }
+
+    /// The same where the count is known: the bytes that hold it are not looked at.
+    ///
+    /// # Errors
+    /// Corrupt if the bytes are not as long as the count says.
+    #[inline]
+    pub(super) fn of_count(bytes: &'a [u8], count: u32, hash_bits: u32, value_bits: u32, what: &str) -> Result<Self> {
+        let shape = Shape::new(count, hash_bits, value_bits);
         let mut reader = Reader::new(bytes);
-        let shape = Shape::new(reader.u32(what)?, hash_bits, value_bits);
+        reader.bytes(size_of::<u32>(), what)?;
         let len = shape.ends_len() + shape.pairs_len();
         ensure(reader.remaining() as u64 == len, || {
             format!("{what}: {} pairs take {len} bytes, {} are there", shape.count, reader.remaining())

@@ -55,19 +55,19 @@ impl<'a> TraceIndex<'a> {
     /// # Errors
     /// Corrupt if the bytes are no such index.
     pub fn open(bytes: &'a [u8], traces: u32) -> Result<Self> {
-        let index = Self::from_validated(bytes, traces)?;
-        index.table.validate("trace index")?;
-        Ok(index)
-    }
-
-    /// The index in bytes that [`Self::open`] accepted before. Reads the header alone.
-    ///
-    /// # Errors
-    /// Corrupt if the length contradicts the count.
-    #[inline]
-    pub fn from_validated(bytes: &'a [u8], traces: u32) -> Result<Self> {
         let table = BucketTable::new(bytes, HASH_BITS, ordinal_bits(traces), "trace index")?;
         ensure(table.count() == traces, || format!("trace index: {} traces, the segment has {traces}", table.count()))?;
+        table.validate("trace index")?;
+        Ok(Self { table })
+    }
+
+    /// The index in bytes that [`Self::open`] accepted before, of which it reads none.
+    ///
+    /// # Errors
+    /// Corrupt if the length contradicts the number of traces.
+    #[inline]
+    pub fn from_validated(bytes: &'a [u8], traces: u32) -> Result<Self> {
+        let table = BucketTable::of_count(bytes, traces, HASH_BITS, ordinal_bits(traces), "trace index")?;
         Ok(Self { table })
     }
 

@@ -44,6 +44,8 @@ pub struct Segment {
     seed: Seed,
     directory: SegmentDirectory,
     sections: FxHashMap<(u8, u32), usize>,
+    /// The place of the trace index among the sections.
+    trace_index: Option<usize>,
     pub(super) columns: FxHashMap<u32, OpenColumn>,
     verified: Box<[AtomicBool]>,
     pub(super) pages_verified: PageMarks,
@@ -104,6 +106,7 @@ impl Segment {
         let sections: FxHashMap<(u8, u32), usize> =
             directory.sections.iter().enumerate().map(|(i, s)| ((s.kind, s.key), i)).collect();
         let (columns, pages) = open_columns(&directory, &sections);
+        let trace_index = sections.get(&(SectionKind::TraceIndex as u8, 0)).copied();
         let ranks = RankLists::of(&directory);
         let verified = directory.sections.iter().map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
@@ -113,6 +116,7 @@ impl Segment {
             seed,
             directory,
             sections,
+            trace_index,
             columns,
             verified,
             pages_verified: PageMarks::new(pages),
@@ -317,7 +321,7 @@ impl Segment {
 
     /// The trace-id index; `None` if it is damaged, which costs time and nothing else.
     pub fn trace_index(&self) -> Option<TraceIndex<'_>> {
-        TraceIndex::from_validated(self.needed(SectionKind::TraceIndex, 0).ok()?, self.traces()).ok()
+        TraceIndex::from_validated(self.section_at(self.trace_index?).ok()?, self.traces()).ok()
     }
 
     /// A page index by code; `None` if it is damaged.
