@@ -15,7 +15,6 @@ use std::collections::BinaryHeap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::Result;
-use crate::index::Measure;
 use crate::model::TraceId;
 
 use super::candidate::Candidate;
@@ -69,8 +68,7 @@ impl<'q> Finder<'q> {
 
     /// The first place that a trace with a match in the segment can have.
     fn first_place(&self, index: usize) -> SortKey {
-        let zones = self.snapshot.segments[index].segment.zones();
-        let latest = zones.map_or(u64::MAX, |zones| zones.all(Measure::Start).max);
+        let latest = self.snapshot.segments[index].segment.directory().start_max;
         SortKey::new(Order::Newest, latest, 0, TraceId::SMALLEST)
     }
 
